@@ -1,0 +1,37 @@
+# tests/unit/<layer>/test_*.c and tests/actor/test_*.c are one Criterion program each.
+# tests/system/*.py drive the real programs; tests/tools/* check the repository itself.
+enable_testing()
+find_library(CRITERION_LIBRARY criterion)
+# Criterion 2.4.1 reports success after a leak unless the sanitizers abort.
+set(wl_test_environment
+    "ASAN_OPTIONS=abort_on_error=1:detect_stack_use_after_return=1"
+    "LSAN_OPTIONS=abort_on_error=1"
+    "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1")
+
+function(wl_add_criterion label source)
+    get_filename_component(name ${source} NAME_WE)
+    set(target ${label}_${name})
+    add_executable(${target} ${source})
+    target_link_libraries(${target} PRIVATE walletcore ${CRITERION_LIBRARY})
+    target_compile_options(${target} PRIVATE -Wno-missing-prototypes)
+    set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+    add_test(NAME ${target} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    set_tests_properties(${target} PROPERTIES
+        LABELS ${label} TIMEOUT 120 ENVIRONMENT "${wl_test_environment}")
+endfunction()
+
+if(CRITERION_LIBRARY AND NOT WL_FUZZ)
+    foreach(layer IN LISTS WL_LAYERS)
+        file(GLOB unit_tests CONFIGURE_DEPENDS tests/unit/${layer}/test_*.c)
+        foreach(source IN LISTS unit_tests)
+            wl_add_criterion(unit ${source})
+        endforeach()
+    endforeach()
+    if("actors" IN_LIST WL_LAYERS)
+        file(GLOB actor_tests CONFIGURE_DEPENDS tests/actor/test_*.c)
+        foreach(source IN LISTS actor_tests)
+            wl_add_criterion(actor ${source})
+        endforeach()
+    endif()
+endif()
+include(${CMAKE_CURRENT_LIST_DIR}/system_tests.cmake OPTIONAL)

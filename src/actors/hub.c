@@ -1,0 +1,312 @@
+#include "actors/hub.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "proto/channel.h"
+
+#include <string.h>
+
+enum {
+    TURN_MESSAGES = 64,  /* messages per wake-up, so that $TERM waits for one batch at most */
+    STATS_MS = 1000,     /* how often counters are copied to the console */
+    DRAIN_STEP_MS = 10,  /* how often a draining actor is asked whether it has finished */
+};
+
+/* All instances of one kind of actor that we send to. */
+struct wl_outbox {
+    uint32_t count;
+    struct {
+        zsock_t *socket;       /* owned */
+        wl_encoder_t *encoder; /* owned, the message being built */
+        wl_msg_id_t id;
+        uint64_t head_key;
+    } to[];
+};
+
+uint32_t wl_hub_instances(const wl_hub_t *self, wl_actor_kind_t kind) {
+    return wl_topology_instances(self->settings, kind);
+}
+
+static wl_outbox_t *outbox_open(wl_hub_t *self, wl_actor_kind_t kind) {
+    uint32_t count = wl_hub_instances(self, kind);
+    wl_outbox_t *outbox = wl_alloc_zero(1, sizeof *outbox + count * sizeof outbox->to[0]);
+    outbox->count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        wl_err_t err = wl_topology_outbox(kind, i, &outbox->to[i].socket);
+        WL_ASSERT(err == WL_OK);
+        outbox->to[i].encoder = wl_encoder_new();
+    }
+    return outbox;
+}
+
+static void outbox_destroy(wl_outbox_t **pointer) {
+    wl_outbox_t *outbox = *pointer;
+    if (outbox == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < outbox->count; i++) {
+        zsock_destroy(&outbox->to[i].socket);
+        wl_encoder_destroy(&outbox->to[i].encoder);
+    }
+    wl_free(outbox);
+    *pointer = NULL;
+}
+
+static void outbox_send(wl_hub_t *self, wl_outbox_t *outbox, uint32_t instance) {
+    wl_encoder_t *encoder = outbox->to[instance].encoder;
+    if (wl_encoder_begun(encoder) &&
+        wl_channel_send(outbox->to[instance].socket, encoder) != WL_OK) {
+        WL_COUNT(&self->counters, msg_full, 1);
+        wl_encoder_reset(encoder);
+    }
+}
+
+wl_encoder_t *wl_hub_to(wl_hub_t *self, wl_actor_kind_t kind, uint32_t instance, wl_msg_id_t id,
+                        uint64_t head_key) {
+    if (self->outboxes[kind] == NULL) {
+        self->outboxes[kind] = outbox_open(self, kind);
+    }
+    wl_outbox_t *outbox = self->outboxes[kind];
+    WL_ASSERT(instance < outbox->count);
+    wl_encoder_t *encoder = outbox->to[instance].encoder;
+    if (wl_encoder_begun(encoder) &&
+        (outbox->to[instance].id != id || outbox->to[instance].head_key != head_key ||
+         wl_encoder_full(encoder))) {
+        outbox_send(self, outbox, instance);
+    }
+    outbox->to[instance].id = id;
+    outbox->to[instance].head_key = head_key;
+    return encoder;
+}
+
+void wl_hub_flush(wl_hub_t *self) {
+    for (uint32_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
+        wl_outbox_t *outbox = self->outboxes[kind];
+        for (uint32_t i = 0; outbox != NULL && i < outbox->count; i++) {
+            outbox_send(self, outbox, i);
+        }
+    }
+}
+
+/* ---- what the hub takes itself ---------------------------------------------------------- */
+
+static void sick_apply(wl_hub_t *self) {
+    memset(self->sick, 0, sizeof self->sick);
+    for (uint32_t i = 0; self->config != NULL && i < self->sick_count; i++) {
+        int index = wl_config_line_index(self->config, self->sick_lines[i]);
+        if (index >= 0) {
+            self->sick[index] = true;
+        }
+    }
+    if (self->handlers.lines_changed != NULL) {
+        self->handlers.lines_changed(self->self);
+    }
+}
+
+static void hub_take_lines(wl_hub_t *self, const wl_msg_t *msg) {
+    for (uint32_t i = 0; i < msg->count; i++) {
+        const wl_line_item_t *line = &msg->items.line[i];
+        uint32_t at = 0;
+        while (at < self->sick_count && strcmp(self->sick_lines[at], line->line) != 0) {
+            at++;
+        }
+        if (line->sick && at == self->sick_count && at < WL_LINES_MAX) {
+            memcpy(self->sick_lines[self->sick_count++], line->line, sizeof line->line);
+        } else if (!line->sick && at < self->sick_count) {
+            memmove(self->sick_lines[at], self->sick_lines[at + 1],
+                    (--self->sick_count - at) * sizeof self->sick_lines[0]);
+        }
+    }
+    sick_apply(self);
+}
+
+static void hub_take_config(wl_hub_t *self, const wl_msg_t *msg) {
+    for (uint32_t i = 0; i < msg->count; i++) {
+        const wl_config_item_t *item = &msg->items.config[i];
+        wl_config_t *config = NULL;
+        wl_fault_t fault = {0};
+        wl_err_t err = wl_config_compile((const char *)item->integration.at,
+                                         item->integration.count,
+                                         (const char *)item->presentation.at,
+                                         item->presentation.count, &config, &fault);
+        if (err != WL_OK) { /* the config actor has compiled the same bytes */
+            wl_log(WL_LOG_ERROR, self->name, "config_refused", "%s: %s", fault.where,
+                   fault.message);
+            continue;
+        }
+        wl_config_destroy(&self->config);
+        self->config = config;
+        sick_apply(self);
+        if (self->handlers.configured != NULL) {
+            self->handlers.configured(self->self);
+        }
+    }
+}
+
+static void hub_take(wl_hub_t *self, const wl_msg_t *msg) {
+    if (msg->id == WL_MSG_CONFIG) {
+        hub_take_config(self, msg);
+    } else if (msg->id == WL_MSG_LINE) {
+        hub_take_lines(self, msg);
+        self->handlers.take(self->self, msg);
+    } else {
+        self->handlers.take(self->self, msg);
+    }
+}
+
+/* ---- the loop ------------------------------------------------------------------------------- */
+
+static void hub_turn_end(wl_hub_t *self) {
+    if (self->handlers.flush != NULL) {
+        self->handlers.flush(self->self);
+    }
+    wl_hub_flush(self);
+}
+
+/* Returns how many messages were taken. */
+static uint32_t hub_drain_inbox(wl_hub_t *self) {
+    uint32_t taken = 0;
+    for (; taken < TURN_MESSAGES; taken++) {
+        wl_msg_t msg;
+        wl_err_t err = wl_channel_recv(self->inbox, self->decoder, &msg);
+        if (err == WL_ERR_EMPTY) {
+            break;
+        }
+        if (err == WL_OK) {
+            hub_take(self, &msg);
+        } else {
+            WL_COUNT(&self->counters, msg_malformed, 1);
+        }
+    }
+    hub_turn_end(self);
+    return taken;
+}
+
+static int on_inbox(zloop_t *loop, zsock_t *inbox, void *arg) {
+    (void)loop;
+    (void)inbox;
+    (void)hub_drain_inbox(arg);
+    return 0;
+}
+
+static int on_drain_step(zloop_t *loop, int timer, void *arg) {
+    (void)loop;
+    (void)timer;
+    wl_hub_t *self = arg;
+    bool drained = self->handlers.drained == NULL || self->handlers.drained(self->self);
+    bool late = wl_mono_now().ms >= self->drain_until;
+    return drained || late ? -1 : 0;
+}
+
+static int on_pipe(zloop_t *loop, zsock_t *pipe, void *arg) {
+    wl_hub_t *self = arg;
+    char *word = zstr_recv(pipe);
+    if (word == NULL || strcmp(word, "$TERM") == 0) {
+        self->draining = true;
+        self->drain_until = wl_mono_now().ms + (int64_t)self->settings->server_drain_ms;
+        while (hub_drain_inbox(self) == TURN_MESSAGES) {
+        }
+        if (self->handlers.drain != NULL) {
+            self->handlers.drain(self->self);
+        }
+        hub_turn_end(self);
+        (void)zloop_timer(loop, DRAIN_STEP_MS, 0, on_drain_step, self);
+    } else if (self->handlers.told != NULL) {
+        self->handlers.told(self->self, word);
+        hub_turn_end(self);
+    }
+    zstr_free(&word);
+    return self->draining && self->handlers.drained == NULL ? -1 : 0;
+}
+
+static int on_tick(zloop_t *loop, int timer, void *arg) {
+    (void)loop;
+    (void)timer;
+    wl_hub_t *self = arg;
+    self->handlers.tick(self->self);
+    hub_turn_end(self);
+    return 0;
+}
+
+static int on_stats(zloop_t *loop, int timer, void *arg) {
+    (void)loop;
+    (void)timer;
+    wl_hub_t *self = arg;
+    if (self->kind != WL_ACTOR_CONSOLE) {
+        wl_stats_head_t head = {.actor = (uint32_t)self->kind, .instance = self->instance};
+        wl_stats_item_t item = {.counters = {self->counters.at, WL_COUNTERS}};
+        wl_encoder_t *to = wl_hub_to(self, WL_ACTOR_CONSOLE, 0, WL_MSG_STATS, 0);
+        if (!wl_encoder_begun(to)) {
+            wl_stats_begin(to, &head);
+        }
+        wl_stats_add(to, &item);
+        wl_hub_flush(self);
+    }
+    return 0;
+}
+
+wl_err_t wl_hub_open(wl_hub_t *self, zsock_t *pipe, const wl_boot_t *boot,
+                     const wl_hub_handlers_t *handlers, void *actor, wl_fault_t *fault) {
+    const wl_actor_options_t *options = boot->options;
+    memset(self, 0, sizeof *self);
+    (void)snprintf(self->name, sizeof self->name, "%s", boot->name);
+    self->kind = options->kind;
+    self->instance = options->instance;
+    self->settings = options->settings;
+    self->pipe = pipe;
+    self->handlers = *handlers;
+    self->self = actor;
+    WL_ASSERT(handlers->take != NULL);
+    wl_err_t err = wl_topology_inbox(self->kind, self->instance, &self->inbox, fault);
+    if (err != WL_OK) {
+        return err;
+    }
+    self->decoder = wl_decoder_new();
+    self->loop = zloop_new();
+    (void)zloop_reader(self->loop, pipe, on_pipe, self); /* control first */
+    (void)zloop_reader(self->loop, self->inbox, on_inbox, self);
+    zloop_reader_set_tolerant(self->loop, self->inbox);
+    (void)zloop_timer(self->loop, STATS_MS, 0, on_stats, self);
+    if (handlers->tick != NULL) {
+        WL_ASSERT(handlers->tick_ms > 0);
+        (void)zloop_timer(self->loop, handlers->tick_ms, 0, on_tick, self);
+    }
+    return WL_OK;
+}
+
+void wl_hub_close(wl_hub_t *self) {
+    zloop_destroy(&self->loop);
+    zsock_destroy(&self->inbox);
+    wl_decoder_destroy(&self->decoder);
+    for (uint32_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
+        outbox_destroy(&self->outboxes[kind]);
+    }
+    wl_config_destroy(&self->config);
+}
+
+void wl_hub_watch(wl_hub_t *self, zsock_t *socket, zloop_reader_fn *ready, void *arg) {
+    (void)zloop_reader(self->loop, socket, ready, arg);
+    zloop_reader_set_tolerant(self->loop, socket);
+}
+
+void wl_hub_run(wl_hub_t *self) {
+    (void)zloop_start(self->loop);
+    if (!self->draining) { /* only $TERM may end the loop: anything else is our own bug */
+        wl_log(WL_LOG_ERROR, self->name, "loop_ended", "the loop ended without $TERM");
+        abort();
+    }
+}
+
+void wl_hub_live(wl_hub_t *self, zsock_t *pipe, wl_boot_t *boot,
+                 wl_err_t (*open)(void *actor, zsock_t *pipe, wl_boot_t *boot),
+                 void (*close)(void *actor), void *actor) {
+    wl_err_t status = open(actor, pipe, boot);
+    boot->status = status;
+    (void)zsock_signal(pipe, 0); /* boot belongs to main from here on */
+    if (status == WL_OK) {
+        wl_hub_run(self);
+    }
+    close(actor);
+}

@@ -1,0 +1,96 @@
+/* hub.h: what every actor has in common: a mailbox, ways to the others, a loop, counters, the
+ * runtime configuration and the health of lines. An actor embeds one wl_hub_t, names its handlers
+ * and keeps to its own work. Belongs to the actor's thread.
+ *
+ * One turn of the loop: take up to 64 messages from the mailbox, hand each to `take`, call `flush`
+ * once, then send what was built for the others. That is how whole batches travel: a busy actor
+ * wakes rarely and passes on many items in one message. */
+#ifndef WL_ACTORS_HUB_H
+#define WL_ACTORS_HUB_H
+
+#include "base/actor.h"
+#include "base/counters.h"
+#include "base/settings.h"
+#include "domain/config.h"
+#include "proto/messages.h"
+#include "topology.h"
+
+/* What main gives to every actor. */
+typedef struct {
+    const wl_settings_t *settings; /* read-only for the life of the process */
+    wl_actor_kind_t kind;
+    uint32_t instance;
+} wl_actor_options_t;
+
+/* Each may be NULL except take. `self` is the actor's own state. */
+typedef struct {
+    void (*take)(void *self, const wl_msg_t *msg); /* one message, valid during the call */
+    void (*flush)(void *self);                     /* the mailbox is drained for this turn */
+    void (*tick)(void *self);                      /* every tick_ms */
+    void (*configured)(void *self);                /* hub->config has just been replaced */
+    void (*lines_changed)(void *self);             /* hub->sick may have changed */
+    void (*told)(void *self, const char *word);    /* a word on the pipe other than $TERM */
+    bool (*drained)(void *self);                   /* after $TERM: true = may end now */
+    void (*drain)(void *self);                     /* $TERM arrived: take no new work */
+    uint32_t tick_ms;                              /* 0 = no ticks */
+} wl_hub_handlers_t;
+
+typedef struct wl_outbox wl_outbox_t;
+
+typedef struct {
+    char name[24];                 /* "cache.0" */
+    wl_actor_kind_t kind;
+    uint32_t instance;
+    const wl_settings_t *settings; /* borrowed */
+    zsock_t *pipe;                 /* borrowed */
+    zsock_t *inbox;                /* owned, NULL until open */
+    zloop_t *loop;                 /* owned */
+    wl_decoder_t *decoder;         /* owned */
+    wl_outbox_t *outboxes[WL_ACTOR_KINDS]; /* owned, opened at first use */
+    wl_counters_t counters;
+    wl_config_t *config;           /* owned, NULL until the first CONFIG message */
+    char config_source[64];        /* not used by most */
+    bool sick[WL_LINES_MAX];       /* by index into config->lines, from LINE messages */
+    char sick_lines[WL_LINES_MAX][WL_LINE_ID_MAX + 1]; /* names of sick lines, survives a reload */
+    uint32_t sick_count;
+    wl_hub_handlers_t handlers;
+    void *self;                    /* borrowed: the actor */
+    bool draining;
+    int64_t drain_until;           /* monotonic ms */
+} wl_hub_t;
+
+/* Opens the mailbox and the loop. Call first in an actor's open. */
+WL_MUST_USE wl_err_t wl_hub_open(wl_hub_t *self, zsock_t *pipe, const wl_boot_t *boot,
+                                 const wl_hub_handlers_t *handlers, void *actor,
+                                 wl_fault_t *fault);
+void wl_hub_close(wl_hub_t *self); /* accepts a half-opened hub */
+
+/* Adds a socket of the actor's own; `ready` is called while it can be read and must take at most a
+ * batch. Before wl_hub_run only. */
+void wl_hub_watch(wl_hub_t *self, zsock_t *socket, zloop_reader_fn *ready, void *arg);
+
+/* Works until $TERM and then until drained() or server.drain_ms passed. */
+void wl_hub_run(wl_hub_t *self);
+
+/* The body shared by all actors: boot->status is set from `open`, the pipe is signalled, then the
+ * hub runs and `close` frees everything, also after a failed open. */
+void wl_hub_live(wl_hub_t *self, zsock_t *pipe, wl_boot_t *boot,
+                 wl_err_t (*open)(void *actor, zsock_t *pipe, wl_boot_t *boot),
+                 void (*close)(void *actor), void *actor);
+
+/* The encoder for `kind`.`instance`, ready to take one more item of message `id`. If it holds
+ * another message, or the same with another head (head_key differs), or is full, that one is sent
+ * first. When the returned encoder has not begun, the caller begins it:
+ *     wl_encoder_t *to = wl_hub_to(hub, WL_ACTOR_CACHE, i, WL_MSG_FILL, head.shard);
+ *     if (!wl_encoder_begun(to)) { wl_fill_begin(to, &head); }
+ *     wl_fill_add(to, &item);
+ * Messages to one instance keep their order. */
+wl_encoder_t *wl_hub_to(wl_hub_t *self, wl_actor_kind_t kind, uint32_t instance, wl_msg_id_t id,
+                        uint64_t head_key);
+/* How many instances of a kind there are. */
+uint32_t wl_hub_instances(const wl_hub_t *self, wl_actor_kind_t kind);
+/* Sends what was built. A message whose mailbox is full is dropped and counted (msg_full): every
+ * conversation survives that by its own deadline or redelivery. Also done after each turn. */
+void wl_hub_flush(wl_hub_t *self);
+
+#endif

@@ -1,0 +1,198 @@
+#include "topology.h"
+
+#include "base/check.h"
+#include "base/limits.h"
+
+#include <string.h>
+
+enum {
+    ROUTER_HWM = 1000,          /* replies kept for one client; beyond them it does not read */
+    SUBSCRIBER_HWM = 100000,    /* a burst of 100,000 PUB messages is lost with less, measured */
+    LINGER_MS = 200,            /* last replies on their way when the process ends */
+    HANDSHAKE_MS = 3000,        /* a peer that connects and says nothing */
+    HEARTBEAT_MS = 10000,       /* finds half-open connections */
+    HEARTBEAT_TIMEOUT_MS = 30000,
+    BACKLOG = 1024,             /* connections waiting to be accepted */
+    /* Twice the request bound: an oversized request still gets an error, a huge one is cut off. */
+    FRAME_BYTES_MAX = 2 * WL_REQUEST_BYTES_MAX,
+};
+
+static const char *const kind_names[WL_ACTOR_KINDS] = {
+#define WL_ACTOR_NAME(NAME, name) #name,
+    WL_ACTORS(WL_ACTOR_NAME)
+#undef WL_ACTOR_NAME
+};
+
+const char *wl_actor_kind_name(wl_actor_kind_t kind) {
+    return (unsigned)kind < WL_ACTOR_KINDS ? kind_names[kind] : "?";
+}
+
+uint32_t wl_topology_instances(const wl_settings_t *settings, wl_actor_kind_t kind) {
+    switch (kind) {
+    case WL_ACTOR_SHARD: return (uint32_t)settings->shard_instances;
+    case WL_ACTOR_CACHE: return (uint32_t)settings->cache_instances;
+    case WL_ACTOR_PRESENCE: return (uint32_t)settings->presence_instances;
+    case WL_ACTOR_QUERY: return (uint32_t)settings->query_instances;
+    case WL_ACTOR_PULLER: return (uint32_t)settings->puller_instances;
+    case WL_ACTOR_INTAKE: return wl_settings_list_count(settings->intake_endpoint);
+    case WL_ACTOR_FRONTEND: return wl_settings_list_count(settings->frontend_endpoint);
+    case WL_ACTOR_CONSOLE:
+    case WL_ACTOR_DISPATCHER:
+    case WL_ACTOR_CONFIG: return 1;
+    case WL_ACTOR_KINDS: break;
+    }
+    WL_ASSERT(!"an actor kind");
+    return 0;
+}
+
+static zsock_t *socket_new(int type, int hwm) {
+    zsock_t *socket = zsock_new(type);
+    WL_ASSERT(socket != NULL);
+    zsock_set_sndhwm(socket, hwm);
+    zsock_set_rcvhwm(socket, hwm);
+    zsock_set_linger(socket, LINGER_MS);
+    zsock_set_sndtimeo(socket, 0); /* never wait for another actor or client */
+    return socket;
+}
+
+wl_err_t wl_topology_inbox(wl_actor_kind_t kind, uint32_t instance, zsock_t **ret,
+                           wl_fault_t *fault) {
+    zsock_t *inbox = socket_new(ZMQ_PULL, WL_MAILBOX_HWM);
+    zsock_set_linger(inbox, 0);
+    if (zsock_bind(inbox, "inproc://%s.%u", wl_actor_kind_name(kind), instance) == -1) {
+        zsock_destroy(&inbox);
+        return wl_fault(fault, WL_ERR_BIND, wl_actor_kind_name(kind), "mailbox %u is taken",
+                        instance);
+    }
+    *ret = inbox;
+    return WL_OK;
+}
+
+wl_err_t wl_topology_outbox(wl_actor_kind_t kind, uint32_t instance, zsock_t **ret) {
+    zsock_t *outbox = socket_new(ZMQ_PUSH, WL_MAILBOX_HWM);
+    zsock_set_linger(outbox, 0);
+    if (zsock_connect(outbox, "inproc://%s.%u", wl_actor_kind_name(kind), instance) == -1) {
+        zsock_destroy(&outbox);
+        return WL_ERR_BIND;
+    }
+    *ret = outbox;
+    return WL_OK;
+}
+
+static bool endpoint_loopback(const char *endpoint) {
+    static const char *const local[] = {"inproc://",       "ipc://",      "tcp://127.",
+                                        "tcp://localhost:", "tcp://[::1]:"};
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++) {
+        if (strncmp(endpoint, local[i], strlen(local[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static wl_err_t endpoint_check(const wl_settings_t *settings, const char *where,
+                               const char *endpoint, wl_fault_t *fault) {
+    if (strncmp(endpoint, "tcp://", 6) != 0 && strncmp(endpoint, "ipc://", 6) != 0 &&
+        strncmp(endpoint, "inproc://", 9) != 0) {
+        return wl_fault(fault, WL_ERR_SETTINGS, where,
+                        "\"%s\" is not an endpoint such as tcp://127.0.0.1:7700", endpoint);
+    }
+    if (!endpoint_loopback(endpoint) && !settings->server_allow_plaintext) {
+        return wl_fault(fault, WL_ERR_SETTINGS, where,
+                        "%s is not loopback; set server.allow_plaintext = yes to serve it "
+                        "without encryption",
+                        endpoint);
+    }
+    return WL_OK;
+}
+
+/* Checks each endpoint of a list and that none stands in `taken` or twice in itself. */
+static wl_err_t list_check(const wl_settings_t *settings, const char *where, const char *list,
+                           const char *taken, wl_fault_t *fault) {
+    char item[512];
+    char other[512];
+    for (uint32_t i = 0; wl_settings_list_item(list, i, item, sizeof item); i++) {
+        wl_err_t err = endpoint_check(settings, where, item, fault);
+        if (err != WL_OK) {
+            return err;
+        }
+        bool twice = false;
+        for (uint32_t j = 0; j < i && wl_settings_list_item(list, j, other, sizeof other); j++) {
+            twice = twice || strcmp(item, other) == 0;
+        }
+        for (uint32_t j = 0; wl_settings_list_item(taken, j, other, sizeof other); j++) {
+            twice = twice || strcmp(item, other) == 0;
+        }
+        if (twice) {
+            return wl_fault(fault, WL_ERR_SETTINGS, where, "%s is used twice", item);
+        }
+    }
+    return WL_OK;
+}
+
+wl_err_t wl_topology_check(const wl_settings_t *settings, wl_fault_t *fault) {
+    if (wl_settings_list_count(settings->frontend_endpoint) == 0) {
+        return wl_fault(fault, WL_ERR_SETTINGS, "frontend.endpoint", "is empty");
+    }
+    if (wl_settings_list_count(settings->intake_endpoint) == 0) {
+        return wl_fault(fault, WL_ERR_SETTINGS, "intake.endpoint", "is empty");
+    }
+    wl_err_t err =
+        list_check(settings, "frontend.endpoint", settings->frontend_endpoint, "", fault);
+    if (err == WL_OK) {
+        err = list_check(settings, "intake.endpoint", settings->intake_endpoint,
+                         settings->frontend_endpoint, fault);
+    }
+    if (err == WL_OK) {
+        err = list_check(settings, "intake.subscribe", settings->intake_subscribe,
+                         settings->intake_endpoint, fault);
+    }
+    return err;
+}
+
+/* What every socket needs that strangers can reach (reliability findings 1 and 3). */
+static void socket_harden(zsock_t *socket) {
+    zsock_set_maxmsgsize(socket, FRAME_BYTES_MAX);
+    zsock_set_handshake_ivl(socket, HANDSHAKE_MS);
+    zsock_set_heartbeat_ivl(socket, HEARTBEAT_MS);
+    zsock_set_heartbeat_timeout(socket, HEARTBEAT_TIMEOUT_MS);
+    zsock_set_backlog(socket, BACKLOG);
+}
+
+static wl_err_t socket_bind(zsock_t **socket, const char *where, const char *endpoint,
+                            zsock_t **ret, wl_fault_t *fault) {
+    if (zsock_bind(*socket, "%s", endpoint) == -1) {
+        zsock_destroy(socket);
+        return wl_fault(fault, WL_ERR_BIND, where, "%s: %s", endpoint, zmq_strerror(zmq_errno()));
+    }
+    *ret = *socket;
+    return WL_OK;
+}
+
+wl_err_t wl_topology_router(const wl_settings_t *settings, wl_actor_kind_t kind,
+                            uint32_t instance, zsock_t **ret, wl_fault_t *fault) {
+    bool frontend = kind == WL_ACTOR_FRONTEND;
+    WL_ASSERT(frontend || kind == WL_ACTOR_INTAKE);
+    char endpoint[512];
+    bool found = wl_settings_list_item(
+        frontend ? settings->frontend_endpoint : settings->intake_endpoint, instance, endpoint,
+        sizeof endpoint);
+    WL_ASSERT(found);
+    zsock_t *router = socket_new(ZMQ_ROUTER, ROUTER_HWM);
+    zsock_set_router_mandatory(router, 1); /* a client that is gone is an error, not silence */
+    socket_harden(router);
+    return socket_bind(&router, frontend ? "frontend.endpoint" : "intake.endpoint", endpoint, ret,
+                       fault);
+}
+
+wl_err_t wl_topology_subscriber(const wl_settings_t *settings, zsock_t **ret,
+                                wl_fault_t *fault) {
+    *ret = NULL;
+    if (settings->intake_subscribe[0] == '\0') {
+        return WL_OK;
+    }
+    zsock_t *subscriber = socket_new(ZMQ_SUB, SUBSCRIBER_HWM);
+    zsock_set_subscribe(subscriber, "changed.");
+    socket_harden(subscriber);
+    return socket_bind(&subscriber, "intake.subscribe", settings->intake_subscribe, ret, fault);
+}
