@@ -15,6 +15,7 @@ foreach(source IN LISTS fuzz_sources)
             LABELS fuzz TIMEOUT 120 ENVIRONMENT "${wl_test_environment}")
     endif()
     target_link_libraries(${name} PRIVATE walletcore)
-    target_compile_options(${name} PRIVATE -Wno-missing-prototypes)
+    set_source_files_properties(${source} fuzz/replay_main.c PROPERTIES
+        COMPILE_OPTIONS -Wno-missing-prototypes)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
 endforeach()

@@ -1,0 +1,38 @@
+# Tests that drive the real programs, and checks of the repository itself.
+find_program(PYTHON /usr/bin/python3)
+find_program(NODE node)
+
+# wl_add_script(<label> <name> <timeout seconds> <command>...)
+function(wl_add_script label name timeout)
+    add_test(NAME ${label}_${name} COMMAND ${ARGN} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    set_tests_properties(${label}_${name} PROPERTIES
+        LABELS ${label} TIMEOUT ${timeout} ENVIRONMENT "${wl_test_environment}")
+endfunction()
+
+if(NOT WL_FUZZ AND "client" IN_LIST WL_LAYERS)
+    wl_add_script(tidy tidy 120 ${PYTHON} tests/tools/tidy.py)
+    wl_add_script(tidy docs 60 ${PYTHON} tests/tools/docs.py --check)
+
+    file(GLOB system_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/system/test_*.py)
+    foreach(source IN LISTS system_tests)
+        get_filename_component(name ${source} NAME_WE)
+        string(REPLACE "test_" "" name ${name})
+        set(label system)
+        if(name MATCHES "^(crash|conformance|soak)")
+            set(label ${CMAKE_MATCH_1})
+        endif()
+        wl_add_script(${label} ${name} 900 ${PYTHON} ${source})
+        # They load both cores on purpose: alone, or their waits would mean nothing.
+        set_tests_properties(${label}_${name} PROPERTIES RUN_SERIAL ON)
+    endforeach()
+
+    # Each fuzzer runs for a while in the tree that scripts/test builds with libFuzzer.
+    set(WL_FUZZ_SECONDS 60 CACHE STRING "seconds per fuzz target in ctest")
+    file(GLOB fuzz_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/fuzz/fuzz_*.c)
+    foreach(source IN LISTS fuzz_sources)
+        get_filename_component(name ${source} NAME_WE)
+        string(REPLACE "fuzz_" "" thing ${name})
+        wl_add_script(fuzz ${thing} 300 ${CMAKE_SOURCE_DIR}/tests/tools/fuzz.sh ${thing}
+            ${WL_FUZZ_SECONDS})
+    endforeach()
+endif()

@@ -1,0 +1,122 @@
+/* config.h: the runtime configuration, compiled from two JSON documents into an immutable value
+ * (design section 9). Pure: no files, no clock. Each actor compiles its own copy from the bytes of
+ * a CONFIG message and reads it without locks. docs/CONFIG.md describes every key. */
+#ifndef WL_DOMAIN_CONFIG_H
+#define WL_DOMAIN_CONFIG_H
+
+#include "base/asset.h"
+#include "base/err.h"
+
+typedef enum { WL_MODE_SYNC, WL_MODE_LIVE, WL_MODE_LINK, WL_MODE_COUNT } wl_mode_t;
+typedef enum { WL_ADAPTER_HTTP, WL_ADAPTER_ZMQ, WL_ADAPTER_NONE, WL_ADAPTER_COUNT } wl_adapter_t;
+
+/* How a number of a foreign answer becomes minor units. */
+typedef enum {
+    WL_AMOUNT_MINOR,   /* an integer or a text of digits: minor units already */
+    WL_AMOUNT_DECIMAL, /* "12.5" or 12: units; more digits than scale are refused, never rounded */
+    WL_AMOUNT_RULE_COUNT
+} wl_amount_rule_t;
+
+/* JSON pointers (RFC 6901) into an answer of another shape. "" = not there. */
+typedef struct {
+    bool used;                  /* false: the standard line contract */
+    char path[WL_LINK_MAX + 1]; /* request path, "" = /assets */
+    char list[64];              /* pointer to the array of records */
+    char uid[64];               /* the rest: pointers inside one record */
+    char bucket[64];
+    char amount[64];
+    char pending[64];
+    char count[64];
+    char state[64];      /* a text of wl_state_t, or absent = available */
+    char expires_at[64]; /* ms since 1970 */
+    char changed_at[64];
+    char version[64];
+    char title[64]; /* display text, kept in extra */
+    wl_amount_rule_t amount_rule;
+} wl_mapping_t;
+
+/* Bounds that a line's data must keep; beyond them it is quarantined (design section 6, rule 7). */
+typedef struct {
+    int64_t amount_min;         /* default 0 */
+    int64_t amount_max;         /* default INT64_MAX */
+    int64_t jump_max;           /* largest change from one version to the next, 0 = any */
+    uint64_t version_ahead_max; /* largest step of a version, 0 = any */
+} wl_sanity_t;
+
+typedef struct {
+    char id[WL_LINE_ID_MAX + 1];
+    char title[WL_TITLE_MAX + 1];
+    char url[WL_URL_MAX + 1]; /* http(s)://host:port/prefix, tcp://host:port; a link's target */
+    char secret[WL_LINE_ID_MAX + 1]; /* name of the signing key in secrets_dir, "" = unsigned */
+    char unit[WL_UNIT_MAX + 1];      /* the only unit this line may send; "" = pieces only */
+    wl_kind_t kind;
+    wl_mode_t mode;
+    wl_adapter_t adapter;
+    uint8_t scale;
+    bool versions;          /* given by the line; false: made at the pull's start */
+    uint32_t batch_max;     /* users of one call, 1..WL_PULL_UIDS_MAX */
+    uint32_t batch_wait_ms; /* how long a call waits to fill up */
+    uint32_t timeout_ms;    /* of one call */
+    uint32_t concurrency;   /* calls at once */
+    uint32_t rate;          /* calls a second, 0 = no limit */
+    uint32_t burst;         /* calls at once after a quiet time */
+    uint32_t response_bytes_max;
+    uint32_t attempts_max;  /* pulls of one (user, line) before it becomes a dead letter */
+    uint32_t retry_base_ms; /* first back-off, doubled each time */
+    uint32_t retry_max_ms;
+    uint64_t fresh_ms;         /* an older copy is pulled when its user looks, 0 = never */
+    uint32_t breaker_failures; /* failures in a row that open the breaker */
+    uint32_t breaker_open_ms;  /* how long it stays open before a probe */
+    wl_sanity_t sanity;
+    wl_mapping_t mapping;
+} wl_line_t;
+
+typedef struct {
+    bool used; /* false: an empty position */
+    char line[WL_LINE_ID_MAX + 1];
+    char title[WL_TITLE_MAX + 1];
+    char link[WL_LINK_MAX + 1];
+    uint32_t line_index; /* into lines */
+} wl_golden_slot_t;
+
+typedef struct {
+    wl_kind_t kind;
+    char title[WL_TITLE_MAX + 1];
+    uint32_t line_count;
+    uint32_t line_indexes[WL_LINES_MAX];
+} wl_section_t;
+
+typedef struct {
+    char version[48]; /* "3.7": integration.presentation */
+    uint32_t line_count;
+    uint32_t section_count;
+    uint8_t buckets[WL_LINES_MAX * 2]; /* hash of a line id -> index + 1, 0 = empty */
+    wl_line_t lines[WL_LINES_MAX];
+    wl_golden_slot_t golden[WL_GOLDEN_SLOTS];
+    wl_section_t sections[WL_SECTIONS_MAX];
+} wl_config_t;
+
+/* Validates both documents and compiles them. Refused: not JSON, unknown keys (the nearest known
+ * one is named), wrong types, values out of bounds, duplicate keys, two golden slots of one line, a
+ * golden slot or section naming a missing line, golden slots of lines that are not sync, a line in
+ * two sections or in one of another kind. WL_ERR_SETTINGS, or WL_ERR_TOO_BIG beyond
+ * WL_DOCUMENT_BYTES_MAX. fault->line/column point into the document named by fault->where
+ * ("integration/lines/cash/rate"). The caller owns *ret. */
+WL_MUST_USE wl_err_t wl_config_compile(const char *integration, size_t integration_bytes,
+                                       const char *presentation, size_t presentation_bytes,
+                                       wl_config_t **ret, wl_fault_t *fault);
+void wl_config_destroy(wl_config_t **self);
+
+/* NULL when there is no such line. Only values from wl_config_compile can be searched. */
+const wl_line_t *wl_config_line(const wl_config_t *self, const char *line_id);
+/* Index into lines, or -1. */
+int wl_config_line_index(const wl_config_t *self, const char *line_id);
+
+/* "sync", "http", ...; "none" is the adapter of links; "?" when out of range. */
+const char *wl_mode_name(wl_mode_t mode);
+const char *wl_adapter_name(wl_adapter_t adapter);
+
+/* The documented keys, one "path\ttype\tdefault\tbounds\tdoc" line each, for docs and tidy. */
+void wl_config_document(void (*print)(const char *row, void *arg), void *arg);
+
+#endif

@@ -1,0 +1,177 @@
+#include "domain/config_parts.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool text_starts(const char *text, const char *start) {
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+/* ":8104" at the end of an authority: decimal, 1..65535. */
+static bool port_valid(const char *colon) {
+    size_t digits = strspn(colon + 1, "0123456789");
+    if (digits == 0 || digits > 5 || colon[1 + digits] != '\0') {
+        return false;
+    }
+    long port = strtol(colon + 1, NULL, 10);
+    return port >= 1 && port <= 65535;
+}
+
+/* What stands between "//" and the path: a host, maybe a port, never credentials (they would end
+ * up in logs) and never a wildcard (we connect, we do not bind). */
+static bool authority_valid(const char *url, bool port_required) {
+    const char *start = strstr(url, "://") + 3;
+    char authority[WL_URL_MAX + 1];
+    size_t bytes = strcspn(start, "/?#");
+    memcpy(authority, start, bytes);
+    authority[bytes] = '\0';
+    if (bytes == 0 || strpbrk(authority, "@* \"<>\\^`{|}") != NULL) {
+        return false;
+    }
+    const char *bracket = strrchr(authority, ']'); /* of an IPv6 address */
+    const char *colon = strrchr(bracket != NULL ? bracket : authority, ':');
+    if (colon == NULL) {
+        return !port_required;
+    }
+    return colon != authority && port_valid(colon);
+}
+
+static wl_err_t line_check_link(wl_config_reader_t *reader, const wl_line_t *line) {
+    if (line->adapter != WL_ADAPTER_NONE) {
+        return wl_config_reader_fault(reader, "adapter", "a link is never asked: leave it out");
+    }
+    if (line->url[0] != '\0' && (strstr(line->url, "://") == NULL || line->url[0] == ':')) {
+        return wl_config_reader_fault(reader, "url", "must be scheme://... where the link leads");
+    }
+    return WL_OK;
+}
+
+/* Picks the adapter by the scheme, or checks that both agree. */
+static wl_err_t line_check_url(wl_config_reader_t *reader, wl_line_t *line) {
+    if (line->url[0] == '\0') {
+        return wl_config_reader_fault(reader, NULL, "\"url\" is required unless the mode is link");
+    }
+    bool http = text_starts(line->url, "http://") || text_starts(line->url, "https://");
+    bool tcp = text_starts(line->url, "tcp://");
+    if (line->adapter == WL_ADAPTER_NONE) {
+        line->adapter = tcp ? WL_ADAPTER_ZMQ : WL_ADAPTER_HTTP;
+    }
+    if (line->adapter == WL_ADAPTER_HTTP && (!http || !authority_valid(line->url, false))) {
+        return wl_config_reader_fault(reader, "url",
+                                      http || tcp || strstr(line->url, "://") != NULL
+                                          ? "adapter http needs http://host[:port] or https://"
+                                          : "must start with http://, https:// or tcp://");
+    }
+    if (line->adapter == WL_ADAPTER_ZMQ &&
+        (!tcp || !authority_valid(line->url, true) || strchr(line->url + 6, '/') != NULL)) {
+        return wl_config_reader_fault(reader, "url", "adapter zmq needs tcp://host:port");
+    }
+    return WL_OK;
+}
+
+static wl_err_t line_check(wl_config_reader_t *reader, wl_line_t *line) {
+    if ((line->mode == WL_MODE_LINK) != (line->kind == WL_KIND_LINK)) {
+        return wl_config_reader_fault(reader, "mode", "mode link and kind link go together");
+    }
+    if (line->retry_max_ms < line->retry_base_ms) {
+        return wl_config_reader_fault(reader, "retry_max_ms",
+                                      "must not be less than retry_base_ms (%" PRIu32 ")",
+                                      line->retry_base_ms);
+    }
+    if (line->mode == WL_MODE_LINK) {
+        return line_check_link(reader, line);
+    }
+    if (line->unit[0] == '\0' && line->kind != WL_KIND_COUPON) {
+        return wl_config_reader_fault(reader, NULL, "\"unit\" is required for kind %s",
+                                      wl_kind_name(line->kind));
+    }
+    return line_check_url(reader, line);
+}
+
+static wl_err_t line_read_sanity(wl_config_reader_t *reader, const json_t *value, wl_line_t *line) {
+    wl_sanity_t *sanity = &line->sanity;
+    const json_t *given = json_object_get(value, "sanity");
+    json_t *empty = given == NULL ? json_object() : NULL; /* all defaults */
+    wl_config_reader_enter(reader, "sanity");
+    wl_err_t err =
+        wl_config_reader_object(reader, given != NULL ? given : empty, WL_CONFIG_SANITY, sanity);
+    json_decref(empty);
+    if (err == WL_OK && sanity->amount_min > sanity->amount_max) {
+        err = wl_config_reader_fault(reader, "amount_min", "must not be above amount_max");
+    }
+    if (err == WL_OK && sanity->version_ahead_max > 0 && !line->versions) {
+        err = wl_config_reader_fault(reader, "version_ahead_max",
+                                     "means nothing for a line without versions");
+    }
+    wl_config_reader_leave(reader);
+    return err;
+}
+
+static wl_err_t line_read_mapping(wl_config_reader_t *reader, const json_t *value,
+                                  wl_line_t *line) {
+    wl_mapping_t *mapping = &line->mapping;
+    const json_t *given = json_object_get(value, "mapping");
+    if (given == NULL) {
+        return WL_OK;
+    }
+    wl_config_reader_enter(reader, "mapping");
+    wl_err_t err = wl_config_reader_object(reader, given, WL_CONFIG_MAPPING, mapping);
+    if (err == WL_OK && mapping->amount[0] == '\0' && mapping->count[0] == '\0') {
+        err = wl_config_reader_fault(reader, NULL, "\"amount\" or \"count\" is required");
+    }
+    if (err == WL_OK && line->versions && mapping->version[0] == '\0') {
+        err = wl_config_reader_fault(
+            reader, NULL, "\"version\" is required, or set versions of the line to false");
+    }
+    mapping->used = true;
+    wl_config_reader_leave(reader);
+    return err;
+}
+
+static wl_err_t line_read(wl_config_reader_t *reader, const char *id, const json_t *value,
+                          wl_line_t *line) {
+    if (!wl_line_id_valid(id)) {
+        return wl_config_reader_fault(reader, NULL, "a line id must match [a-z0-9_-]{1,32}");
+    }
+    wl_err_t err = wl_config_reader_object(reader, value, WL_CONFIG_LINE, line);
+    if (err != WL_OK) {
+        return err;
+    }
+    memcpy(line->id, id, strlen(id) + 1);
+    if (line->burst == 0) { /* not given: the least that can be given is 1 */
+        line->burst = line->rate > 0 ? line->rate : 1;
+    }
+    err = line_check(reader, line);
+    if (err == WL_OK) {
+        err = line_read_sanity(reader, value, line);
+    }
+    return err != WL_OK ? err : line_read_mapping(reader, value, line);
+}
+
+wl_err_t wl_config_lines_read(wl_config_reader_t *reader, wl_config_t *config,
+                              uint64_t *ret_version) {
+    wl_config_top_t top = {0};
+    wl_err_t err = wl_config_reader_object(reader, reader->root, WL_CONFIG_INTEGRATION, &top);
+    if (err != WL_OK) {
+        return err;
+    }
+    const char *id = NULL;
+    json_t *value = NULL;
+    wl_config_reader_enter(reader, "lines");
+    json_object_foreach(json_object_get(reader->root, "lines"), id, value) {
+        uint32_t index = config->line_count;
+        wl_config_reader_enter(reader, id);
+        err = line_read(reader, id, value, &config->lines[index]);
+        wl_config_reader_leave(reader);
+        if (err != WL_OK) {
+            return err;
+        }
+        config->line_count++;
+        wl_config_index_add(config, index);
+    }
+    wl_config_reader_leave(reader);
+    *ret_version = top.version;
+    return WL_OK;
+}

@@ -1,0 +1,223 @@
+#include "domain/config_schema.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const mode_names[WL_MODE_COUNT] = {"sync", "live", "link"};
+static const char *const adapter_names[WL_ADAPTER_COUNT] = {"http", "zmq", "none"};
+static const char *const amount_rule_names[WL_AMOUNT_RULE_COUNT] = {"minor", "decimal"};
+
+const char *wl_mode_name(wl_mode_t mode) {
+    return (unsigned)mode < WL_MODE_COUNT ? mode_names[mode] : "?";
+}
+
+const char *wl_adapter_name(wl_adapter_t adapter) {
+    return (unsigned)adapter < WL_ADAPTER_COUNT ? adapter_names[adapter] : "?";
+}
+
+static const char *choice_kind(unsigned index) {
+    return wl_kind_name((wl_kind_t)index);
+}
+
+static const char *choice_mode(unsigned index) {
+    return wl_mode_name((wl_mode_t)index);
+}
+
+static const char *choice_adapter(unsigned index) {
+    return wl_adapter_name((wl_adapter_t)index);
+}
+
+static const char *choice_amount_rule(unsigned index) {
+    return index < WL_AMOUNT_RULE_COUNT ? amount_rule_names[index] : "?";
+}
+
+#define FIELD(type_, field_) .offset = offsetof(type_, field_), .size = sizeof(((type_ *)0)->field_)
+#define ROW(object_, type_, key_, ...) \
+    { .object = WL_CONFIG_##object_, .type = WL_CONFIG_##type_, .key = (key_), __VA_ARGS__ }
+#define NUMBER(object_, in, field_, fallback_, min_, max_, doc_)                             \
+    ROW(object_, NUMBER, #field_, FIELD(in, field_), .fallback = (fallback_), .min = (min_), \
+        .max = (max_), .doc = (doc_))
+#define AMOUNT(in, field_, fallback_, min_, doc_)                                           \
+    ROW(SANITY, AMOUNT, #field_, FIELD(in, field_), .fallback = (fallback_), .min = (min_), \
+        .max = INT64_MAX, .doc = (doc_))
+#define TEXT(object_, type_, in, field_, doc_) \
+    ROW(object_, type_, #field_, FIELD(in, field_), .doc = (doc_))
+#define POINTER(field_, doc_) TEXT(MAPPING, POINTER, wl_mapping_t, field_, doc_)
+#define NEST(object_, type_, key_, max_, required_, doc_) \
+    ROW(object_, type_, key_, .max = (max_), .required = (required_), .doc = (doc_))
+
+enum {
+    DAY_MS = 86400000,
+    HOUR_MS = 3600000,
+    RESPONSE_BYTES_MAX = 16777216, /* 16 MiB: 200 users with a few hundred records each */
+};
+#define YEAR_MS ((int64_t)365 * DAY_MS)
+#define VERSION_MAX (((int64_t)1 << 53) - 1)
+
+static const wl_config_row_t rows[] = {
+    ROW(INTEGRATION, NUMBER, "version", FIELD(wl_config_top_t, version), .min = 1,
+        .max = VERSION_MAX, .required = true, .doc = "grows with every change of this document"),
+    NEST(INTEGRATION, OBJECT, "lines", WL_LINES_MAX, true, "the business lines by their id"),
+
+    ROW(LINE, CHOICE, "kind", FIELD(wl_line_t, kind), .choice = choice_kind, .max = WL_KIND_COUNT,
+        .required = true, .doc = "what the line holds; link goes with mode link only"),
+    ROW(LINE, CHOICE, "mode", FIELD(wl_line_t, mode), .choice = choice_mode, .max = WL_MODE_COUNT,
+        .doc = "sync: copied and kept fresh; live: asked when needed; link: never asked"),
+    TEXT(LINE, TEXT, wl_line_t, title, "name for people"),
+    ROW(LINE, CHOICE, "adapter", FIELD(wl_line_t, adapter), .choice = choice_adapter,
+        .fallback = WL_ADAPTER_NONE, .fallback_text = "by the scheme of url",
+        .max = WL_ADAPTER_NONE, .doc = "how the line is asked: HTTP JSON or ZeroMQ MessagePack"),
+    TEXT(LINE, TEXT, wl_line_t, url,
+         "http://, https:// or tcp://host:port; required but for links, where it is the target"),
+    TEXT(LINE, ID, wl_line_t, secret, "name of the signing key in secrets_dir; empty = unsigned"),
+    TEXT(LINE, TEXT, wl_line_t, unit, "the only unit the line may send; required but for coupons"),
+    NUMBER(LINE, wl_line_t, scale, 0, 0, WL_SCALE_MAX, "decimal digits of one unit"),
+    ROW(LINE, FLAG, "versions", FIELD(wl_line_t, versions), .fallback = true,
+        .doc = "the line gives versions; false: the start of the pull is one"),
+    NUMBER(LINE, wl_line_t, batch_max, 100, 1, WL_PULL_UIDS_MAX, "users of one call"),
+    NUMBER(LINE, wl_line_t, batch_wait_ms, 5, 0, 1000, "how long a call waits to fill up"),
+    NUMBER(LINE, wl_line_t, timeout_ms, 1000, 1, 60000, "of one call"),
+    NUMBER(LINE, wl_line_t, concurrency, 4, 1, 256, "calls under way at once"),
+    NUMBER(LINE, wl_line_t, rate, 0, 0, 1000000, "calls a second, 0 = no limit"),
+    ROW(LINE, NUMBER, "burst", FIELD(wl_line_t, burst), .fallback_text = "rate, at least 1",
+        .min = 1, .max = 1000000, .doc = "calls at once after a quiet time"),
+    NUMBER(LINE, wl_line_t, response_bytes_max, WL_LINE_RESPONSE_BYTES_MAX, 1024,
+           RESPONSE_BYTES_MAX, "a longer answer is refused"),
+    NUMBER(LINE, wl_line_t, attempts_max, 8, 1, 1000, "pulls before a dead letter"),
+    NUMBER(LINE, wl_line_t, retry_base_ms, 200, 1, HOUR_MS, "first back-off, doubled each time"),
+    NUMBER(LINE, wl_line_t, retry_max_ms, 60000, 1, DAY_MS, "longest back-off"),
+    NUMBER(LINE, wl_line_t, fresh_ms, 0, 0, 10 * YEAR_MS,
+           "an older copy is pulled when its user looks, 0 = never"),
+    NUMBER(LINE, wl_line_t, breaker_failures, 5, 1, 1000,
+           "failures in a row that open the breaker"),
+    NUMBER(LINE, wl_line_t, breaker_open_ms, 2000, 1, HOUR_MS, "how long before a probe"),
+    NEST(LINE, OBJECT, "sanity", 0, false, "bounds; data beyond them is quarantined"),
+    NEST(LINE, OBJECT, "mapping", 0, false, "JSON pointers into answers of another shape"),
+
+    AMOUNT(wl_sanity_t, amount_min, 0, INT64_MIN, "least amount, in minor units"),
+    AMOUNT(wl_sanity_t, amount_max, INT64_MAX, INT64_MIN, "largest amount, in minor units"),
+    AMOUNT(wl_sanity_t, jump_max, 0, 0, "largest change from one version to the next, 0 = any"),
+    AMOUNT(wl_sanity_t, version_ahead_max, 0, 0, "largest step of a version, 0 = any"),
+
+    POINTER(path, "path of the request, empty = /assets"),
+    POINTER(list, "the list of records in the answer, empty = the answer itself"),
+    ROW(MAPPING, POINTER, "uid", FIELD(wl_mapping_t, uid), .required = true,
+        .doc = "inside a record, as all below: the user"),
+    POINTER(bucket, "sub-account"),
+    POINTER(amount, "amount by amount_rule; this or count is required"),
+    POINTER(pending, "pending amount, likewise by amount_rule"),
+    POINTER(count, "pieces"),
+    POINTER(state, "available, frozen, expired or gone; absent = available"),
+    POINTER(expires_at, "ms since 1970"),
+    POINTER(changed_at, "ms since 1970"),
+    POINTER(version, "required when the line gives versions"),
+    POINTER(title, "text for people"),
+    ROW(MAPPING, CHOICE, "amount_rule", FIELD(wl_mapping_t, amount_rule),
+        .choice = choice_amount_rule, .max = WL_AMOUNT_RULE_COUNT,
+        .doc = "minor: whole minor units; decimal: units such as \"12.5\", never rounded"),
+
+    ROW(PRESENTATION, NUMBER, "version", FIELD(wl_config_top_t, version), .min = 1,
+        .max = VERSION_MAX, .required = true, .doc = "grows with every change of this document"),
+    NEST(PRESENTATION, LIST, "golden", WL_GOLDEN_SLOTS, false,
+         "positions of the personal centre in order; null = empty"),
+    NEST(PRESENTATION, LIST, "sections", WL_SECTIONS_MAX, false,
+         "the home page from top to bottom"),
+
+    ROW(GOLDEN, ID, "line", FIELD(wl_golden_slot_t, line), .required = true,
+        .doc = "a sync line, in one position only"),
+    ROW(GOLDEN, TEXT, "title", FIELD(wl_golden_slot_t, title), .fallback_text = "the line's title",
+        .doc = "name for people"),
+    TEXT(GOLDEN, TEXT, wl_golden_slot_t, link, "where the client goes"),
+
+    ROW(SECTION, CHOICE, "kind", FIELD(wl_section_t, kind), .choice = choice_kind,
+        .max = WL_KIND_COUNT, .required = true, .doc = "the kind of all its lines"),
+    TEXT(SECTION, TEXT, wl_section_t, title, "name for people"),
+    NEST(SECTION, LIST, "lines", WL_LINES_MAX, true,
+         "line ids in order; a line in one section only"),
+};
+
+const wl_config_row_t *wl_config_row(wl_config_object_t object, size_t index) {
+    for (size_t i = 0; i < WL_COUNT_OF(rows); i++) {
+        if (rows[i].object == object && index-- == 0) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+const wl_config_row_t *wl_config_row_find(wl_config_object_t object, const char *key) {
+    for (size_t i = 0; i < WL_COUNT_OF(rows); i++) {
+        if (rows[i].object == object && strcmp(rows[i].key, key) == 0) {
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+static const char *row_type(const wl_config_row_t *row) {
+    static const char *const names[WL_CONFIG_TYPE_COUNT] = {
+        [WL_CONFIG_NUMBER] = "number",   [WL_CONFIG_FLAG] = "true or false",
+        [WL_CONFIG_TEXT] = "text",       [WL_CONFIG_ID] = "id",
+        [WL_CONFIG_POINTER] = "pointer", [WL_CONFIG_AMOUNT] = "number as text",
+        [WL_CONFIG_CHOICE] = "one of",   [WL_CONFIG_OBJECT] = "object",
+        [WL_CONFIG_LIST] = "list",
+    };
+    return names[row->type];
+}
+
+static void row_fallback(const wl_config_row_t *row, char *into, size_t max) {
+    if (row->required) {
+        (void)snprintf(into, max, "required");
+    } else if (row->fallback_text != NULL) {
+        (void)snprintf(into, max, "%s", row->fallback_text);
+    } else if (row->type == WL_CONFIG_CHOICE) {
+        (void)snprintf(into, max, "%s", row->choice((unsigned)row->fallback));
+    } else if (row->type == WL_CONFIG_FLAG) {
+        (void)snprintf(into, max, "%s", row->fallback != 0 ? "true" : "false");
+    } else if (row->type == WL_CONFIG_NUMBER || row->type == WL_CONFIG_AMOUNT) {
+        (void)snprintf(into, max, "%" PRId64, row->fallback);
+    } else {
+        (void)snprintf(into, max, "%s", "empty");
+    }
+}
+
+static void row_bounds(const wl_config_row_t *row, char *into, size_t max) {
+    into[0] = '\0';
+    if (row->type == WL_CONFIG_CHOICE) {
+        for (unsigned i = 0; i < row->max; i++) {
+            size_t used = strlen(into);
+            (void)snprintf(into + used, max - used, i == 0 ? "%s" : ", %s", row->choice(i));
+        }
+    } else if (row->type == WL_CONFIG_NUMBER || row->type == WL_CONFIG_AMOUNT) {
+        (void)snprintf(into, max, "%" PRId64 "..%" PRId64, row->min, row->max);
+    } else if (row->type == WL_CONFIG_OBJECT || row->type == WL_CONFIG_LIST) {
+        if (row->max > 0) {
+            (void)snprintf(into, max, "at most %" PRId64, row->max);
+        }
+    } else if (row->type != WL_CONFIG_FLAG) {
+        WL_ASSERT(row->size > 1);
+        (void)snprintf(into, max, "at most %zu bytes", row->size - 1);
+    }
+}
+
+void wl_config_document(void (*print)(const char *row, void *arg), void *arg) {
+    static const char *const paths[WL_CONFIG_OBJECT_COUNT] = {
+#define CONFIG_OBJECT_PATH(name, path) path,
+        WL_CONFIG_OBJECTS(CONFIG_OBJECT_PATH)
+#undef CONFIG_OBJECT_PATH
+    };
+    for (size_t i = 0; i < WL_COUNT_OF(rows); i++) {
+        char fallback[64];
+        char bounds[96];
+        char text[512];
+        row_fallback(&rows[i], fallback, sizeof fallback);
+        row_bounds(&rows[i], bounds, sizeof bounds);
+        (void)snprintf(text, sizeof text, "%s/%s\t%s\t%s\t%s\t%s", paths[rows[i].object],
+                       rows[i].key, row_type(&rows[i]), fallback, bounds, rows[i].doc);
+        print(text, arg);
+    }
+}

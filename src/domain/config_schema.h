@@ -1,0 +1,66 @@
+/* config_schema.h: every key of the runtime configuration as one table of rows. The rows drive the
+ * parser (type, bounds, default, where the value goes), the refusal of unknown keys and the table
+ * of docs/CONFIG.md. Static data, any thread. Private to the config_*.c files. */
+#ifndef WL_DOMAIN_CONFIG_SCHEMA_H
+#define WL_DOMAIN_CONFIG_SCHEMA_H
+
+#include "domain/config.h"
+
+#include <stddef.h>
+
+/* Objects of the two documents: name, path of the document page. */
+#define WL_CONFIG_OBJECTS(O)                     \
+    O(INTEGRATION, "integration")                \
+    O(LINE, "integration/lines/<id>")            \
+    O(SANITY, "integration/lines/<id>/sanity")   \
+    O(MAPPING, "integration/lines/<id>/mapping") \
+    O(PRESENTATION, "presentation")              \
+    O(GOLDEN, "presentation/golden/<n>")         \
+    O(SECTION, "presentation/sections/<n>")
+
+typedef enum {
+#define WL_CONFIG_OBJECT_ENUM(name, path) WL_CONFIG_##name,
+    WL_CONFIG_OBJECTS(WL_CONFIG_OBJECT_ENUM)
+#undef WL_CONFIG_OBJECT_ENUM
+        WL_CONFIG_OBJECT_COUNT
+} wl_config_object_t;
+
+typedef enum {
+    WL_CONFIG_NUMBER,  /* a JSON integer into u8, u32 or u64 */
+    WL_CONFIG_FLAG,    /* true or false into bool */
+    WL_CONFIG_TEXT,    /* text without control characters into char[size] */
+    WL_CONFIG_ID,      /* text of wl_line_id_valid() into char[size] */
+    WL_CONFIG_POINTER, /* "" or a JSON pointer (RFC 6901) into char[size] */
+    WL_CONFIG_AMOUNT, /* decimal text of a whole number into i64 or u64: JSON numbers lose digits */
+    WL_CONFIG_CHOICE, /* one of `choices` into an enum */
+    WL_CONFIG_OBJECT, /* read by rows of its own */
+    WL_CONFIG_LIST,   /* read by code of its own */
+    WL_CONFIG_TYPE_COUNT
+} wl_config_type_t;
+
+typedef struct {
+    wl_config_object_t object;
+    wl_config_type_t type;
+    const char *key;
+    const char *doc;
+    const char *fallback_text; /* default for people where `fallback` does not say it, or NULL */
+    const char *(*choice)(unsigned index); /* name of a choice; CHOICE only */
+    int64_t fallback; /* default of NUMBER, FLAG, AMOUNT, CHOICE; texts default to "" */
+    int64_t min;      /* of NUMBER and AMOUNT */
+    int64_t max;      /* likewise; number of choices; elements of OBJECT and LIST */
+    size_t offset;    /* into the struct of the object */
+    size_t size;      /* of the field in bytes, 0 = not stored by the row */
+    bool required;
+} wl_config_row_t;
+
+/* What the top of a document holds beside its lists. */
+typedef struct {
+    uint64_t version; /* 1 .. 2^53 - 1, so that a console in JavaScript keeps it exact */
+} wl_config_top_t;
+
+/* Row number `index` of an object, NULL past the last. */
+const wl_config_row_t *wl_config_row(wl_config_object_t object, size_t index);
+/* NULL when the object has no such key. */
+const wl_config_row_t *wl_config_row_find(wl_config_object_t object, const char *key);
+
+#endif

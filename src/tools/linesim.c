@@ -1,0 +1,259 @@
+/* linesim: a business line for demos, tests and load. One process can be several lines, over HTTP
+ * and ZeroMQ. The truth is a pure function of the seed, so a run repeats exactly; it can be dumped
+ * and compared with what walletd serves. */
+#include "base/actor.h"
+#include "base/alloc.h"
+#include "linesim/control.h"
+#include "linesim/http_line.h"
+#include "linesim/publisher.h"
+#include "linesim/zmq_line.h"
+
+#include <czmq.h>
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+
+enum { EXIT_GOOD = 0, EXIT_BAD = 1, EXIT_USAGE = 2 };
+
+static const char usage[] =
+    "usage: linesim --line ID,KEY=VALUE,... [--line ...] [OPTION...]\n"
+    "\n"
+    "A line: id, then kind=cash|activity|cashback|coupon|coin, unit=CNY, scale=2,\n"
+    "shape=standard|foreign, fault=NAME, and http=PORT or zmq=PORT.\n"
+    "\n"
+    "  --users N          users of each line (1000)\n"
+    "  --first-uid N      the first of them (1)\n"
+    "  --owners SHARE     of them own something at start (0.4)\n"
+    "  --seed N           everything follows from it (1)\n"
+    "  --writer ENDPOINT  tell walletd there, acknowledged (tcp://127.0.0.1:7701)\n"
+    "  --pub ENDPOINT     or there by PUB (tcp://127.0.0.1:7702)\n"
+    "  --rate N           changes a second; 0 = only when asked through --control\n"
+    "  --changes N        stop changing after so many (no bound)\n"
+    "  --mode MODE        req, pub or both in turn (req)\n"
+    "  --batch N          most changes of one message (50)\n"
+    "  --dup SHARE        messages sent twice\n"
+    "  --reorder SHARE    messages sent after their successor\n"
+    "  --error-rate SHARE calls that fail\n"
+    "  --latency-ms N     before each answer\n"
+    "  --secret TEXT      refuse calls that are not signed with it (or LINESIM_SECRET)\n"
+    "  --journal FILE     append \"line uid version\" of each acknowledged change\n"
+    "  --truth FILE       write every asset there at the end, one JSON object a line\n"
+    "  --control PORT     HTTP: /stats /truth /truth.ndjson /fault /burst\n"
+    "  --help             print this\n"
+    "\n"
+    "Faults: none hang error garbage lie-user lie-float lie-big empty slow huge.\n"
+    "Ends on SIGTERM or SIGINT. Exit codes: 0 ok, 1 failed, 2 usage.\n";
+
+typedef struct {
+    sim_t sim;
+    publisher_options_t publisher;
+    double owners;
+    uint64_t changes;
+    uint32_t rate;
+    publish_mode_t mode;
+    uint16_t control_port;
+    const char *truth;
+} options_t;
+
+typedef struct {
+    http_line_t *http[SIM_LINES_MAX];
+    wl_actor_t *zmq;
+    publisher_t *publisher;
+    control_t *control;
+} running_t;
+
+/* A number between 0 and max, or the end of the program with a message. */
+static double number_of(const char *option, const char *text, double max) {
+    char *end = NULL;
+    errno = 0;
+    double value = strtod(text, &end);
+    if (errno != 0 || end == text || *end != '\0' || !(value >= 0.0) || value > max) {
+        (void)fprintf(stderr, "linesim: --%s: \"%s\" is not a number from 0 to %.0f\n", option, text,
+                      max);
+        exit(EXIT_USAGE);
+    }
+    return value;
+}
+
+typedef enum {
+    OPTION_LINE = 256, OPTION_USERS, OPTION_FIRST_UID, OPTION_OWNERS, OPTION_SEED, OPTION_WRITER,
+    OPTION_PUB, OPTION_RATE, OPTION_CHANGES, OPTION_MODE, OPTION_BATCH, OPTION_DUP, OPTION_REORDER,
+    OPTION_ERROR_RATE, OPTION_LATENCY, OPTION_SECRET, OPTION_JOURNAL, OPTION_TRUTH, OPTION_CONTROL,
+    OPTION_HELP
+} option_t;
+
+static const struct option long_options[] = {
+    {"line", required_argument, NULL, OPTION_LINE},
+    {"users", required_argument, NULL, OPTION_USERS},
+    {"first-uid", required_argument, NULL, OPTION_FIRST_UID},
+    {"owners", required_argument, NULL, OPTION_OWNERS},
+    {"seed", required_argument, NULL, OPTION_SEED},
+    {"writer", required_argument, NULL, OPTION_WRITER},
+    {"pub", required_argument, NULL, OPTION_PUB},
+    {"rate", required_argument, NULL, OPTION_RATE},
+    {"changes", required_argument, NULL, OPTION_CHANGES},
+    {"mode", required_argument, NULL, OPTION_MODE},
+    {"batch", required_argument, NULL, OPTION_BATCH},
+    {"dup", required_argument, NULL, OPTION_DUP},
+    {"reorder", required_argument, NULL, OPTION_REORDER},
+    {"error-rate", required_argument, NULL, OPTION_ERROR_RATE},
+    {"latency-ms", required_argument, NULL, OPTION_LATENCY},
+    {"secret", required_argument, NULL, OPTION_SECRET},
+    {"journal", required_argument, NULL, OPTION_JOURNAL},
+    {"truth", required_argument, NULL, OPTION_TRUTH},
+    {"control", required_argument, NULL, OPTION_CONTROL},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+/* Options about the lines and their users. false: not one of them. */
+static bool sim_option(options_t *self, int option, const char *value) {
+    sim_t *sim = &self->sim;
+    wl_fault_t fault = {0};
+    switch (option) {
+    case OPTION_LINE:
+        if (sim_line_add(sim, value, &fault) != WL_OK) {
+            (void)fprintf(stderr, "linesim: %s: %s\n", fault.where, fault.message);
+            exit(EXIT_USAGE);
+        }
+        return true;
+    case OPTION_USERS: sim->users = (uint64_t)number_of("users", value, 1e9); return true;
+    case OPTION_FIRST_UID: sim->first_uid = strtoull(value, NULL, 10); return true;
+    case OPTION_OWNERS: self->owners = number_of("owners", value, 1); return true;
+    case OPTION_SEED: sim->seed = (uint64_t)number_of("seed", value, 1e15); return true;
+    case OPTION_ERROR_RATE: sim->error_rate = number_of("error-rate", value, 1); return true;
+    case OPTION_LATENCY:
+        sim->latency_ms = (uint32_t)number_of("latency-ms", value, 60000);
+        return true;
+    case OPTION_SECRET: sim->secret = value; return true;
+    case OPTION_TRUTH: self->truth = value; return true;
+    case OPTION_CONTROL:
+        self->control_port = (uint16_t)number_of("control", value, 65535);
+        return true;
+    default: return false;
+    }
+}
+
+/* Options about telling walletd. */
+static bool publisher_option(options_t *self, int option, const char *value) {
+    publisher_options_t *publisher = &self->publisher;
+    switch (option) {
+    case OPTION_WRITER: publisher->writer = value; return true;
+    case OPTION_PUB: publisher->publish = value; return true;
+    case OPTION_JOURNAL: publisher->journal = value; return true;
+    case OPTION_RATE: self->rate = (uint32_t)number_of("rate", value, 1e7); return true;
+    case OPTION_CHANGES: self->changes = (uint64_t)number_of("changes", value, 1e15); return true;
+    case OPTION_BATCH:
+        publisher->batch_max = (uint32_t)number_of("batch", value, 200);
+        return true;
+    case OPTION_DUP: publisher->duplicates = number_of("dup", value, 1); return true;
+    case OPTION_REORDER: publisher->reorder = number_of("reorder", value, 1); return true;
+    case OPTION_MODE: return publish_mode_parse(value, &self->mode);
+    default: return false;
+    }
+}
+
+static void options_read(int argc, char **argv, options_t *self) {
+    sim_init(&self->sim);
+    self->owners = 0.4;
+    self->changes = UINT64_MAX;
+    self->publisher.sim = &self->sim;
+    self->publisher.batch_max = 50;
+    self->sim.secret = getenv("LINESIM_SECRET");
+    for (int option = 0; (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
+        if (option == OPTION_HELP) {
+            (void)fputs(usage, stdout);
+            exit(EXIT_GOOD);
+        }
+        if (!sim_option(self, option, optarg) && !publisher_option(self, option, optarg)) {
+            (void)fputs("linesim: see linesim --help\n", stderr);
+            exit(EXIT_USAGE);
+        }
+    }
+    if (optind < argc || self->sim.line_count == 0 || self->publisher.batch_max == 0 ||
+        self->sim.users == 0) {
+        (void)fputs(usage, stderr);
+        exit(EXIT_USAGE);
+    }
+}
+
+static wl_err_t running_start(running_t *self, options_t *options, wl_fault_t *fault) {
+    sim_t *sim = &options->sim;
+    for (uint32_t i = 0; i < sim->line_count; i++) {
+        if (sim->lines[i].http_port != 0 &&
+            http_line_open(sim, &sim->lines[i], &self->http[i]) != WL_OK) {
+            return wl_fault(fault, WL_ERR_BIND, sim->lines[i].id, "port %u is taken",
+                            sim->lines[i].http_port);
+        }
+    }
+    if (wl_actor_start("zmq_lines", zmq_lines_run, &sim, &self->zmq, NULL) != WL_OK) {
+        return wl_fault(fault, WL_ERR_BIND, "zmq", "a port is taken");
+    }
+    if (options->publisher.writer != NULL || options->publisher.publish != NULL) {
+        self->publisher = publisher_start(&options->publisher);
+        if (options->rate > 0) {
+            publisher_burst(self->publisher, options->changes, options->mode, options->rate);
+        }
+    }
+    if (options->control_port != 0 &&
+        control_open(sim, self->publisher, options->control_port, &self->control) != WL_OK) {
+        return wl_fault(fault, WL_ERR_BIND, "--control", "port %u is taken",
+                        options->control_port);
+    }
+    return WL_OK;
+}
+
+static void running_stop(running_t *self, sim_t *sim) {
+    (void)pthread_mutex_lock(&sim->lock);
+    sim->ending = true;
+    (void)pthread_cond_broadcast(&sim->changed);
+    (void)pthread_mutex_unlock(&sim->lock);
+    control_close(&self->control);
+    publisher_stop(&self->publisher);
+    wl_actor_destroy(&self->zmq);
+    for (uint32_t i = 0; i < SIM_LINES_MAX; i++) {
+        http_line_close(&self->http[i]);
+    }
+}
+
+static int truth_write(options_t *options) {
+    FILE *out = options->truth == NULL ? NULL : fopen(options->truth, "w");
+    if (options->truth != NULL && out == NULL) {
+        perror(options->truth);
+        return EXIT_BAD;
+    }
+    if (out != NULL) {
+        control_write_truth(&options->sim, out);
+        (void)fclose(out);
+    }
+    return EXIT_GOOD;
+}
+
+int main(int argc, char **argv) {
+    static options_t options;
+    options_read(argc, argv, &options);
+    sigset_t ends;
+    (void)sigemptyset(&ends);
+    (void)sigaddset(&ends, SIGTERM);
+    (void)sigaddset(&ends, SIGINT);
+    (void)pthread_sigmask(SIG_BLOCK, &ends, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+    zsys_handler_set(NULL);
+    sim_users_open(&options.sim, options.owners);
+
+    running_t running = {0};
+    wl_fault_t fault = {0};
+    int exit_code = EXIT_GOOD;
+    if (running_start(&running, &options, &fault) == WL_OK) {
+        int number = 0;
+        (void)sigwait(&ends, &number);
+        exit_code = truth_write(&options);
+    } else {
+        (void)fprintf(stderr, "linesim: %s: %s\n", fault.where, fault.message);
+        exit_code = EXIT_BAD;
+    }
+    running_stop(&running, &options.sim);
+    sim_close(&options.sim);
+    return exit_code;
+}

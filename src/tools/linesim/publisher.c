@@ -1,0 +1,430 @@
+#include "publisher.h"
+
+#include "base/actor.h"
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/clock.h"
+
+#include <inttypes.h>
+#include <msgpack.h>
+#include <string.h>
+
+enum {
+    WINDOW = 32,         /* unanswered requests */
+    RESEND_MS = 1000,    /* an unanswered request is sent again */
+    REFUSED_MS = 50,     /* so is a refused one, sooner */
+    CHANGES_MAX = 200,   /* of one message */
+    PHASES = 16,
+    TURN_MESSAGES = 64,  /* messages built before replies are read again */
+    PUB_HWM = 200000,
+};
+
+typedef struct {
+    uint64_t changes;
+    publish_mode_t mode;
+    uint32_t rate;
+} phase_t;
+
+typedef struct {
+    uint64_t uid;
+    uint64_t version;
+} told_t;
+
+/* One message, kept until it is acknowledged. */
+typedef struct {
+    bool used;
+    uint64_t msgid;
+    int64_t sent_ms;
+    sim_line_t *line;
+    uint32_t count;
+    told_t told[CHANGES_MAX];
+    msgpack_sbuffer body;
+} message_t;
+
+struct publisher {
+    publisher_options_t options;
+    wl_actor_t *thread;
+    pthread_mutex_t lock; /* guards phases and stats */
+    phase_t phases[PHASES];
+    uint32_t phase_count;
+    publisher_stats_t stats;
+    /* the thread's own from here on */
+    zsock_t *dealer;
+    zsock_t *pub;
+    FILE *journal;
+    message_t window[WINDOW];
+    message_t scratch;    /* PUB messages */
+    uint64_t msgid;
+    double allowance;     /* changes that the rate allows now */
+    int64_t allowance_ms;
+    bool pub_turn;
+    char source[24];
+};
+
+bool publish_mode_parse(const char *text, publish_mode_t *ret) {
+    static const char *const names[] = {"req", "pub", "both"};
+    for (unsigned i = 0; i < 3; i++) {
+        if (strcmp(names[i], text) == 0) {
+            *ret = (publish_mode_t)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+void publisher_burst(publisher_t *self, uint64_t changes, publish_mode_t mode, uint32_t rate) {
+    (void)pthread_mutex_lock(&self->lock);
+    if (changes == 0) {
+        self->phase_count = 0;
+    } else if (self->phase_count < PHASES) {
+        self->phases[self->phase_count++] = (phase_t){changes, mode, rate};
+    }
+    self->stats.idle = false;
+    (void)pthread_mutex_unlock(&self->lock);
+}
+
+publisher_stats_t publisher_stats(publisher_t *self) {
+    (void)pthread_mutex_lock(&self->lock);
+    publisher_stats_t stats = self->stats;
+    (void)pthread_mutex_unlock(&self->lock);
+    return stats;
+}
+
+/* ---- building messages ------------------------------------------------------------------- */
+
+static void pack_text(msgpack_packer *pack, const char *text) {
+    size_t bytes = strlen(text);
+    msgpack_pack_str(pack, bytes);
+    msgpack_pack_str_body(pack, text, bytes);
+}
+
+/* Changes up to `most` random users of one line. */
+static void message_draw(publisher_t *self, message_t *message, uint64_t most) {
+    sim_t *sim = self->options.sim;
+    (void)pthread_mutex_lock(&sim->lock);
+    message->line = &sim->lines[sim_random(sim) % sim->line_count];
+    uint64_t count = 1 + sim_random(sim) % self->options.batch_max;
+    message->count = (uint32_t)(count < most ? count : most);
+    for (uint32_t i = 0; i < message->count; i++) {
+        uint64_t user = sim_random(sim) % sim->users;
+        message->told[i] = (told_t){sim->first_uid + user, ++message->line->versions[user]};
+    }
+    (void)pthread_mutex_unlock(&sim->lock);
+}
+
+/* [0, msgid, "notify.changed", [args]], or [2, "notify.changed", [args]] with source and seq. */
+static void message_pack(publisher_t *self, message_t *message, bool request) {
+    msgpack_sbuffer_clear(&message->body);
+    msgpack_packer pack;
+    msgpack_packer_init(&pack, &message->body, msgpack_sbuffer_write);
+    msgpack_pack_array(&pack, request ? 4 : 3);
+    msgpack_pack_uint8(&pack, request ? 0 : 2);
+    if (request) {
+        msgpack_pack_uint64(&pack, message->msgid);
+    }
+    pack_text(&pack, "notify.changed");
+    msgpack_pack_array(&pack, 1);
+    msgpack_pack_map(&pack, request ? 2 : 4);
+    pack_text(&pack, "line");
+    pack_text(&pack, message->line->id);
+    if (!request) {
+        pack_text(&pack, "source");
+        pack_text(&pack, self->source);
+        pack_text(&pack, "seq");
+        msgpack_pack_uint64(&pack, ++message->line->seq);
+    }
+    pack_text(&pack, "changes");
+    msgpack_pack_array(&pack, message->count);
+    for (uint32_t i = 0; i < message->count; i++) {
+        bool versioned = !message->line->foreign;
+        msgpack_pack_map(&pack, versioned ? 2 : 1);
+        pack_text(&pack, "uid");
+        msgpack_pack_uint64(&pack, message->told[i].uid);
+        if (versioned) {
+            pack_text(&pack, "version");
+            msgpack_pack_uint64(&pack, message->told[i].version);
+        }
+    }
+}
+
+static void request_send(publisher_t *self, message_t *message) {
+    message->sent_ms = wl_mono_now().ms;
+    (void)zsock_send(self->dealer, "zb", message->body.data, message->body.size);
+}
+
+static void published_send(publisher_t *self, const message_t *message) {
+    char topic[64];
+    (void)snprintf(topic, sizeof topic, "changed.%s", message->line->id);
+    (void)zsock_send(self->pub, "sb", topic, message->body.data, message->body.size);
+}
+
+static bool chance(publisher_t *self, double share) {
+    (void)pthread_mutex_lock(&self->options.sim->lock);
+    bool hit = sim_random_share(self->options.sim) < share;
+    (void)pthread_mutex_unlock(&self->options.sim->lock);
+    return hit;
+}
+
+/* Sends, maybe twice. */
+static void message_tell(publisher_t *self, message_t *message, bool request) {
+    message_pack(self, message, request);
+    if (chance(self, self->options.duplicates)) {
+        request ? request_send(self, message) : published_send(self, message);
+    }
+    request ? request_send(self, message) : published_send(self, message);
+}
+
+static message_t *window_free(publisher_t *self) {
+    for (uint32_t i = 0; i < WINDOW; i++) {
+        if (!self->window[i].used) {
+            return &self->window[i];
+        }
+    }
+    return NULL;
+}
+
+static void count_told(publisher_t *self, const message_t *message) {
+    (void)pthread_mutex_lock(&self->lock);
+    self->stats.changes += message->count;
+    self->stats.messages++;
+    (void)pthread_mutex_unlock(&self->lock);
+}
+
+/* One request; with a chance its successor is drawn later but sent before it. false: the window is
+ * full. */
+static bool tell_request(publisher_t *self, uint64_t most, uint64_t *told) {
+    message_t *first = window_free(self);
+    if (first == NULL) {
+        return false;
+    }
+    first->used = true;
+    first->msgid = ++self->msgid;
+    message_draw(self, first, most);
+    *told += first->count;
+    message_t *second = NULL;
+    if (*told < most && chance(self, self->options.reorder)) {
+        second = window_free(self);
+    }
+    if (second != NULL) {
+        second->used = true;
+        second->msgid = ++self->msgid;
+        message_draw(self, second, most - *told);
+        *told += second->count;
+        message_tell(self, second, true);
+        count_told(self, second);
+    }
+    message_tell(self, first, true);
+    count_told(self, first);
+    return true;
+}
+
+static bool tell_published(publisher_t *self, uint64_t most, uint64_t *told) {
+    message_draw(self, &self->scratch, most);
+    *told += self->scratch.count;
+    message_tell(self, &self->scratch, false);
+    count_told(self, &self->scratch);
+    return true;
+}
+
+/* ---- the thread ----------------------------------------------------------------------------- */
+
+static void acknowledged(publisher_t *self, message_t *message) {
+    for (uint32_t i = 0; self->journal != NULL && i < message->count; i++) {
+        (void)fprintf(self->journal, "%s %" PRIu64 " %" PRIu64 "\n", message->line->id,
+                      message->told[i].uid, message->told[i].version);
+    }
+    if (self->journal != NULL) {
+        (void)fflush(self->journal);
+    }
+    message->used = false;
+    (void)pthread_mutex_lock(&self->lock);
+    self->stats.acked += message->count;
+    (void)pthread_mutex_unlock(&self->lock);
+}
+
+static void reply_take(publisher_t *self, const zframe_t *frame) {
+    msgpack_unpacked reply;
+    msgpack_unpacked_init(&reply);
+    if (msgpack_unpack_next(&reply, (const char *)zframe_data((zframe_t *)(uintptr_t)frame),
+                            zframe_size((zframe_t *)(uintptr_t)frame),
+                            NULL) == MSGPACK_UNPACK_SUCCESS &&
+        reply.data.type == MSGPACK_OBJECT_ARRAY && reply.data.via.array.size == 4) {
+        const msgpack_object *at = reply.data.via.array.ptr;
+        for (uint32_t i = 0; i < WINDOW; i++) {
+            message_t *message = &self->window[i];
+            if (!message->used || message->msgid != at[1].via.u64) {
+                continue;
+            }
+            if (at[2].type == MSGPACK_OBJECT_NIL) {
+                acknowledged(self, message);
+            } else { /* refused: again in a moment */
+                message->sent_ms = wl_mono_now().ms - RESEND_MS + REFUSED_MS;
+                (void)pthread_mutex_lock(&self->lock);
+                self->stats.refused++;
+                (void)pthread_mutex_unlock(&self->lock);
+            }
+        }
+    }
+    msgpack_unpacked_destroy(&reply);
+}
+
+static void replies_take(publisher_t *self) {
+    while (self->dealer != NULL && (zsock_events(self->dealer) & ZMQ_POLLIN) != 0) {
+        zmsg_t *message = zmsg_recv(self->dealer);
+        zframe_t *body = message == NULL ? NULL : zmsg_last(message);
+        if (body != NULL) {
+            reply_take(self, body);
+        }
+        zmsg_destroy(&message);
+    }
+}
+
+/* Returns how many requests are unanswered. */
+static uint32_t resend_late(publisher_t *self) {
+    int64_t now = wl_mono_now().ms;
+    uint32_t waiting = 0;
+    for (uint32_t i = 0; i < WINDOW; i++) {
+        message_t *message = &self->window[i];
+        waiting += message->used;
+        if (message->used && now - message->sent_ms >= RESEND_MS) {
+            request_send(self, message);
+            (void)pthread_mutex_lock(&self->lock);
+            self->stats.resent++;
+            (void)pthread_mutex_unlock(&self->lock);
+        }
+    }
+    return waiting;
+}
+
+/* How many changes the current phase allows now; *ret_phase is a copy. 0: nothing to do yet. */
+static uint64_t phase_allows(publisher_t *self, phase_t *ret_phase) {
+    (void)pthread_mutex_lock(&self->lock);
+    bool any = self->phase_count > 0;
+    if (any) {
+        *ret_phase = self->phases[0];
+    }
+    (void)pthread_mutex_unlock(&self->lock);
+    int64_t now = wl_mono_now().ms;
+    double earned = any ? (double)(now - self->allowance_ms) * ret_phase->rate / 1000.0 : 0.0;
+    self->allowance_ms = now;
+    if (!any) {
+        self->allowance = 0.0;
+        return 0;
+    }
+    if (ret_phase->rate == 0) {
+        return ret_phase->changes;
+    }
+    self->allowance += earned;
+    self->allowance = self->allowance > ret_phase->rate ? ret_phase->rate : self->allowance;
+    uint64_t allowed = (uint64_t)self->allowance;
+    return allowed < ret_phase->changes ? allowed : ret_phase->changes;
+}
+
+static void phase_spend(publisher_t *self, uint64_t changes) {
+    self->allowance -= (double)changes;
+    (void)pthread_mutex_lock(&self->lock);
+    if (self->phase_count > 0) {
+        phase_t *phase = &self->phases[0];
+        phase->changes -= changes < phase->changes ? changes : phase->changes;
+        if (phase->changes == 0) {
+            memmove(self->phases, self->phases + 1, --self->phase_count * sizeof *phase);
+        }
+    }
+    (void)pthread_mutex_unlock(&self->lock);
+}
+
+static void publish_turn(publisher_t *self) {
+    phase_t phase = {0};
+    uint64_t allowed = phase_allows(self, &phase);
+    uint64_t told = 0;
+    bool going = true;
+    for (int i = 0; i < TURN_MESSAGES && told < allowed && going; i++) {
+        bool pub = self->pub != NULL && (phase.mode == PUBLISH_PUB ||
+                                         (phase.mode == PUBLISH_BOTH && self->pub_turn));
+        self->pub_turn = !self->pub_turn;
+        uint64_t batch = 0;
+        going = pub ? tell_published(self, allowed - told, &batch)
+                    : self->dealer != NULL && tell_request(self, allowed - told, &batch);
+        told += batch;
+    }
+    if (told > 0) {
+        phase_spend(self, told);
+    }
+    uint32_t waiting = resend_late(self);
+    (void)pthread_mutex_lock(&self->lock);
+    self->stats.idle = self->phase_count == 0 && waiting == 0;
+    (void)pthread_mutex_unlock(&self->lock);
+}
+
+static void sockets_open(publisher_t *self) {
+    if (self->options.writer != NULL) {
+        self->dealer = zsock_new(ZMQ_DEALER);
+        zsock_set_linger(self->dealer, 0);
+        zsock_set_sndtimeo(self->dealer, 0);
+        (void)zsock_connect(self->dealer, "%s", self->options.writer);
+    }
+    if (self->options.publish != NULL) {
+        self->pub = zsock_new(ZMQ_PUB);
+        zsock_set_linger(self->pub, 1000);
+        zsock_set_sndhwm(self->pub, PUB_HWM);
+        (void)zsock_connect(self->pub, "%s", self->options.publish);
+    }
+    if (self->options.journal != NULL) {
+        self->journal = fopen(self->options.journal, "a");
+        WL_ASSERT(self->journal != NULL);
+    }
+    (void)snprintf(self->source, sizeof self->source, "linesim-%d", (int)getpid());
+}
+
+static void publisher_run(zsock_t *pipe, void *arg) {
+    wl_boot_t *boot = arg;
+    publisher_t *self = NULL;
+    memcpy(&self, boot->options, sizeof self);
+    sockets_open(self);
+    boot->status = WL_OK;
+    (void)zsock_signal(pipe, 0);
+    zpoller_t *poller = zpoller_new(pipe, NULL);
+    if (self->dealer != NULL) {
+        (void)zpoller_add(poller, self->dealer);
+    }
+    self->allowance_ms = wl_mono_now().ms;
+    while (zpoller_wait(poller, publisher_stats(self).idle ? 20 : 1) != pipe) {
+        replies_take(self);
+        publish_turn(self);
+    }
+    zpoller_destroy(&poller);
+    zsock_destroy(&self->dealer);
+    zsock_destroy(&self->pub);
+    if (self->journal != NULL) {
+        (void)fclose(self->journal);
+    }
+}
+
+publisher_t *publisher_start(const publisher_options_t *options) {
+    publisher_t *self = wl_alloc_zero(1, sizeof *self);
+    self->options = *options;
+    self->stats.idle = true;
+    (void)pthread_mutex_init(&self->lock, NULL);
+    for (uint32_t i = 0; i < WINDOW; i++) {
+        msgpack_sbuffer_init(&self->window[i].body);
+    }
+    msgpack_sbuffer_init(&self->scratch.body);
+    wl_err_t err = wl_actor_start("publisher", publisher_run, &self, &self->thread, NULL);
+    WL_ASSERT(err == WL_OK);
+    return self;
+}
+
+void publisher_stop(publisher_t **pointer) {
+    publisher_t *self = *pointer;
+    if (self == NULL) {
+        return;
+    }
+    wl_actor_destroy(&self->thread);
+    for (uint32_t i = 0; i < WINDOW; i++) {
+        msgpack_sbuffer_destroy(&self->window[i].body);
+    }
+    msgpack_sbuffer_destroy(&self->scratch.body);
+    (void)pthread_mutex_destroy(&self->lock);
+    wl_free(self);
+    *pointer = NULL;
+}

@@ -1,0 +1,241 @@
+#include "zmq_line.h"
+
+#include "base/actor.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+
+#include <msgpack.h>
+#include <string.h>
+
+enum {
+    HUGE_BYTES = 100000000,
+    SLOW_MS = 3000,
+    LATE_MAX = 4096, /* answers held back at once; more are dropped */
+};
+
+/* An answer that is held back. */
+typedef struct {
+    int64_t due_ms;
+    zsock_t *router;
+    zmsg_t *message;
+} late_t;
+
+typedef struct {
+    sim_t *sim;
+    zsock_t *routers[SIM_LINES_MAX];
+    late_t late[LATE_MAX];
+    uint32_t late_count;
+} zmq_lines_t;
+
+static void pack_text(msgpack_packer *pack, const char *text) {
+    size_t bytes = strlen(text);
+    msgpack_pack_str(pack, bytes);
+    msgpack_pack_str_body(pack, text, bytes);
+}
+
+static void pack_asset(msgpack_packer *pack, const wl_asset_t *asset, sim_fault_t fault) {
+    msgpack_pack_map(pack, 11);
+    pack_text(pack, "uid");
+    msgpack_pack_uint64(pack, fault == SIM_FAULT_LIE_USER ? asset->uid + 1000000 : asset->uid);
+    pack_text(pack, "version");
+    msgpack_pack_uint64(pack, asset->version);
+    pack_text(pack, "kind");
+    pack_text(pack, wl_kind_name((wl_kind_t)asset->kind));
+    pack_text(pack, "amount");
+    if (fault == SIM_FAULT_LIE_FLOAT) {
+        msgpack_pack_double(pack, (double)asset->amount + 0.5);
+    } else if (fault == SIM_FAULT_LIE_BIG) {
+        msgpack_pack_uint64(pack, UINT64_MAX);
+    } else {
+        msgpack_pack_int64(pack, asset->amount);
+    }
+    pack_text(pack, "pending");
+    msgpack_pack_int64(pack, asset->pending);
+    pack_text(pack, "unit");
+    pack_text(pack, asset->unit);
+    pack_text(pack, "scale");
+    msgpack_pack_uint8(pack, asset->scale);
+    pack_text(pack, "count");
+    msgpack_pack_uint32(pack, asset->count);
+    pack_text(pack, "state");
+    pack_text(pack, wl_state_name((wl_state_t)asset->state));
+    pack_text(pack, "expires_at");
+    msgpack_pack_int64(pack, asset->expires_at);
+    pack_text(pack, "changed_at");
+    msgpack_pack_int64(pack, asset->changed_at);
+}
+
+/* [1, msgid, nil, {"assets": [...]}] for the uids of the request's args. */
+static void answer_pack(zmq_lines_t *self, sim_line_t *line, uint64_t msgid,
+                        const msgpack_object *uids, sim_fault_t fault, msgpack_sbuffer *into) {
+    msgpack_packer pack;
+    msgpack_packer_init(&pack, into, msgpack_sbuffer_write);
+    msgpack_pack_array(&pack, 4);
+    msgpack_pack_uint8(&pack, 1);
+    msgpack_pack_uint64(&pack, msgid);
+    if (fault == SIM_FAULT_ERROR) {
+        pack_text(&pack, "injected");
+        msgpack_pack_nil(&pack);
+        return;
+    }
+    msgpack_pack_nil(&pack);
+    msgpack_pack_map(&pack, 1);
+    pack_text(&pack, "assets");
+    (void)pthread_mutex_lock(&self->sim->lock);
+    uint32_t owned = 0;
+    wl_asset_t asset;
+    for (uint32_t i = 0; fault != SIM_FAULT_EMPTY && i < uids->via.array.size; i++) {
+        owned += sim_asset(self->sim, line, uids->via.array.ptr[i].via.u64, &asset);
+    }
+    msgpack_pack_array(&pack, owned);
+    for (uint32_t i = 0; fault != SIM_FAULT_EMPTY && i < uids->via.array.size; i++) {
+        if (sim_asset(self->sim, line, uids->via.array.ptr[i].via.u64, &asset)) {
+            pack_asset(&pack, &asset, fault);
+        }
+    }
+    (void)pthread_mutex_unlock(&self->sim->lock);
+}
+
+/* Finds msgid and uids in [0, msgid, "assets", [{"uids": [...]}]]. */
+static bool request_read(const msgpack_object *request, uint64_t *ret_msgid,
+                         const msgpack_object **ret_uids) {
+    if (request->type != MSGPACK_OBJECT_ARRAY || request->via.array.size != 4) {
+        return false;
+    }
+    const msgpack_object *at = request->via.array.ptr;
+    if (at[1].type != MSGPACK_OBJECT_POSITIVE_INTEGER || at[3].type != MSGPACK_OBJECT_ARRAY ||
+        at[3].via.array.size != 1 || at[3].via.array.ptr[0].type != MSGPACK_OBJECT_MAP) {
+        return false;
+    }
+    const msgpack_object_map *args = &at[3].via.array.ptr[0].via.map;
+    for (uint32_t i = 0; i < args->size; i++) {
+        const msgpack_object *key = &args->ptr[i].key;
+        if (key->type == MSGPACK_OBJECT_STR && key->via.str.size == 4 &&
+            memcmp(key->via.str.ptr, "uids", 4) == 0 &&
+            args->ptr[i].val.type == MSGPACK_OBJECT_ARRAY) {
+            *ret_msgid = at[1].via.u64;
+            *ret_uids = &args->ptr[i].val;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Sends now, or later when the line is slow. Takes the message. */
+static void answer_send(zmq_lines_t *self, zsock_t *router, zmsg_t *message, int64_t delay_ms) {
+    if (delay_ms == 0) {
+        (void)zmsg_send(&message, router);
+    } else if (self->late_count < LATE_MAX) {
+        self->late[self->late_count++] =
+            (late_t){.due_ms = wl_mono_now().ms + delay_ms, .router = router, .message = message};
+        return;
+    }
+    zmsg_destroy(&message);
+}
+
+static void late_send(zmq_lines_t *self) {
+    int64_t now = wl_mono_now().ms;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < self->late_count; i++) {
+        if (self->late[i].due_ms <= now) {
+            (void)zmsg_send(&self->late[i].message, self->late[i].router);
+        } else {
+            self->late[kept++] = self->late[i];
+        }
+    }
+    self->late_count = kept;
+}
+
+static void serve(zmq_lines_t *self, uint32_t index) {
+    sim_line_t *line = &self->sim->lines[index];
+    zmsg_t *message = zmsg_recv(self->routers[index]);
+    zframe_t *body = message == NULL ? NULL : zmsg_last(message);
+    msgpack_unpacked request;
+    msgpack_unpacked_init(&request);
+    uint64_t msgid = 0;
+    const msgpack_object *uids = NULL;
+    if (body == NULL ||
+        msgpack_unpack_next(&request, (const char *)zframe_data(body), zframe_size(body), NULL) !=
+            MSGPACK_UNPACK_SUCCESS ||
+        !request_read(&request.data, &msgid, &uids)) {
+        msgpack_unpacked_destroy(&request);
+        zmsg_destroy(&message);
+        return;
+    }
+    sim_fault_t fault = sim_call_begin(self->sim, line, uids->via.array.size);
+    msgpack_sbuffer answer;
+    msgpack_sbuffer_init(&answer);
+    if (fault == SIM_FAULT_GARBAGE) {
+        (void)msgpack_sbuffer_write(&answer, "\xc1\xff\xdf garbage", 12);
+    } else if (fault == SIM_FAULT_HUGE) {
+        char *huge = wl_alloc_zero(1, HUGE_BYTES);
+        (void)msgpack_sbuffer_write(&answer, huge, HUGE_BYTES);
+        wl_free(huge);
+    } else if (fault != SIM_FAULT_HANG) {
+        answer_pack(self, line, msgid, uids, fault, &answer);
+    }
+    sim_call_end(self->sim, line);
+    msgpack_unpacked_destroy(&request);
+    zframe_reset(body, answer.data, answer.size);
+    if (fault == SIM_FAULT_HANG) {
+        zmsg_destroy(&message);
+    } else {
+        answer_send(self, self->routers[index], message, fault == SIM_FAULT_SLOW ? SLOW_MS : 0);
+    }
+    msgpack_sbuffer_destroy(&answer);
+}
+
+static bool routers_open(zmq_lines_t *self) {
+    for (uint32_t i = 0; i < self->sim->line_count; i++) {
+        uint16_t port = self->sim->lines[i].zmq_port;
+        if (port == 0) {
+            continue;
+        }
+        self->routers[i] = zsock_new(ZMQ_ROUTER);
+        zsock_set_maxmsgsize(self->routers[i], 1 << 20);
+        zsock_set_sndtimeo(self->routers[i], 0);
+        if (zsock_bind(self->routers[i], "tcp://127.0.0.1:%u", port) == -1) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void serve_until_term(zmq_lines_t *self, zsock_t *pipe) {
+    zpoller_t *poller = zpoller_new(pipe, NULL);
+    for (uint32_t i = 0; i < self->sim->line_count; i++) {
+        if (self->routers[i] != NULL) {
+            (void)zpoller_add(poller, self->routers[i]);
+        }
+    }
+    for (void *ready = NULL; ready != pipe; ready = zpoller_wait(poller, 10)) {
+        for (uint32_t i = 0; i < self->sim->line_count; i++) {
+            for (int turn = 0; turn < 64 && self->routers[i] != NULL &&
+                               (zsock_events(self->routers[i]) & ZMQ_POLLIN) != 0;
+                 turn++) {
+                serve(self, i);
+            }
+        }
+        late_send(self);
+    }
+    zpoller_destroy(&poller);
+}
+
+void zmq_lines_run(zsock_t *pipe, void *arg) {
+    wl_boot_t *boot = arg;
+    zmq_lines_t *self = wl_alloc_zero(1, sizeof *self);
+    memcpy(&self->sim, boot->options, sizeof self->sim);
+    bool good = routers_open(self);
+    boot->status = good ? WL_OK : WL_ERR_BIND;
+    (void)zsock_signal(pipe, 0);
+    if (good) {
+        serve_until_term(self, pipe);
+    }
+    for (uint32_t i = 0; i < self->late_count; i++) {
+        zmsg_destroy(&self->late[i].message);
+    }
+    for (uint32_t i = 0; i < SIM_LINES_MAX; i++) {
+        zsock_destroy(&self->routers[i]);
+    }
+    wl_free(self);
+}

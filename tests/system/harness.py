@@ -1,0 +1,340 @@
+"""Starts real programs on free ports in a private folder, speaks to them like any client, and ends
+them whatever happens. Every system test uses these few classes.
+
+Programs come from WALLET_TEST_SANITIZED or, for tests that measure time, WALLET_TEST_RELEASE.
+WALLET_TEST_KEEP=1 keeps the private folder for looking at.
+"""
+import atexit
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+import msgpack
+import zmq
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+_children = []
+_folders = []
+
+
+def programs(kind="sanitized"):
+    default = "build/asan-ubsan/bin" if kind == "sanitized" else "build/bin"
+    return ROOT / os.environ.get(f"WALLET_TEST_{kind.upper()}", default)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def folder():
+    path = pathlib.Path(tempfile.mkdtemp(prefix="wallet-test-"))
+    _folders.append(path)
+    return path
+
+
+def _cleanup():
+    for child in _children:
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+    if os.environ.get("WALLET_TEST_KEEP") != "1":
+        for path in _folders:
+            shutil.rmtree(path, ignore_errors=True)
+    else:
+        print("kept:", *_folders, file=sys.stderr)
+
+
+atexit.register(_cleanup)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
+def spawn(arguments, log, **more):
+    """A child that dies with this test; stdout and stderr go to the file `log`."""
+    child = subprocess.Popen([str(a) for a in arguments], stdin=subprocess.DEVNULL,
+                             stdout=open(log, "ab"), stderr=subprocess.STDOUT, **more)
+    _children.append(child)
+    return child
+
+
+def until(condition, seconds, what, step=0.05):
+    """Polls until condition() is true; its value is returned. Fails the test after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(step)
+
+
+class Error(Exception):
+    """An error reply."""
+
+    def __init__(self, fields):
+        super().__init__(f"{fields['code']}: {fields['message']}")
+        self.code, self.message = fields["code"], fields["message"]
+        self.retryable, self.retry_after_ms = fields["retryable"], fields.get("retry_after_ms")
+
+
+class Client:
+    """One DEALER that frames like REQ; request ids make late replies harmless."""
+    context = zmq.Context()
+
+    def __init__(self, endpoint, delimiter=True):
+        self.socket = Client.context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.connect(endpoint)
+        self.delimiter = delimiter
+        self.msgid = 0
+
+    def send(self, method, **args):
+        self.msgid += 1
+        self.send_body(msgpack.packb([0, self.msgid, method, [args]]))
+        return self.msgid
+
+    def send_body(self, body):
+        self.socket.send_multipart(([b""] if self.delimiter else []) + [body])
+
+    def receive(self, timeout=5.0):
+        """The next reply as (msgid, error, result), or None."""
+        if not self.socket.poll(int(timeout * 1000)):
+            return None
+        frames = self.socket.recv_multipart()
+        kind, msgid, error, result = msgpack.unpackb(frames[-1], strict_map_key=False)
+        assert kind == 1, frames
+        return msgid, error, result
+
+    def call(self, method, timeout=5.0, **args):
+        msgid = self.send(method, **args)
+        end = time.monotonic() + timeout
+        while True:
+            reply = self.receive(max(0.0, end - time.monotonic()))
+            if reply is None:
+                raise TimeoutError(f"{method}: no reply within {timeout} s")
+            if reply[0] == msgid:
+                break
+        if reply[1] is not None:
+            raise Error(reply[1])
+        return reply[2]
+
+    def error(self, method, timeout=5.0, **args):
+        """The error of a call that has to fail."""
+        try:
+            result = self.call(method, timeout, **args)
+        except Error as error:
+            return error
+        raise AssertionError(f"{method} {args} was accepted: {result}")
+
+    def close(self):
+        self.socket.close()
+
+
+class Wallet:
+    """A walletd with its private folder."""
+
+    def __init__(self, integration, presentation, kind="sanitized", **settings):
+        self.folder = folder()
+        self.bin = programs(kind)
+        self.config = self.folder / "config"
+        self.config.mkdir()
+        self.versions = {"integration": 0, "presentation": 0}
+        self.put("integration", integration)
+        self.put("presentation", presentation)
+        self.read = f"tcp://127.0.0.1:{free_port()}"
+        self.write = f"tcp://127.0.0.1:{free_port()}"
+        self.pub = f"tcp://127.0.0.1:{free_port()}"
+        self.settings = {
+            "server.data_dir": self.folder / "data",
+            "server.config_dir": self.config,
+            "frontend.endpoint": self.read,
+            "intake.endpoint": self.write,
+            "intake.subscribe": self.pub,
+            **{key.replace("__", "."): value for key, value in settings.items()},
+        }
+        self.log = self.folder / "walletd.log"
+        self.process = None
+
+    def put(self, name, document):
+        """Writes the next version of a document; text is written as it is."""
+        self.versions[name] += 1
+        version = self.versions[name]
+        text = document if isinstance(document, str) else json.dumps({"version": version, **document})
+        path = self.config / f"{name}-{version}.json"
+        path.write_text(text)
+        return path
+
+    def start(self, wait=20.0, **more):
+        arguments = [self.bin / "walletd"]
+        for key, value in self.settings.items():
+            arguments += ["-s", f"{key}={value}"]
+        self.started = time.monotonic()
+        self.process = spawn(arguments, self.log, **more)
+        if wait:
+            self.wait_ready(wait)
+        return self
+
+    def wait_ready(self, seconds=20.0):
+        """Returns the seconds from start to the first answered sys.info that says ready."""
+        client = Client(self.read)
+
+        def ready():
+            if self.process.poll() is not None:
+                raise AssertionError(f"walletd ended with {self.process.returncode}\n{self.tail()}")
+            try:
+                return client.call("sys.info", timeout=0.2)["state"] == "ready"
+            except (TimeoutError, Error):
+                return False
+
+        try:
+            until(ready, seconds, "walletd is ready", step=0.005)
+        finally:
+            client.close()
+        return time.monotonic() - self.started
+
+    def tail(self, lines=40):
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self, seconds=15):
+        """SIGTERM; a clean end is part of every test."""
+        self.process.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"walletd does not end on SIGTERM\n{self.tail()}")
+        assert code == 0, f"walletd ended with {code}\n{self.tail()}"
+        return time.monotonic() - begun
+
+    def reader(self):
+        return Client(self.read)
+
+    def writer(self):
+        return Client(self.write)
+
+    def counter(self, name):
+        """Sum of a counter over all actors; copies are at most a second old."""
+        with_writer = self.writer()
+        try:
+            actors = with_writer.call("admin.stats")["actors"]
+        finally:
+            with_writer.close()
+        return sum(actor["counters"][name] for actor in actors)
+
+    def queue(self):
+        client = self.writer()
+        try:
+            return client.call("admin.queue")
+        finally:
+            client.close()
+
+    def wait_quiet(self, seconds=60):
+        """Until nothing waits: no queue entry, no pull due, under way or to be repeated."""
+        def quiet():
+            queue = self.queue()
+            return (queue["entries"] == 0 and queue["pending"] == 0 and queue["in_flight"] == 0
+                    and queue["retries_waiting"] == 0)
+        until(quiet, seconds, f"the queue is empty: {self.queue()}", step=0.2)
+
+
+class LineSim:
+    """One linesim process serving some lines."""
+
+    def __init__(self, wallet, lines, users, kind="sanitized", **options):
+        """lines: {id: "kind=cash,unit=CNY,scale=2,http"}; "http" and "zmq" get a free port."""
+        self.control = free_port()
+        self.urls = {}
+        self.folder = folder()
+        self.log = self.folder / "linesim.log"
+        arguments = [programs(kind) / "linesim", "--users", users, "--control", self.control]
+        for line, words in lines.items():
+            port = free_port()
+            transport = words.split(",")[-1]
+            assert transport in ("http", "zmq"), words
+            self.urls[line] = f"{'http' if transport == 'http' else 'tcp'}://127.0.0.1:{port}"
+            arguments += ["--line", f"{line},{words}={port}"]
+        if wallet is not None:
+            arguments += ["--writer", wallet.write, "--pub", wallet.pub]
+        for key, value in options.items():
+            arguments += [f"--{key.replace('_', '-')}"] + ([] if value is True else [value])
+        self.arguments = arguments
+        self.process = None
+
+    def start(self):
+        self.process = spawn(self.arguments, self.log)
+        until(self.alive, 10, "linesim answers")
+        return self
+
+    def alive(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"linesim ended: {self.log.read_text(errors='replace')[-2000:]}")
+        try:
+            return self.stats() is not None
+        except OSError:
+            return False
+
+    def _http(self, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.control}{path}", data)
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return reply.read()
+
+    def stats(self):
+        return json.loads(self._http("/stats"))
+
+    def fault(self, line, fault, rate=1.0):
+        self._http("/fault", {"line": line, "fault": fault, "rate": rate})
+
+    def burst(self, changes, mode="req"):
+        self._http("/burst", {"changes": changes, "mode": mode})
+
+    def truth(self):
+        """{(line, uid, bucket): asset} of everything the lines hold."""
+        found = {}
+        for row in self._http("/truth.ndjson").splitlines():
+            asset = json.loads(row)
+            found[asset["line"], int(asset["uid"]), asset.get("bucket", "")] = asset
+        return found
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(10) == 0, self.log.read_text(errors="replace")[-2000:]
+
+
+def line_config(kind, url, unit="CNY", scale=2, **more):
+    """The configuration of one synchronised line."""
+    config = {"kind": kind, "mode": "sync", "title": kind.capitalize(), "url": url, **more}
+    if unit:
+        config.update(unit=unit, scale=scale)
+    return config
+
+
+def pages(lines):
+    """A presentation showing all lines: the first four golden, one section per kind."""
+    sections = {}
+    for line, config in lines.items():
+        sections.setdefault(config["kind"], []).append(line)
+    return {
+        "golden": [{"line": line, "title": line, "link": f"app://{line}"} for line in list(lines)[:4]],
+        "sections": [{"kind": kind, "title": kind, "lines": members}
+                     for kind, members in sections.items()],
+    }
+
+
+def passed(name, **figures):
+    print(name, "passed", " ".join(f"{key}={value}" for key, value in figures.items()), flush=True)
