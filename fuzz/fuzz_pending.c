@@ -1,10 +1,12 @@
-/* fuzz_pending.c: the bytes choose the calls to a wl_pending_t; a naive model checks each answer and
- * that no queue entry is released early, twice or never. */
+/* fuzz_pending.c: the bytes choose the calls to a wl_pending_t; a naive model checks each answer
+ * and that no queue entry is released early, twice or never. */
 #include "../tests/unit/domain/pending_model.h"
 
 #include "base/alloc.h"
 
 #include <stdint.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count);
 
 typedef struct {
     const uint8_t *at;

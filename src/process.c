@@ -170,7 +170,7 @@ static wl_err_t folder_lock(const char *folder, int *ret_lock, wl_fault_t *fault
     if (mkdir(folder, 0700) == -1 && errno != EEXIST) {
         return wl_fault(fault, WL_ERR_IO, "server.data_dir", "%s: %s", folder, strerror(errno));
     }
-    char path[512];
+    char path[600];
     (void)snprintf(path, sizeof path, "%s/lock", folder);
     int lock = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
     if (lock == -1) {

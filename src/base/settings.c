@@ -261,6 +261,18 @@ void wl_settings_document(FILE *out) {
     }
 }
 
+void wl_settings_table(FILE *out) {
+    for (size_t i = 0; i < ROWS; i++) {
+        const setting_row_t *row = &setting_rows[i];
+        (void)fprintf(out, "| `%s` | %s | ", row->name, row->value);
+        if (row->type == TYPE_NUMBER || row->type == TYPE_BYTES) {
+            (void)fprintf(out, "%llu..%llu", (unsigned long long)row->min,
+                          (unsigned long long)row->max);
+        }
+        (void)fprintf(out, " | %s |\n", row->help);
+    }
+}
+
 bool wl_settings_list_item(const char *list, uint32_t index, char *ret_item, size_t bytes) {
     for (const char *at = list; *at != '\0'; at += *at == ',') {
         size_t item = strcspn(at, ",");

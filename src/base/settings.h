@@ -38,6 +38,8 @@ WL_MUST_USE wl_err_t wl_settings_assign(wl_settings_t *settings, const char *ass
 
 /* A commented INI with every key at its default. */
 void wl_settings_document(FILE *out);
+/* The rows of a markdown table: setting, default, bounds, meaning. */
+void wl_settings_table(FILE *out);
 
 /* Entry `index` of a comma-separated list, trimmed, into ret_item; false past the end. */
 bool wl_settings_list_item(const char *list, uint32_t index, char *ret_item, size_t bytes);

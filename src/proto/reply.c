@@ -64,7 +64,9 @@ static bool read_next(wl_replies_t *self, const uint8_t *bytes, size_t count, si
 
 static void read_error(const msgpack_object *error, wl_reply_t *reply) {
     reply->failed = true;
-    (void)wl_args_text(error, "code", reply->code, sizeof reply->code - 1, NULL);
+    if (wl_args_text(error, "code", reply->code, sizeof reply->code - 1, NULL) != WL_OK) {
+        reply->code[0] = '\0'; /* the reply says no more than that it failed */
+    }
     for (char *letter = reply->code; *letter != '\0'; letter++) {
         *letter = *letter > ' ' && *letter <= '~' ? *letter : '?';
     }

@@ -1,6 +1,8 @@
 /* wl_docgen: prints a generated section of the documents by its name, so that tables in docs/ are
  * what the code says. */
 #include "base/alloc.h"
+#include "base/settings.h"
+#include "domain/config.h"
 #include "proto/document.h"
 
 #include <string.h>
@@ -10,10 +12,34 @@ typedef struct {
     void (*print)(FILE *out);
 } section_t;
 
+/* One tab-separated row as a row of a markdown table, its first cell as code. */
+static void config_row(const char *row, void *arg) {
+    FILE *out = arg;
+    size_t cell = strcspn(row, "\t");
+    (void)fprintf(out, "| `%.*s` |", (int)cell, row);
+    while (row[cell] != '\0') {
+        row += cell + 1;
+        cell = strcspn(row, "\t");
+        (void)fprintf(out, " %.*s |", (int)cell, row);
+    }
+    (void)fputc('\n', out);
+}
+
+static void config_print(FILE *out) {
+    (void)fputs("| key | type | default | bounds | meaning |\n| --- | --- | --- | --- | --- |\n", out);
+    wl_config_document(config_row, out);
+}
+
+static void settings_print(FILE *out) {
+    (void)fputs("| setting | default | bounds | meaning |\n| --- | --- | --- | --- |\n", out);
+    wl_settings_table(out);
+}
+
 static const section_t sections[] = {
     {"messages", wl_messages_document}, {"methods", wl_methods_document},
     {"errors", wl_errors_document},     {"counters", wl_counters_document},
-    {"limits", wl_limits_document},
+    {"limits", wl_limits_document},     {"config", config_print},
+    {"settings", settings_print},
 };
 
 int main(int argc, char **argv) {
@@ -23,6 +49,6 @@ int main(int argc, char **argv) {
             return fflush(stdout) == 0 ? 0 : 1;
         }
     }
-    (void)fputs("usage: wl_docgen messages|methods|errors|counters|limits\n", stderr);
+    (void)fputs("usage: wl_docgen messages|methods|errors|counters|limits|config|settings\n", stderr);
     return 2;
 }

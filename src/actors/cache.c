@@ -1,0 +1,196 @@
+#include "actors/cache.h"
+
+#include "actors/render.h"
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/slot.h"
+#include "domain/marks.h"
+#include "store/cache.h"
+
+enum {
+    TICK_MS = 500,               /* how often gauges are taken */
+    USERS_MARKED_MAX = 1000000,  /* more users behind at once lose the label, never data */
+    MARKS_BYTES_MAX = 4096,      /* of READ.marks: 64 lines of 32 bytes are under 2,300 */
+};
+
+typedef struct {
+    wl_hub_t hub;
+    wl_render_t render;
+    wl_cache_t *store;             /* owned */
+    wl_marks_t *marks;             /* owned */
+    uint64_t batch;                /* counts messages taken: items of two never share a head */
+    char marks_text[MARKS_BYTES_MAX]; /* of the user being read */
+} cache_t;
+
+/* ---- reads ---------------------------------------------------------------------------------- */
+
+static void cache_pass_on(cache_t *self, uint32_t frontend, const wl_read_item_t *read) {
+    uint32_t owner = wl_uid_owner(read->uid, wl_hub_instances(&self->hub, WL_ACTOR_QUERY));
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_QUERY, owner, WL_MSG_READ, frontend);
+    if (!wl_encoder_begun(to)) {
+        wl_read_begin(to, &(wl_read_head_t){.frontend = frontend});
+    }
+    wl_read_add(to, read);
+}
+
+static void cache_read(cache_t *self, const wl_msg_t *msg) {
+    uint32_t frontend = msg->head.read.frontend;
+    if (frontend >= wl_hub_instances(&self->hub, WL_ACTOR_FRONTEND)) {
+        WL_COUNT(&self->hub.counters, msg_malformed, 1);
+        return;
+    }
+    int64_t now = wl_mono_now().ms;
+    for (uint32_t i = 0; i < msg->count; i++) {
+        wl_read_item_t *read = &msg->items.read[i];
+        if (read->deadline_at < now) { /* the frontend has given it up */
+            WL_COUNT(&self->hub.counters, rpc_late, 1);
+            continue;
+        }
+        read->marks.at = (const uint8_t *)self->marks_text;
+        read->marks.count =
+            wl_marks_text(self->marks, read->uid, self->marks_text, sizeof self->marks_text);
+        const wl_asset_t *assets = NULL;
+        uint32_t count = 0;
+        if (wl_cache_get(self->store, read->uid, &assets, &count)) {
+            WL_COUNT(&self->hub.counters, cache_hits, 1);
+            wl_render_reply(&self->render, &self->hub, frontend, read, assets, count,
+                            WL_SOURCE_CACHE);
+        } else {
+            WL_COUNT(&self->hub.counters, cache_misses, 1);
+            cache_pass_on(self, frontend, read);
+        }
+    }
+}
+
+static void cache_fill(cache_t *self, const wl_msg_t *msg) {
+    for (uint32_t i = 0; i < msg->count; i++) {
+        const wl_fill_item_t *fill = &msg->items.fill[i];
+        if (wl_cache_fill(self->store, fill->uid, fill->assets.at, fill->assets.count,
+                          msg->head.fill.commit_seq) != WL_OK) {
+            WL_COUNT(&self->hub.counters, cache_fill_refused, 1);
+        }
+    }
+}
+
+/* ---- changes -------------------------------------------------------------------------------- */
+
+static void cache_mark(cache_t *self, uint64_t uid, const char *line, uint64_t seq,
+                       wl_mark_state_t state) {
+    if (wl_marks_set(self->marks, uid, line, seq, state) != WL_OK) {
+        WL_COUNT(&self->hub.counters, cache_marks_refused, 1);
+    }
+}
+
+static void cache_notice(cache_t *self, const wl_msg_t *msg) {
+    for (uint32_t i = 0; i < msg->count; i++) {
+        const wl_notice_item_t *notice = &msg->items.notice[i];
+        if (notice->state > WL_MARK_FAILING) {
+            WL_COUNT(&self->hub.counters, msg_malformed, 1);
+            continue;
+        }
+        cache_mark(self, notice->uid, notice->line, notice->seq,
+                   (wl_mark_state_t)notice->state);
+    }
+}
+
+static void cache_tell_done(cache_t *self, const wl_stored_head_t *head,
+                            const wl_stored_item_t *stored) {
+    wl_encoder_t *to =
+        wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, head->dispatcher, WL_MSG_DONE, self->batch);
+    if (!wl_encoder_begun(to)) {
+        wl_done_head_t done = {0};
+        memcpy(done.line, head->line, sizeof done.line);
+        wl_done_begin(to, &done);
+    }
+    wl_done_add(to, &(wl_done_item_t){
+                        .uid = stored->uid,
+                        .seq = stored->seq,
+                        .outcome = stored->outcome,
+                        .notified_at = stored->notified_at,
+                    });
+}
+
+static void cache_stored(cache_t *self, const wl_msg_t *msg) {
+    const wl_stored_head_t *head = &msg->head.stored;
+    if (head->dispatcher >= wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER)) {
+        WL_COUNT(&self->hub.counters, msg_malformed, 1);
+        return;
+    }
+    for (uint32_t i = 0; i < msg->count; i++) {
+        const wl_stored_item_t *stored = &msg->items.stored[i];
+        uint32_t older = wl_cache_put(self->store, stored->uid, stored->assets.at,
+                                      stored->assets.count, head->commit_seq);
+        WL_COUNT(&self->hub.counters, cache_older_refused, older);
+        if (stored->outcome == WL_PULL_OK) {
+            wl_marks_clear(self->marks, stored->uid, head->line, stored->seq);
+        } else {
+            cache_mark(self, stored->uid, head->line, stored->seq, WL_MARK_FAILING);
+        }
+        cache_tell_done(self, head, stored);
+    }
+}
+
+/* ---- handlers ------------------------------------------------------------------------------- */
+
+static void cache_take(void *actor, const wl_msg_t *msg) {
+    cache_t *self = actor;
+    self->batch++;
+    if (msg->id == WL_MSG_READ) {
+        cache_read(self, msg);
+    } else if (msg->id == WL_MSG_FILL) {
+        cache_fill(self, msg);
+    } else if (msg->id == WL_MSG_NOTICE) {
+        cache_notice(self, msg);
+    } else if (msg->id == WL_MSG_STORED) {
+        cache_stored(self, msg);
+    } else if (msg->id != WL_MSG_LINE) {
+        WL_COUNT(&self->hub.counters, msg_unexpected, 1);
+    }
+}
+
+static void cache_configured(void *actor) {
+    cache_t *self = actor;
+    wl_render_configured(&self->render);
+}
+
+static void cache_tick(void *actor) {
+    cache_t *self = actor;
+    wl_cache_stats_t stats = wl_cache_stats(self->store);
+    WL_GAUGE(&self->hub.counters, cache_users, stats.users);
+    WL_GAUGE(&self->hub.counters, cache_bytes, stats.bytes);
+    WL_GAUGE(&self->hub.counters, cache_evictions, stats.evictions);
+}
+
+static wl_err_t cache_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
+    cache_t *self = actor;
+    const wl_hub_handlers_t handlers = {
+        .take = cache_take,
+        .tick = cache_tick,
+        .configured = cache_configured,
+        .tick_ms = TICK_MS,
+    };
+    wl_err_t err = wl_hub_open(&self->hub, pipe, boot, &handlers, self, &boot->fault);
+    if (err != WL_OK) {
+        return err;
+    }
+    wl_render_open(&self->render);
+    self->marks = wl_marks_new(USERS_MARKED_MAX);
+    wl_cache_options_t options = {
+        .bytes_max = self->hub.settings->cache_bytes_max / self->hub.settings->cache_instances,
+    };
+    return wl_cache_open(&options, &self->store);
+}
+
+static void cache_close(void *actor) {
+    cache_t *self = actor;
+    wl_cache_close(&self->store);
+    wl_marks_destroy(&self->marks);
+    wl_render_close(&self->render);
+    wl_hub_close(&self->hub);
+    wl_free(self);
+}
+
+void wl_cache_run(zsock_t *pipe, void *boot) {
+    cache_t *self = wl_alloc_zero(1, sizeof *self);
+    wl_hub_live(&self->hub, pipe, boot, cache_open, cache_close, self);
+}

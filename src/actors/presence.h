@@ -1,0 +1,18 @@
+/* presence.h (actor): level 1 of the read path: who owns anything at all.
+ * Control   $TERM
+ * Binds     inproc://presence.<i> (PULL)
+ * Takes     READ, ASK from frontends; NOTICE from the dispatcher; STORED, OWNERS from shards; CONFIG
+ * Sends     REPLY (absent) and TOLD to frontends; READ, NOTICE, STORED to caches; TELL_OWNERS to
+ *           shards
+ * Promises  never a wrong "no": users pass as unknown until every shard has told its owners, a user
+ *           is marked before a change is stored and not cleared while a newer one is on its way;
+ *           never waits for the disk while it works (presence_disk.h), one write at the end;
+ *           making a snapshot stalls for the copy alone, about 10 ms per 10 MB */
+#ifndef WL_ACTORS_PRESENCE_H
+#define WL_ACTORS_PRESENCE_H
+
+#include <czmq.h>
+
+void wl_presence_run(zsock_t *pipe, void *boot); /* a wl_actor_fn; options: wl_actor_options_t */
+
+#endif

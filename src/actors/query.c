@@ -1,0 +1,263 @@
+#include "actors/query.h"
+
+#include "actors/render.h"
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/slot.h"
+#include "base/table.h"
+
+#include <utlist.h>
+
+enum {
+    TICK_MS = 10,             /* how late a deadline may be noticed */
+    WAITING_MAX = 8192,       /* requests waiting for the database; the next gets `busy` */
+    BUSY_RETRY_AFTER_MS = 50, /* a full table of reads is served in about that time */
+};
+
+/* A request that waits. What its READ borrowed from the message is copied behind it. */
+typedef struct waiter {
+    wl_read_item_t read;
+    uint32_t frontend;          /* who waits for the reply */
+    struct waiter *prev, *next; /* utlist */
+    uint8_t bytes[];            /* filter, then marks */
+} waiter_t;
+
+/* A user being read from the database. */
+typedef struct {
+    uint64_t uid;        /* the key */
+    int64_t fetch_until; /* deadline of the fetch under way, monotonic ms */
+    waiter_t *waiters;   /* owned, never empty */
+    UT_hash_handle hh;
+} flight_t;
+
+typedef struct {
+    wl_hub_t hub;
+    wl_render_t render;
+    flight_t *flights;    /* owned, by uid */
+    uint32_t waiting;     /* requests in all flights */
+    int64_t next_sweep;   /* no deadline passes before, monotonic ms */
+    uint64_t batch;       /* counts messages taken: items of two never share a head */
+} query_t;
+
+/* ---- flights -------------------------------------------------------------------------------- */
+
+static waiter_t *waiter_new(uint32_t frontend, const wl_read_item_t *read) {
+    waiter_t *self = wl_alloc(sizeof *self + read->filter.count + read->marks.count);
+    self->read = *read;
+    self->frontend = frontend;
+    self->prev = NULL;
+    self->next = NULL;
+    self->read.filter.at = self->bytes;
+    self->read.marks.at = self->bytes + read->filter.count;
+    if (read->filter.count > 0) {
+        memcpy(self->bytes, read->filter.at, read->filter.count);
+    }
+    if (read->marks.count > 0) {
+        memcpy(self->bytes + read->filter.count, read->marks.at, read->marks.count);
+    }
+    return self;
+}
+
+static void query_release(query_t *self, flight_t *flight, waiter_t *waiter) {
+    DL_DELETE(flight->waiters, waiter);
+    wl_free(waiter);
+    WL_ASSERT(self->waiting > 0);
+    self->waiting--;
+}
+
+static void query_land(query_t *self, flight_t *flight) {
+    HASH_DEL(self->flights, flight);
+    while (flight->waiters != NULL) {
+        query_release(self, flight, flight->waiters);
+    }
+    wl_free(flight);
+}
+
+static void query_fetch(query_t *self, flight_t *flight, int64_t deadline_at) {
+    uint32_t shard = wl_uid_owner(flight->uid, wl_hub_instances(&self->hub, WL_ACTOR_SHARD));
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_SHARD, shard, WL_MSG_FETCH, 0);
+    if (!wl_encoder_begun(to)) {
+        wl_fetch_begin(to, &(wl_fetch_head_t){.query = self->hub.instance});
+    }
+    wl_fetch_add(to, &(wl_fetch_item_t){.uid = flight->uid, .deadline_at = deadline_at});
+    flight->fetch_until = deadline_at;
+    WL_COUNT(&self->hub.counters, query_fetches, 1);
+}
+
+/* ---- reads ---------------------------------------------------------------------------------- */
+
+static void query_wait(query_t *self, uint32_t frontend, const wl_read_item_t *read) {
+    flight_t *flight = NULL;
+    HASH_FIND(hh, self->flights, &read->uid, sizeof read->uid, flight);
+    if (flight == NULL) {
+        flight = wl_alloc_zero(1, sizeof *flight);
+        flight->uid = read->uid;
+        HASH_ADD(hh, self->flights, uid, sizeof flight->uid, flight);
+        query_fetch(self, flight, read->deadline_at);
+    } else {
+        WL_COUNT(&self->hub.counters, query_joined, 1);
+    }
+    waiter_t *waiter = waiter_new(frontend, read);
+    DL_APPEND(flight->waiters, waiter);
+    self->waiting++;
+    if (read->deadline_at < self->next_sweep) {
+        self->next_sweep = read->deadline_at;
+    }
+}
+
+static void query_read(query_t *self, const wl_msg_t *msg) {
+    uint32_t frontend = msg->head.read.frontend;
+    if (frontend >= wl_hub_instances(&self->hub, WL_ACTOR_FRONTEND)) {
+        WL_COUNT(&self->hub.counters, msg_malformed, 1);
+        return;
+    }
+    int64_t now = wl_mono_now().ms;
+    for (uint32_t i = 0; i < msg->count; i++) {
+        const wl_read_item_t *read = &msg->items.read[i];
+        if (!wl_render_method((wl_method_t)read->method)) {
+            WL_COUNT(&self->hub.counters, msg_malformed, 1);
+        } else if (read->deadline_at < now) {
+            WL_COUNT(&self->hub.counters, query_timeouts, 1);
+            wl_render_error(&self->hub, frontend, read, WL_ERR_DEADLINE, NULL, 0);
+        } else if (self->waiting >= WAITING_MAX) {
+            WL_COUNT(&self->hub.counters, rpc_busy, 1);
+            wl_render_error(&self->hub, frontend, read, WL_ERR_BUSY,
+                            "too many reads wait for the database", BUSY_RETRY_AFTER_MS);
+        } else {
+            query_wait(self, frontend, read);
+        }
+    }
+}
+
+/* ---- what the database says ------------------------------------------------------------------- */
+
+static void query_fill(query_t *self, const wl_fetched_head_t *head,
+                       const wl_fetched_item_t *fetched) {
+    uint32_t owner = wl_uid_owner(fetched->uid, wl_hub_instances(&self->hub, WL_ACTOR_CACHE));
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_CACHE, owner, WL_MSG_FILL, self->batch);
+    if (!wl_encoder_begun(to)) {
+        wl_fill_begin(to, &(wl_fill_head_t){
+                              .shard = head->shard,
+                              .commit_seq = head->commit_seq,
+                          });
+    }
+    wl_fill_add(to, &(wl_fill_item_t){.uid = fetched->uid, .assets = fetched->assets});
+}
+
+/* A read that nobody waits for any more is kept all the same: its work is done. */
+static void query_fetched(query_t *self, const wl_msg_t *msg) {
+    const wl_fetched_head_t *head = &msg->head.fetched;
+    for (uint32_t i = 0; i < msg->count; i++) {
+        const wl_fetched_item_t *fetched = &msg->items.fetched[i];
+        flight_t *flight = NULL;
+        HASH_FIND(hh, self->flights, &fetched->uid, sizeof fetched->uid, flight);
+        waiter_t *waiter = NULL;
+        if (head->error == WL_OK) {
+            query_fill(self, head, fetched);
+            WL_COUNT(&self->hub.counters, presence_false_positive, fetched->assets.count == 0);
+        }
+        if (flight == NULL) {
+            continue;
+        }
+        DL_FOREACH(flight->waiters, waiter) {
+            if (head->error == WL_OK) {
+                wl_render_reply(&self->render, &self->hub, waiter->frontend, &waiter->read,
+                                fetched->assets.at, fetched->assets.count, WL_SOURCE_DB);
+            } else {
+                wl_render_error(&self->hub, waiter->frontend, &waiter->read, WL_ERR_UNAVAILABLE,
+                                "the database cannot be read", 0);
+            }
+        }
+        query_land(self, flight);
+    }
+}
+
+/* ---- deadlines ------------------------------------------------------------------------------ */
+
+/* Lets go those whose deadline has passed; returns the last deadline of the others. */
+static int64_t query_sweep_flight(query_t *self, flight_t *flight, int64_t now) {
+    int64_t last = 0;
+    waiter_t *waiter = NULL;
+    waiter_t *next = NULL;
+    DL_FOREACH_SAFE(flight->waiters, waiter, next) {
+        int64_t deadline_at = waiter->read.deadline_at;
+        if (deadline_at <= now) {
+            WL_COUNT(&self->hub.counters, query_timeouts, 1);
+            wl_render_error(&self->hub, waiter->frontend, &waiter->read, WL_ERR_DEADLINE, NULL, 0);
+            query_release(self, flight, waiter);
+            continue;
+        }
+        last = deadline_at > last ? deadline_at : last;
+        self->next_sweep = deadline_at < self->next_sweep ? deadline_at : self->next_sweep;
+    }
+    return last;
+}
+
+static void query_tick(void *actor) {
+    query_t *self = actor;
+    int64_t now = wl_mono_now().ms;
+    if (now < self->next_sweep) {
+        return;
+    }
+    self->next_sweep = INT64_MAX;
+    flight_t *flight = NULL;
+    flight_t *next = NULL;
+    HASH_ITER(hh, self->flights, flight, next) {
+        int64_t last = query_sweep_flight(self, flight, now);
+        if (flight->waiters == NULL) {
+            query_land(self, flight);
+        } else if (flight->fetch_until <= now) { /* dropped on the way: who joined still waits */
+            query_fetch(self, flight, last);
+        }
+    }
+}
+
+/* ---- handlers ------------------------------------------------------------------------------- */
+
+static void query_take(void *actor, const wl_msg_t *msg) {
+    query_t *self = actor;
+    self->batch++;
+    if (msg->id == WL_MSG_READ) {
+        query_read(self, msg);
+    } else if (msg->id == WL_MSG_FETCHED) {
+        query_fetched(self, msg);
+    } else if (msg->id != WL_MSG_LINE) {
+        WL_COUNT(&self->hub.counters, msg_unexpected, 1);
+    }
+}
+
+static void query_configured(void *actor) {
+    query_t *self = actor;
+    wl_render_configured(&self->render);
+}
+
+static wl_err_t query_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
+    query_t *self = actor;
+    const wl_hub_handlers_t handlers = {
+        .take = query_take,
+        .tick = query_tick,
+        .configured = query_configured,
+        .tick_ms = TICK_MS,
+    };
+    self->next_sweep = INT64_MAX;
+    wl_render_open(&self->render);
+    return wl_hub_open(&self->hub, pipe, boot, &handlers, self, &boot->fault);
+}
+
+static void query_close(void *actor) {
+    query_t *self = actor;
+    flight_t *flight = NULL;
+    flight_t *next = NULL;
+    HASH_ITER(hh, self->flights, flight, next) {
+        query_land(self, flight);
+    }
+    wl_render_close(&self->render);
+    wl_hub_close(&self->hub);
+    wl_free(self);
+}
+
+void wl_query_run(zsock_t *pipe, void *boot) {
+    query_t *self = wl_alloc_zero(1, sizeof *self);
+    wl_hub_live(&self->hub, pipe, boot, query_open, query_close, self);
+}

@@ -1,0 +1,128 @@
+#include "actors/render.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+enum {
+    BODY_BYTES_KEPT = 262144, /* a larger buffer is given back after the answer that needed it */
+};
+
+void wl_render_open(wl_render_t *self) {
+    memset(self, 0, sizeof *self);
+    msgpack_sbuffer_init(&self->body);
+}
+
+void wl_render_close(wl_render_t *self) {
+    msgpack_sbuffer_destroy(&self->body);
+}
+
+void wl_render_configured(wl_render_t *self) {
+    self->config_number++;
+}
+
+bool wl_render_method(wl_method_t method) {
+    return method == WL_METHOD_HOME || method == WL_METHOD_GOLDEN || method == WL_METHOD_ASSETS;
+}
+
+wl_bytes_t wl_render_body(wl_render_t *self, wl_method_t method, const wl_home_view_t *view) {
+    WL_ASSERT(wl_render_method(method) && view->config != NULL);
+    if (self->body.alloc > BODY_BYTES_KEPT) {
+        msgpack_sbuffer_destroy(&self->body);
+        msgpack_sbuffer_init(&self->body);
+    }
+    msgpack_sbuffer_clear(&self->body);
+    if (method == WL_METHOD_HOME) {
+        wl_home_write(view, &self->body);
+    } else if (method == WL_METHOD_GOLDEN) {
+        wl_golden_write(view, &self->body);
+    } else {
+        wl_assets_write(view, &self->body);
+    }
+    return (wl_bytes_t){(const uint8_t *)self->body.data, self->body.size};
+}
+
+wl_encoder_t *wl_render_to(wl_hub_t *hub, uint32_t frontend) {
+    wl_encoder_t *to = wl_hub_to(hub, WL_ACTOR_FRONTEND, frontend, WL_MSG_REPLY, 0);
+    if (!wl_encoder_begun(to)) {
+        wl_reply_begin(to, NULL);
+    }
+    return to;
+}
+
+void wl_render_error(wl_hub_t *hub, uint32_t frontend, const wl_read_item_t *read, wl_err_t err,
+                     const char *text, uint32_t retry_after_ms) {
+    wl_reply_item_t reply = {
+        .ticket = read->ticket,
+        .error = (uint32_t)err,
+        .retry_after_ms = retry_after_ms,
+        .uid = read->uid,
+    };
+    (void)snprintf(reply.text, sizeof reply.text, "%s", text == NULL ? wl_err_text(err) : text);
+    wl_reply_add(wl_render_to(hub, frontend), &reply);
+}
+
+/* ---- hints to pull -------------------------------------------------------------------------- */
+
+typedef struct {
+    wl_render_t *render;
+    wl_hub_t *hub;
+    uint64_t uid;
+} hint_t;
+
+/* One user looking again and again hints again and again: the dispatcher joins equal pulls, and its
+ * notice marks the copy, which ends the hints. */
+static void on_old(const wl_line_t *line, void *arg) {
+    hint_t *hint = arg;
+    wl_render_t *render = hint->render;
+    int64_t second = wl_mono_now().ms / 1000;
+    if (second != render->second) {
+        render->second = second;
+        render->hints = 0;
+    }
+    if (render->hints >= WL_REFRESH_HINTS_PER_S) {
+        return;
+    }
+    render->hints++;
+    WL_COUNT(&hint->hub->counters, refresh_hints, 1);
+    uint64_t line_index = (uint64_t)(line - hint->hub->config->lines);
+    uint64_t key = (render->config_number << 8) | line_index;
+    wl_encoder_t *to = wl_hub_to(hint->hub, WL_ACTOR_DISPATCHER, 0, WL_MSG_REFRESH, key);
+    if (!wl_encoder_begun(to)) {
+        wl_refresh_head_t head = {0};
+        memcpy(head.line, line->id, sizeof head.line);
+        wl_refresh_begin(to, &head);
+    }
+    wl_refresh_add(to, &(wl_refresh_item_t){.uid = hint->uid});
+}
+
+void wl_render_reply(wl_render_t *self, wl_hub_t *hub, uint32_t frontend,
+                     const wl_read_item_t *read, const wl_asset_t *assets, uint32_t asset_count,
+                     wl_source_t source) {
+    if (!wl_render_method((wl_method_t)read->method)) {
+        WL_COUNT(&hub->counters, msg_malformed, 1);
+        return;
+    }
+    if (hub->config == NULL) {
+        wl_render_error(hub, frontend, read, WL_ERR_UNAVAILABLE, "no configuration yet", 0);
+        return;
+    }
+    wl_home_view_t view = {
+        .config = hub->config,
+        .sick = hub->sick,
+        .assets = assets,
+        .asset_count = asset_count,
+        .uid = read->uid,
+        .now = wl_wall_now(),
+        .source = source,
+        .marks = read->marks.at,
+        .marks_bytes = read->marks.count,
+        .filter = read->filter.count == 0 ? NULL : (const char *)read->filter.at,
+        .filter_bytes = read->filter.count,
+    };
+    wl_reply_item_t reply = {.ticket = read->ticket, .uid = read->uid};
+    reply.body = wl_render_body(self, (wl_method_t)read->method, &view);
+    wl_reply_add(wl_render_to(hub, frontend), &reply);
+    hint_t hint = {.render = self, .hub = hub, .uid = read->uid};
+    wl_home_each_old(&view, on_old, &hint);
+}

@@ -1,0 +1,49 @@
+/* render.h: how an actor turns a user's assets into the answer of a read. Shared by cache and query,
+ * which reply to a frontend, and by the frontend, which writes the body of absent users itself.
+ * Belongs to the actor's thread; allocates nothing but the growth of its buffer. */
+#ifndef WL_ACTORS_RENDER_H
+#define WL_ACTORS_RENDER_H
+
+#include "actors/hub.h"
+#include "domain/home.h"
+#include "proto/methods.h"
+
+enum {
+    WL_REFRESH_HINTS_PER_S = 1000, /* of one actor; more are forgotten: the next look hints again */
+};
+
+typedef struct {
+    msgpack_sbuffer body;     /* owned; the last body */
+    int64_t second;           /* monotonic second that `hints` counts */
+    uint32_t hints;           /* REFRESH items sent within it */
+    uint64_t config_number;   /* counts configurations: line indexes of two are not the same */
+} wl_render_t;
+
+void wl_render_open(wl_render_t *self);
+void wl_render_close(wl_render_t *self); /* accepts one that was never opened, all zero */
+
+/* To be called from the actor's `configured` handler. */
+void wl_render_configured(wl_render_t *self);
+
+/* Can this method be answered from a user's assets? */
+bool wl_render_method(wl_method_t method);
+
+/* The result of `method` for what the view shows, borrowed until the next call. view->config must
+ * not be NULL and wl_render_method(method) must hold. */
+wl_bytes_t wl_render_body(wl_render_t *self, wl_method_t method, const wl_home_view_t *view);
+
+/* Answers one read to its frontend from `assets`, and tells the dispatcher which copies are old. A
+ * method that cannot be rendered is counted as malformed and dropped. Without a configuration the
+ * answer is WL_ERR_UNAVAILABLE. */
+void wl_render_reply(wl_render_t *self, wl_hub_t *hub, uint32_t frontend,
+                     const wl_read_item_t *read, const wl_asset_t *assets, uint32_t asset_count,
+                     wl_source_t source);
+
+/* Answers with an error; text NULL = the error's own. */
+void wl_render_error(wl_hub_t *hub, uint32_t frontend, const wl_read_item_t *read, wl_err_t err,
+                     const char *text, uint32_t retry_after_ms);
+
+/* REPLY to frontend: the encoder, begun. */
+wl_encoder_t *wl_render_to(wl_hub_t *hub, uint32_t frontend);
+
+#endif

@@ -1,0 +1,30 @@
+/* request_args.h: what the methods of the reader port are asked for, read from args that a stranger
+ * wrote. Pure; any thread. */
+#ifndef WL_ACTORS_REQUEST_ARGS_H
+#define WL_ACTORS_REQUEST_ARGS_H
+
+#include "domain/config.h"
+#include "proto/rpc.h"
+
+enum { WL_FILTER_BYTES_MAX = WL_LINES_MAX * (WL_LINE_ID_MAX + 1) };
+
+typedef struct {
+    uint64_t uid;
+    size_t filter_bytes;              /* 0 = all lines */
+    char filter[WL_FILTER_BYTES_MAX]; /* "cash,coin," */
+} wl_wallet_args_t;
+
+/* wallet.home, wallet.golden, wallet.assets: uid; lines (array of line ids, empty = all) of
+ * wallet.assets; scene (text) and min_version (map) of wallet.home, which are checked and not yet
+ * used. WL_ERR_BAD_REQUEST, or WL_ERR_NOT_FOUND for a line that is not configured; fault->message
+ * is fit for the client. */
+WL_MUST_USE wl_err_t wl_wallet_args_read(const wl_rpc_request_t *request,
+                                         const wl_config_t *config, wl_wallet_args_t *ret,
+                                         wl_fault_t *fault);
+
+/* wallet.has_assets: uids, at most WL_HAS_UIDS_MAX, each at least 1. */
+WL_MUST_USE wl_err_t wl_has_args_read(const wl_rpc_request_t *request,
+                                      uint64_t ret_uids[WL_HAS_UIDS_MAX], uint32_t *ret_count,
+                                      wl_fault_t *fault);
+
+#endif

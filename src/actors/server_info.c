@@ -1,0 +1,57 @@
+#include "actors/server_info.h"
+
+#include "topology.h"
+
+#include <string.h>
+
+static void pack_text(msgpack_packer *packer, const char *text) {
+    size_t bytes = strlen(text);
+    msgpack_pack_str(packer, bytes);
+    msgpack_pack_str_body(packer, text, bytes);
+}
+
+static void pack_pair(msgpack_packer *packer, const char *key, const char *value) {
+    pack_text(packer, key);
+    pack_text(packer, value);
+}
+
+void wl_server_ping_write(msgpack_sbuffer *into) {
+    msgpack_packer packer;
+    msgpack_packer_init(&packer, into, msgpack_sbuffer_write);
+    msgpack_pack_map(&packer, 1);
+    pack_text(&packer, "pong");
+    msgpack_pack_true(&packer);
+}
+
+static const char *info_state(const wl_server_info_t *info) {
+    if (info->draining) {
+        return "draining";
+    }
+    return info->config == NULL ? "starting" : "ready";
+}
+
+void wl_server_info_write(const wl_server_info_t *info, msgpack_sbuffer *into) {
+    msgpack_packer packer;
+    msgpack_packer_init(&packer, into, msgpack_sbuffer_write);
+    msgpack_pack_map(&packer, 8);
+    pack_pair(&packer, "version", WL_VERSION);
+    pack_pair(&packer, "role", "all");
+    pack_text(&packer, "uptime_ms");
+    msgpack_pack_int64(&packer, info->uptime_ms);
+    pack_pair(&packer, "state", info_state(info));
+    pack_pair(&packer, "config_version", info->config == NULL ? "" : info->config->version);
+    pack_pair(&packer, "config_source", "directory");
+    pack_text(&packer, "actors");
+    msgpack_pack_map(&packer, WL_ACTOR_KINDS);
+    for (uint32_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
+        pack_text(&packer, wl_actor_kind_name((wl_actor_kind_t)kind));
+        msgpack_pack_uint32(&packer,
+                            wl_topology_instances(info->settings, (wl_actor_kind_t)kind));
+    }
+    pack_text(&packer, "stores");
+    msgpack_pack_map(&packer, 4);
+    pack_pair(&packer, "assets", "sqlite");
+    pack_pair(&packer, "cache", "memory");
+    pack_pair(&packer, "queue", "sqlite");
+    pack_pair(&packer, "config", "directory");
+}

@@ -1,0 +1,238 @@
+#include "actors/settlement.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/table.h"
+
+#include <string.h>
+#include <utlist.h>
+
+enum { COLLECT_STEP = 512 };
+
+typedef struct {
+    uint64_t uid;
+    char line[40]; /* cleared behind the text, so that equal keys are equal bytes */
+} pair_key_t;
+
+typedef struct pair {
+    pair_key_t key;
+    UT_hash_handle hh;
+    struct pair *prev;    /* in the list of changed pairs */
+    struct pair *next;
+    wl_retry_row_t *row;  /* owned; to be written, NULL = to be removed or nothing to do */
+    bool stored;          /* a row stands in the store */
+    bool changed;         /* is in the list */
+} pair_t;
+
+/* A growing list of equal elements. */
+#define LIST_OF(type)                                                                              \
+    struct {                                                                                       \
+        type *at;                                                                                  \
+        size_t count;                                                                              \
+        size_t room;                                                                               \
+    }
+#define LIST_ADD(list, value)                                                                      \
+    do {                                                                                           \
+        if ((list)->count == (list)->room) {                                                       \
+            (list)->room = (list)->room == 0 ? 64 : (list)->room * 2;                              \
+            (list)->at = wl_realloc_array((list)->at, (list)->room, sizeof *(list)->at);           \
+        }                                                                                          \
+        (list)->at[(list)->count++] = (value);                                                     \
+    } while (0)
+
+struct wl_settlement {
+    pair_t *pairs;        /* uthash: every pair with a row in the store or a change to write */
+    pair_t *changes;      /* list of those to write */
+    size_t change_count;
+    LIST_OF(wl_dead_letter_t) dead; /* bodies owned */
+    LIST_OF(uint64_t) acks;
+    LIST_OF(wl_retry_row_t) retries; /* of one write, memory kept */
+    LIST_OF(wl_retry_row_t) ends;
+};
+
+wl_settlement_t *wl_settlement_new(void) {
+    return wl_alloc_zero(1, sizeof(wl_settlement_t));
+}
+
+static void settlement_forget(wl_settlement_t *self, pair_t *pair) {
+    if (pair->changed) {
+        DL_DELETE(self->changes, pair);
+        self->change_count--;
+    }
+    HASH_DEL(self->pairs, pair);
+    wl_free(pair->row);
+    wl_free(pair);
+}
+
+static void settlement_drop_dead(wl_settlement_t *self) {
+    for (size_t i = 0; i < self->dead.count; i++) {
+        void *body = NULL;
+        memcpy(&body, &self->dead.at[i].body, sizeof body); /* our own copy, whatever the type says */
+        wl_free(body);
+    }
+    self->dead.count = 0;
+}
+
+void wl_settlement_destroy(wl_settlement_t **self) {
+    if (self == NULL || *self == NULL) {
+        return;
+    }
+    pair_t *pair = NULL;
+    pair_t *next = NULL;
+    HASH_ITER(hh, (*self)->pairs, pair, next) {
+        settlement_forget(*self, pair);
+    }
+    settlement_drop_dead(*self);
+    wl_free((*self)->dead.at);
+    wl_free((*self)->acks.at);
+    wl_free((*self)->retries.at);
+    wl_free((*self)->ends.at);
+    wl_free(*self);
+    *self = NULL;
+}
+
+static pair_key_t pair_key(uint64_t uid, const char *line) {
+    pair_key_t key;
+    memset(&key, 0, sizeof key);
+    key.uid = uid;
+    memcpy(key.line, line, strnlen(line, WL_LINE_ID_MAX));
+    return key;
+}
+
+static pair_t *settlement_find(wl_settlement_t *self, uint64_t uid, const char *line) {
+    pair_key_t key = pair_key(uid, line);
+    pair_t *pair = NULL;
+    HASH_FIND(hh, self->pairs, &key, sizeof key, pair);
+    return pair;
+}
+
+static pair_t *settlement_have(wl_settlement_t *self, uint64_t uid, const char *line) {
+    pair_t *pair = settlement_find(self, uid, line);
+    if (pair == NULL) {
+        pair = wl_alloc_zero(1, sizeof *pair);
+        pair->key = pair_key(uid, line);
+        HASH_ADD(hh, self->pairs, key, sizeof pair->key, pair);
+    }
+    return pair;
+}
+
+static void settlement_change(wl_settlement_t *self, pair_t *pair) {
+    if (!pair->changed) {
+        pair->changed = true;
+        DL_APPEND(self->changes, pair);
+        self->change_count++;
+    }
+}
+
+void wl_settlement_stored(wl_settlement_t *self, uint64_t uid, const char *line) {
+    settlement_have(self, uid, line)->stored = true;
+}
+
+void wl_settlement_retry(wl_settlement_t *self, const wl_retry_row_t *row) {
+    pair_t *pair = settlement_have(self, row->uid, row->line);
+    if (pair->row == NULL) {
+        pair->row = wl_alloc(sizeof *pair->row);
+    }
+    *pair->row = *row;
+    settlement_change(self, pair);
+}
+
+void wl_settlement_end(wl_settlement_t *self, uint64_t uid, const char *line) {
+    if (self->pairs == NULL) {
+        return; /* nearly always: no line is failing */
+    }
+    pair_t *pair = settlement_find(self, uid, line);
+    if (pair == NULL) {
+        return;
+    }
+    if (!pair->stored) { /* was never written: nobody will miss it */
+        settlement_forget(self, pair);
+        return;
+    }
+    wl_free(pair->row);
+    pair->row = NULL;
+    settlement_change(self, pair);
+}
+
+void wl_settlement_dead(wl_settlement_t *self, const wl_dead_letter_t *letter) {
+    wl_dead_letter_t copy = *letter;
+    if (letter->body_bytes > 0) {
+        void *body = wl_alloc(letter->body_bytes);
+        memcpy(body, letter->body, letter->body_bytes);
+        copy.body = body;
+    } else {
+        copy.body = NULL;
+    }
+    LIST_ADD(&self->dead, copy);
+    wl_settlement_end(self, letter->uid, letter->line);
+}
+
+void wl_settlement_ack(wl_settlement_t *self, uint64_t entry_id) {
+    LIST_ADD(&self->acks, entry_id);
+}
+
+void wl_settlement_collect(wl_settlement_t *self, wl_pending_t *pending) {
+    uint64_t ids[COLLECT_STEP];
+    size_t count = COLLECT_STEP;
+    while (count == COLLECT_STEP) {
+        count = wl_pending_released(pending, ids, COLLECT_STEP);
+        for (size_t i = 0; i < count; i++) {
+            wl_settlement_ack(self, ids[i]);
+        }
+    }
+}
+
+size_t wl_settlement_waiting(const wl_settlement_t *self) {
+    return self->change_count + self->dead.count + self->acks.count;
+}
+
+/* What was written is true now. */
+static void settlement_written(wl_settlement_t *self) {
+    while (self->changes != NULL) {
+        pair_t *pair = self->changes;
+        if (pair->row == NULL) {
+            settlement_forget(self, pair);
+            continue;
+        }
+        DL_DELETE(self->changes, pair);
+        self->change_count--;
+        pair->changed = false;
+        pair->stored = true;
+        wl_free(pair->row);
+        pair->row = NULL;
+    }
+    WL_ASSERT(self->change_count == 0);
+    settlement_drop_dead(self);
+    self->acks.count = 0;
+}
+
+wl_err_t wl_settlement_write(wl_settlement_t *self, wl_queue_t *queue, size_t *ret_acked) {
+    self->retries.count = 0;
+    self->ends.count = 0;
+    pair_t *pair = NULL;
+    DL_FOREACH(self->changes, pair) {
+        if (pair->row != NULL) {
+            LIST_ADD(&self->retries, *pair->row);
+        } else {
+            wl_retry_row_t row = {.uid = pair->key.uid};
+            memcpy(row.line, pair->key.line, sizeof row.line);
+            LIST_ADD(&self->ends, row);
+        }
+    }
+    wl_settle_t settle = {
+        .retries = self->retries.at,
+        .retry_count = self->retries.count,
+        .retry_ends = self->ends.at,
+        .retry_end_count = self->ends.count,
+        .dead = self->dead.at,
+        .dead_count = self->dead.count,
+        .acks = self->acks.at,
+        .ack_count = self->acks.count,
+    };
+    wl_err_t err = wl_queue_settle(queue, &settle);
+    if (err == WL_OK) {
+        *ret_acked = self->acks.count;
+        settlement_written(self);
+    }
+    return err;
+}

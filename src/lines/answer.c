@@ -1,0 +1,255 @@
+/* What every answer goes through, whatever its shape: the records of users that were asked for, in
+ * themselves valid, within the limits of the line, one per (user, bucket). */
+#include "lines/answer_parts.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "domain/asset_rules.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    ASSETS_MIN = 256,      /* capacity of a new reader; grows by doubling */
+    ASSETS_KEPT = 8192,    /* a larger table is given back before the next answer */
+    ZONE_BYTES = 16384,    /* of the first chunk of extras */
+};
+
+wl_answer_reader_t *wl_answer_reader_new(void) {
+    wl_answer_reader_t *self = wl_alloc_zero(1, sizeof *self);
+    bool ready = msgpack_zone_init(&self->zone, ZONE_BYTES);
+    WL_ASSERT(ready);
+    self->unpacker = wl_unpacker_new();
+    self->asset_capacity = ASSETS_MIN;
+    self->assets = wl_alloc(ASSETS_MIN * sizeof *self->assets);
+    return self;
+}
+
+void wl_answer_reader_destroy(wl_answer_reader_t **self) {
+    if (self == NULL || *self == NULL) {
+        return;
+    }
+    msgpack_zone_destroy(&(*self)->zone);
+    wl_unpacker_destroy(&(*self)->unpacker);
+    wl_free((*self)->assets);
+    wl_free(*self);
+    *self = NULL;
+}
+
+/* ---- the users that were asked for ------------------------------------------------------------ */
+
+static int uid_compare(const void *left, const void *right) {
+    uint64_t a = *(const uint64_t *)left;
+    uint64_t b = *(const uint64_t *)right;
+    return (a > b) - (a < b);
+}
+
+/* Index into asked, or -1. */
+static int asked_find(const wl_answer_reader_t *self, uint64_t uid) {
+    const uint64_t *at =
+        bsearch(&uid, self->asked, self->asked_count, sizeof self->asked[0], uid_compare);
+    return at == NULL ? -1 : (int)(at - self->asked);
+}
+
+void wl_answer_begin(wl_answer_reader_t *self, const wl_line_t *line, wl_wall_ms_t pulled_at,
+                     const wl_answer_t *answer) {
+    WL_ASSERT(answer->uid_count >= 1 && answer->uid_count <= WL_PULL_UIDS_MAX);
+    self->line = line;
+    self->pulled_at = pulled_at.ms;
+    self->made_version = answer->made_version;
+    self->asked_count = answer->uid_count;
+    memcpy(self->asked, answer->uids, answer->uid_count * sizeof self->asked[0]);
+    qsort(self->asked, self->asked_count, sizeof self->asked[0], uid_compare);
+    memset(self->refused, 0, sizeof self->refused);
+    self->refusal_count = 0;
+    self->stranger_count = 0;
+    self->refused_total = 0;
+    self->asset_count = 0;
+    if (self->asset_capacity > ASSETS_KEPT) {
+        self->asset_capacity = ASSETS_MIN;
+        wl_free(self->assets);
+        self->assets = wl_alloc(ASSETS_MIN * sizeof *self->assets);
+    }
+    msgpack_zone_clear(&self->zone);
+}
+
+bool wl_answer_count_allowed(const wl_answer_reader_t *self, size_t records) {
+    return records <= (size_t)self->asked_count * WL_USER_ASSETS_MAX;
+}
+
+/* ---- records ----------------------------------------------------------------------------------- */
+
+/* The first refusal of each asked user has a place of its own: were it crowded out, the user would
+ * look like one who owns nothing new. */
+void wl_answer_refuse(wl_answer_reader_t *self, uint64_t uid, const char *format, ...) {
+    self->refused_total++;
+    int asked = asked_find(self, uid);
+    if (asked >= 0 ? self->refused[asked] : self->stranger_count == WL_ANSWER_STRANGERS_MAX) {
+        return;
+    }
+    if (asked >= 0) {
+        self->refused[asked] = true;
+    } else {
+        self->stranger_count++;
+    }
+    WL_ASSERT(self->refusal_count < WL_COUNT_OF(self->refusals));
+    wl_answer_refusal_t *refusal = &self->refusals[self->refusal_count++];
+    refusal->uid = uid;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(refusal->reason, sizeof refusal->reason, format, args);
+    va_end(args);
+}
+
+void wl_answer_blank(const wl_answer_reader_t *self, wl_asset_t *ret) {
+    memset(ret, 0, sizeof *ret);
+    memcpy(ret->line, self->line->id, sizeof ret->line);
+    memcpy(ret->unit, self->line->unit, sizeof ret->unit);
+    ret->kind = (uint8_t)self->line->kind;
+    ret->scale = self->line->scale;
+    ret->state = WL_STATE_AVAILABLE;
+}
+
+void wl_answer_add(wl_answer_reader_t *self, const wl_asset_t *asset) {
+    if (asked_find(self, asset->uid) < 0) {
+        wl_answer_refuse(self, asset->uid, "uid: not asked for");
+        return;
+    }
+    wl_asset_t record = *asset;
+    if (!self->line->versions) {
+        record.version = self->made_version;
+    }
+    wl_fault_t fault;
+    wl_err_t err = wl_asset_valid(&record, &fault);
+    if (err == WL_OK) {
+        err = wl_asset_sane(&record, self->line, &fault);
+    }
+    if (err != WL_OK) {
+        wl_answer_refuse(self, asset->uid, "%s: %s", fault.where, fault.message);
+        return;
+    }
+    if (self->asset_count == self->asset_capacity) {
+        self->asset_capacity *= 2;
+        self->assets =
+            wl_realloc_array(self->assets, self->asset_capacity, sizeof *self->assets);
+    }
+    record.pulled_at = self->asset_count; /* the place in the answer until wl_answer_finish() */
+    self->assets[self->asset_count++] = record;
+}
+
+/* By user and bucket; of equal ones the highest version first, then as they came. */
+static int asset_compare(const void *left, const void *right) {
+    const wl_asset_t *a = left;
+    const wl_asset_t *b = right;
+    if (a->uid != b->uid) {
+        return a->uid < b->uid ? -1 : 1;
+    }
+    int order = strcmp(a->bucket, b->bucket);
+    if (order != 0) {
+        return order;
+    }
+    if (a->version != b->version) {
+        return a->version > b->version ? -1 : 1;
+    }
+    return a->pulled_at < b->pulled_at ? -1 : 1;
+}
+
+/* Keeps the first of equal keys and WL_USER_ASSETS_MAX of one user. */
+static void assets_thin(wl_answer_reader_t *self) {
+    uint32_t kept = 0;
+    uint32_t of_user = 0;
+    for (uint32_t i = 0; i < self->asset_count; i++) {
+        const wl_asset_t *asset = &self->assets[i];
+        const wl_asset_t *last = kept > 0 ? &self->assets[kept - 1] : NULL;
+        of_user = last != NULL && last->uid == asset->uid ? of_user : 0;
+        if (last != NULL && wl_asset_same_key(last, asset)) {
+            wl_answer_refuse(self, asset->uid, "bucket: twice in one answer");
+        } else if (of_user == WL_USER_ASSETS_MAX) {
+            wl_answer_refuse(self, asset->uid, "bucket: more than %d of one user",
+                             WL_USER_ASSETS_MAX);
+        } else {
+            of_user++;
+            self->assets[kept++] = *asset;
+        }
+    }
+    self->asset_count = kept;
+}
+
+void wl_answer_finish(wl_answer_reader_t *self, wl_answer_t *answer) {
+    qsort(self->assets, self->asset_count, sizeof self->assets[0], asset_compare);
+    assets_thin(self);
+    for (uint32_t i = 0; i < self->asset_count; i++) {
+        self->assets[i].pulled_at = self->pulled_at;
+    }
+    answer->assets = self->assets;
+    answer->asset_count = self->asset_count;
+    answer->refusals = self->refusals;
+    answer->refusal_count = self->refusal_count;
+    answer->refused_total = self->refused_total;
+    answer->reason[0] = '\0';
+}
+
+wl_err_t wl_answer_fail(wl_answer_reader_t *self, wl_answer_t *answer, wl_err_t err,
+                        const char *reason) {
+    self->asset_count = 0;
+    self->refusal_count = 0;
+    answer->assets = NULL;
+    answer->asset_count = 0;
+    answer->refusals = NULL;
+    answer->refusal_count = 0;
+    answer->refused_total = 0;
+    (void)snprintf(answer->reason, sizeof answer->reason, "%s", reason);
+    return err;
+}
+
+/* ---- display fields ----------------------------------------------------------------------------- */
+
+static int extra_write(void *data, const char *bytes, size_t count) {
+    wl_extra_builder_t *self = data;
+    if (count > sizeof self->bytes - self->used) {
+        self->overflow = true;
+        return -1;
+    }
+    if (count > 0) {
+        memcpy(self->bytes + self->used, bytes, count);
+        self->used += count;
+    }
+    return 0;
+}
+
+void wl_extra_begin(wl_extra_builder_t *self) {
+    self->used = 0;
+    self->pairs = 0;
+    self->overflow = false;
+    msgpack_packer_init(&self->packer, self, extra_write);
+}
+
+void wl_extra_text(wl_extra_builder_t *self, const char *text, size_t bytes) {
+    (void)msgpack_pack_str(&self->packer, bytes);
+    (void)msgpack_pack_str_body(&self->packer, text, bytes);
+}
+
+wl_err_t wl_extra_finish(wl_extra_builder_t *self, msgpack_zone *zone, wl_asset_t *asset) {
+    size_t head = self->pairs < 16 ? 1 : 3;
+    if (self->overflow || self->used + head > WL_EXTRA_BYTES_MAX) {
+        return WL_ERR_TOO_BIG;
+    }
+    if (self->pairs == 0) {
+        return WL_OK;
+    }
+    uint8_t *copy = msgpack_zone_malloc_no_align(zone, head + self->used);
+    WL_ASSERT(copy != NULL);
+    if (head == 1) {
+        copy[0] = (uint8_t)(0x80 | self->pairs);
+    } else {
+        copy[0] = 0xde;
+        copy[1] = (uint8_t)(self->pairs >> 8);
+        copy[2] = (uint8_t)self->pairs;
+    }
+    memcpy(copy + head, self->bytes, self->used);
+    asset->extra = copy;
+    asset->extra_bytes = (uint16_t)(head + self->used);
+    return WL_OK;
+}

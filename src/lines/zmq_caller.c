@@ -1,0 +1,353 @@
+/* A call waits in the table by its slot; its msgid says slot and generation, so a late reply finds
+ * nobody. ZMQ_IMMEDIATE is on: without a connection a request is not queued inside libzmq, where it
+ * would be delivered after its deadline, but waits here and is tried again until then. */
+#include "lines/zmq_caller.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "lines/address.h"
+#include "proto/reply.h"
+#include "proto/rpc.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+enum {
+    LINKS_MAX = WL_LINES_MAX + 16, /* lines of one configuration and some of the last one */
+    REPLIES_PER_TURN = 64,         /* of one line per wake-up, so that others get a turn */
+    RESEND_MS = 5,                 /* how often a request without a connection is tried */
+    SWEEP_MS = 2,                  /* least time between two looks at the deadlines */
+    HWM = WL_CALLS_MAX,            /* messages: more can never be under way */
+    ENVELOPE_BYTES = 64,           /* of a reply, beside the answer */
+    RECONNECT_MS = 50,             /* first pause before connecting again... */
+    RECONNECT_MAX_MS = 2000,       /* ...doubled up to this one */
+    HANDSHAKE_MS = 3000,
+    HEARTBEAT_MS = 5000,           /* a connection that died silently is found... */
+    HEARTBEAT_TIMEOUT_MS = 15000,  /* ...after so long */
+    NS_PER_MS = 1000000,
+};
+
+typedef struct {
+    struct wl_zmq_caller *caller;   /* back, for the reader */
+    zsock_t *socket;                /* owned DEALER, NULL = free */
+    char line[WL_LINE_ID_MAX + 1];
+    char url[WL_URL_MAX + 1];
+    uint32_t response_bytes_max;    /* an option of the socket, so part of the key */
+    uint32_t waiting;               /* calls under way */
+    wl_mono_ms_t used_at;           /* last call */
+} link_t;
+
+typedef struct {
+    wl_call_t *call;       /* owned, NULL = free */
+    link_t *link;          /* borrowed */
+    uint64_t msgid;        /* generation * WL_CALLS_MAX + slot */
+    wl_mono_ms_t deadline;
+    bool sent;
+    msgpack_sbuffer body;  /* owned; the request until it is sent */
+} waiting_t;
+
+struct wl_zmq_caller {
+    zloop_t *loop;                   /* borrowed */
+    wl_call_end_fn ended;
+    void *arg;                       /* of ended */
+    wl_replies_t *replies;           /* owned */
+    int timer;                       /* owned; deadlines and unsent requests */
+    int64_t armed_at;                /* monotonic ms for which the timer is set, 0 = off */
+    uint64_t generation;             /* of the next call */
+    uint64_t dropped;
+    uint32_t waiting_count;          /* calls under way */
+    uint32_t unsent_count;           /* those of them without a connection so far */
+    link_t links[LINKS_MAX];
+    waiting_t waiting[WL_CALLS_MAX]; /* by the slot of the call */
+};
+
+/* ---- timer -------------------------------------------------------------------------------------- */
+
+/* Makes sure that on_timer comes no later than at_ms. */
+static void timer_arm(wl_zmq_caller_t *self, int64_t at_ms) {
+    if (self->armed_at != 0 && self->armed_at <= at_ms) {
+        return;
+    }
+    struct itimerspec when = {{0, 0}, {at_ms / 1000, at_ms % 1000 * NS_PER_MS}};
+    int rc = timerfd_settime(self->timer, TFD_TIMER_ABSTIME, &when, NULL);
+    WL_ASSERT(rc == 0);
+    self->armed_at = at_ms;
+}
+
+/* ---- one call ------------------------------------------------------------------------------------ */
+
+/* The call leaves the table before ended() is called, which may start the next one. */
+static void waiting_end(wl_zmq_caller_t *self, waiting_t *waiting, const wl_call_end_t *end) {
+    wl_call_t *call = waiting->call;
+    waiting->link->waiting--;
+    self->waiting_count--;
+    self->unsent_count -= waiting->sent ? 0 : 1;
+    msgpack_sbuffer_destroy(&waiting->body);
+    *waiting = (waiting_t){.call = NULL};
+    self->ended(call, end, self->arg);
+    wl_call_destroy(&call);
+}
+
+/* False: there is no connection now. */
+static bool waiting_send(wl_zmq_caller_t *self, waiting_t *waiting) {
+    wl_bytes_t body = {(const uint8_t *)waiting->body.data, waiting->body.size};
+    if (wl_request_send(waiting->link->socket, body) != WL_OK) {
+        return false;
+    }
+    waiting->sent = true;
+    self->unsent_count--;
+    msgpack_sbuffer_destroy(&waiting->body);
+    msgpack_sbuffer_init(&waiting->body);
+    return true;
+}
+
+static void waiting_expire(wl_zmq_caller_t *self, waiting_t *waiting) {
+    wl_call_end_t end = {.err = waiting->sent ? WL_ERR_DEADLINE : WL_ERR_UNAVAILABLE};
+    (void)snprintf(end.reason, sizeof end.reason,
+                   waiting->sent ? "no answer within %u ms" : "no connection within %u ms",
+                   (unsigned)waiting->call->line.timeout_ms);
+    waiting_end(self, waiting, &end);
+}
+
+static int on_timer(zloop_t *loop, zmq_pollitem_t *item, void *arg) {
+    (void)loop;
+    (void)item;
+    wl_zmq_caller_t *self = arg;
+    uint64_t expirations = 0;
+    if (read(self->timer, &expirations, sizeof expirations) != sizeof expirations) {
+        return 0;
+    }
+    self->armed_at = 0;
+    int64_t now = wl_mono_now().ms;
+    int64_t next = INT64_MAX;
+    for (uint32_t i = 0; i < WL_CALLS_MAX && self->waiting_count > 0; i++) {
+        waiting_t *waiting = &self->waiting[i];
+        if (waiting->call == NULL) {
+            continue;
+        }
+        bool flying = waiting->sent || waiting_send(self, waiting);
+        if (waiting->deadline.ms <= now) {
+            waiting_expire(self, waiting);
+            continue;
+        }
+        int64_t due = flying ? waiting->deadline.ms : now + RESEND_MS;
+        next = due < next ? due : next;
+    }
+    if (next != INT64_MAX) {
+        timer_arm(self, next < now + SWEEP_MS ? now + SWEEP_MS : next);
+    }
+    return 0;
+}
+
+/* ---- replies ------------------------------------------------------------------------------------- */
+
+/* The call that this reply of this line answers, or NULL: one line must not answer for another. */
+static waiting_t *reply_find(wl_zmq_caller_t *self, const link_t *link, uint64_t msgid) {
+    waiting_t *waiting = &self->waiting[msgid % WL_CALLS_MAX];
+    bool answers = waiting->call != NULL && waiting->msgid == msgid && waiting->link == link &&
+                   waiting->sent;
+    return answers ? waiting : NULL;
+}
+
+static int on_reply(zloop_t *loop, zsock_t *socket, void *arg) {
+    (void)loop;
+    link_t *link = arg;
+    wl_zmq_caller_t *self = link->caller;
+    for (int i = 0; i < REPLIES_PER_TURN && link->socket == socket; i++) {
+        wl_reply_t reply;
+        wl_err_t err = wl_replies_recv(self->replies, socket, &reply);
+        if (err == WL_ERR_EMPTY) {
+            break;
+        }
+        waiting_t *waiting = err == WL_OK ? reply_find(self, link, reply.msgid) : NULL;
+        if (waiting == NULL) {
+            self->dropped++;
+            continue;
+        }
+        wl_call_end_t end = {.err = WL_OK, .body = reply.result.at, .body_bytes = reply.result.count};
+        if (reply.failed) {
+            end.err = WL_ERR_UNAVAILABLE;
+            end.retry_after_ms = reply.retry_after_ms;
+            (void)snprintf(end.reason, sizeof end.reason, "error %s",
+                           reply.code[0] != '\0' ? reply.code : "without a code");
+        }
+        waiting_end(self, waiting, &end);
+    }
+    return 0;
+}
+
+/* ---- links --------------------------------------------------------------------------------------- */
+
+static void link_close(link_t *link) {
+    if (link->socket != NULL) {
+        zloop_reader_end(link->caller->loop, link->socket);
+        zsock_destroy(&link->socket);
+    }
+    *link = (link_t){.socket = NULL};
+}
+
+static wl_err_t link_open(wl_zmq_caller_t *self, link_t *link, const wl_line_t *line) {
+    zsock_t *socket = zsock_new(ZMQ_DEALER);
+    WL_ASSERT(socket != NULL);
+    zsock_set_sndhwm(socket, HWM);
+    zsock_set_rcvhwm(socket, HWM);
+    zsock_set_linger(socket, 0);
+    zsock_set_sndtimeo(socket, 0);
+    zsock_set_immediate(socket, 1);
+    zsock_set_maxmsgsize(socket, (int)(line->response_bytes_max + ENVELOPE_BYTES));
+    zsock_set_handshake_ivl(socket, HANDSHAKE_MS);
+    zsock_set_heartbeat_ivl(socket, HEARTBEAT_MS);
+    zsock_set_heartbeat_timeout(socket, HEARTBEAT_TIMEOUT_MS);
+    zsock_set_reconnect_ivl(socket, RECONNECT_MS);
+    zsock_set_reconnect_ivl_max(socket, RECONNECT_MAX_MS);
+    if (zsock_connect(socket, "%s", line->url) == -1) {
+        zsock_destroy(&socket);
+        return WL_ERR_SETTINGS;
+    }
+    *link = (link_t){.caller = self, .socket = socket, .response_bytes_max = line->response_bytes_max};
+    memcpy(link->line, line->id, sizeof link->line);
+    memcpy(link->url, line->url, sizeof link->url);
+    int rc = zloop_reader(self->loop, socket, on_reply, link);
+    WL_ASSERT(rc == 0);
+    return WL_OK;
+}
+
+static link_t *link_find(wl_zmq_caller_t *self, const wl_line_t *line) {
+    for (uint32_t i = 0; i < LINKS_MAX; i++) {
+        link_t *link = &self->links[i];
+        if (link->socket != NULL && strcmp(link->line, line->id) == 0 &&
+            strcmp(link->url, line->url) == 0 &&
+            link->response_bytes_max == line->response_bytes_max) {
+            return link;
+        }
+    }
+    return NULL;
+}
+
+/* A free place, or that of the line which was not asked for the longest time; NULL: all wait. */
+static link_t *link_place(wl_zmq_caller_t *self) {
+    link_t *oldest = NULL;
+    for (uint32_t i = 0; i < LINKS_MAX; i++) {
+        link_t *link = &self->links[i];
+        if (link->socket == NULL) {
+            return link;
+        }
+        if (link->waiting == 0 && (oldest == NULL || link->used_at.ms < oldest->used_at.ms)) {
+            oldest = link;
+        }
+    }
+    if (oldest != NULL) {
+        link_close(oldest);
+    }
+    return oldest;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------- */
+
+wl_zmq_caller_t *wl_zmq_caller_new(zloop_t *loop, wl_call_end_fn ended, void *arg) {
+    wl_zmq_caller_t *self = wl_alloc_zero(1, sizeof *self);
+    self->loop = loop;
+    self->ended = ended;
+    self->arg = arg;
+    self->generation = 1;
+    self->replies = wl_replies_new();
+    self->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    WL_ASSERT(self->timer != -1);
+    zmq_pollitem_t item = {.fd = self->timer, .events = ZMQ_POLLIN};
+    int rc = zloop_poller(loop, &item, on_timer, self);
+    WL_ASSERT(rc == 0);
+    return self;
+}
+
+static void pack_text(msgpack_packer *packer, const char *text) {
+    msgpack_pack_str(packer, strlen(text));
+    msgpack_pack_str_body(packer, text, strlen(text));
+}
+
+/* {"uids": [...]}, and the four keys of a signature (see sign.h). */
+static void pack_request(const wl_call_t *call, wl_call_key_t key, uint64_t msgid,
+                         msgpack_sbuffer *into) {
+    msgpack_sbuffer args;
+    msgpack_packer packer;
+    msgpack_sbuffer_init(&args);
+    msgpack_packer_init(&packer, &args, msgpack_sbuffer_write);
+    msgpack_pack_map(&packer, key.at != NULL ? 5 : 1);
+    pack_text(&packer, "uids");
+    msgpack_pack_array(&packer, call->uid_count);
+    for (uint32_t i = 0; i < call->uid_count; i++) {
+        msgpack_pack_uint64(&packer, call->uids[i]);
+    }
+    if (key.at != NULL) {
+        wl_call_seal_t seal;
+        size_t bytes = 0;
+        WL_AUTO_FREE char *body = wl_call_uids_text(call, "", ",", "", &bytes);
+        wl_call_seal(key, "ZMQ", "assets", "", body, bytes, &seal);
+        pack_text(&packer, "line");
+        pack_text(&packer, call->line.id);
+        pack_text(&packer, "time");
+        pack_text(&packer, seal.time);
+        pack_text(&packer, "nonce");
+        pack_text(&packer, seal.nonce);
+        pack_text(&packer, "signature");
+        pack_text(&packer, seal.signature);
+    }
+    wl_rpc_pack_request(into, msgid, "assets", (wl_bytes_t){(const uint8_t *)args.data, args.size});
+    msgpack_sbuffer_destroy(&args);
+}
+
+wl_err_t wl_zmq_caller_start(wl_zmq_caller_t *self, wl_call_t *call, wl_call_key_t key) {
+    waiting_t *waiting = &self->waiting[call->slot];
+    WL_ASSERT(waiting->call == NULL);
+    if (!wl_address_endpoint_allowed(call->line.url)) {
+        return WL_ERR_SETTINGS;
+    }
+    link_t *link = link_find(self, &call->line);
+    if (link == NULL) {
+        link = link_place(self);
+        wl_err_t err = link == NULL ? WL_ERR_FULL : link_open(self, link, &call->line);
+        if (err != WL_OK) {
+            return err;
+        }
+    }
+    link->waiting++;
+    link->used_at = call->started;
+    waiting->call = call;
+    waiting->link = link;
+    waiting->msgid = self->generation++ * WL_CALLS_MAX + call->slot;
+    waiting->deadline = (wl_mono_ms_t){call->started.ms + call->line.timeout_ms};
+    msgpack_sbuffer_init(&waiting->body);
+    pack_request(call, key, waiting->msgid, &waiting->body);
+    self->waiting_count++;
+    self->unsent_count++;
+    bool flying = waiting_send(self, waiting);
+    timer_arm(self, flying ? waiting->deadline.ms : call->started.ms + RESEND_MS);
+    return WL_OK;
+}
+
+uint64_t wl_zmq_caller_dropped(const wl_zmq_caller_t *self) {
+    return self->dropped;
+}
+
+void wl_zmq_caller_destroy(wl_zmq_caller_t **pointer) {
+    wl_zmq_caller_t *self = pointer == NULL ? NULL : *pointer;
+    if (self == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < WL_CALLS_MAX; i++) {
+        if (self->waiting[i].call != NULL) {
+            msgpack_sbuffer_destroy(&self->waiting[i].body);
+            wl_call_destroy(&self->waiting[i].call);
+        }
+    }
+    for (uint32_t i = 0; i < LINKS_MAX; i++) {
+        link_close(&self->links[i]);
+    }
+    zmq_pollitem_t item = {.fd = self->timer, .events = ZMQ_POLLIN};
+    zloop_poller_end(self->loop, &item);
+    (void)close(self->timer);
+    wl_replies_destroy(&self->replies);
+    wl_free(self);
+    *pointer = NULL;
+}

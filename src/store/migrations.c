@@ -1,0 +1,125 @@
+#include "store/migrations.h"
+
+#include "base/asset.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "store/sqlite_tool.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+/* These numbers stand in files: the lists in base/asset.h may only grow at their ends. */
+static_assert(WL_STATE_GONE == 3, "the triggers compare with 3");
+static_assert(WL_KIND_CASH == 0 && WL_KIND_LINK == 5, "kinds are stored as numbers");
+static_assert(WL_STATE_AVAILABLE == 0 && WL_STATE_EXPIRED == 2, "states are stored as numbers");
+
+/* uid is unsigned for us and signed in SQL: the same 64 bits, so half of the range sorts below
+ * zero. That changes the order of a scan and nothing else.
+ *
+ * The owner log learns of a record that is born, or that comes back from being gone, in the same
+ * transaction and whatever statement did it. SQLite does not run INSERT triggers for an upsert that
+ * ends in DO UPDATE, so the two triggers never both fire. Its newest row is never deleted, which
+ * keeps the numbers growing without AUTOINCREMENT's second table. */
+static const wl_migration_t asset_db_steps[] = {
+    {1, "001_asset",
+     "CREATE TABLE asset("
+     " uid INTEGER NOT NULL, line TEXT NOT NULL, bucket TEXT NOT NULL,"
+     " kind INTEGER NOT NULL, amount INTEGER NOT NULL, unit TEXT NOT NULL,"
+     " scale INTEGER NOT NULL, count INTEGER NOT NULL, pending INTEGER NOT NULL,"
+     " state INTEGER NOT NULL, expires_at INTEGER NOT NULL, version INTEGER NOT NULL,"
+     " changed_at INTEGER NOT NULL, pulled_at INTEGER NOT NULL, extra BLOB,"
+     " PRIMARY KEY(uid, line, bucket)) WITHOUT ROWID;"
+     "CREATE TABLE owner_log(seq INTEGER PRIMARY KEY, uid INTEGER NOT NULL);"
+     "CREATE TRIGGER asset_born AFTER INSERT ON asset WHEN new.state <> 3"
+     " BEGIN INSERT INTO owner_log(uid) VALUES(new.uid); END;"
+     "CREATE TRIGGER asset_back AFTER UPDATE OF state ON asset"
+     " WHEN old.state = 3 AND new.state <> 3"
+     " BEGIN INSERT INTO owner_log(uid) VALUES(new.uid); END;"
+     "CREATE TABLE meta(id INTEGER PRIMARY KEY CHECK(id = 1), shard INTEGER NOT NULL,"
+     " commit_seq INTEGER NOT NULL, owner_trimmed INTEGER NOT NULL);"},
+};
+
+/* tally holds what stats would otherwise count, and the next entry id: one row, written once per
+ * transaction, in place of AUTOINCREMENT's row per insert. */
+static const wl_migration_t queue_steps[] = {
+    {1, "001_queue",
+     "CREATE TABLE queue(id INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind INTEGER NOT NULL,"
+     " line TEXT NOT NULL, body BLOB NOT NULL);"
+     "CREATE TABLE retry(uid INTEGER NOT NULL, line TEXT NOT NULL, attempts INTEGER NOT NULL,"
+     " due_at INTEGER NOT NULL, notified_at INTEGER NOT NULL, reason TEXT NOT NULL,"
+     " PRIMARY KEY(uid, line)) WITHOUT ROWID;"
+     "CREATE TABLE dead_letter(id INTEGER PRIMARY KEY AUTOINCREMENT, uid INTEGER NOT NULL,"
+     " line TEXT NOT NULL, attempts INTEGER NOT NULL, at INTEGER NOT NULL, reason TEXT NOT NULL,"
+     " body BLOB);"
+     "CREATE TABLE audit(id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL,"
+     " who TEXT NOT NULL, what TEXT NOT NULL, note TEXT NOT NULL);"
+     "CREATE TABLE tally(id INTEGER PRIMARY KEY CHECK(id = 1), next_id INTEGER NOT NULL,"
+     " entries INTEGER NOT NULL, retries INTEGER NOT NULL, dead INTEGER NOT NULL);"
+     "INSERT INTO tally VALUES(1, 1, 0, 0, 0);"},
+};
+
+const wl_schema_t wl_schema_asset_db = {
+    0x574c4144u /* "WLAD" */, sizeof asset_db_steps / sizeof *asset_db_steps, asset_db_steps};
+const wl_schema_t wl_schema_queue = {
+    0x574c5155u /* "WLQU" */, sizeof queue_steps / sizeof *queue_steps, queue_steps};
+
+/* One step inside BEGIN IMMEDIATE. The version is read again under the lock: another handle may
+ * have been faster. *ret_version = the version that the file has now. */
+static wl_err_t schema_step(sqlite3 *db, const wl_schema_t *schema, int64_t *ret_version) {
+    int64_t version = 0;
+    wl_err_t err = wl_sqlite_exec(
+        db, "CREATE TABLE IF NOT EXISTS schema_version("
+            "version INTEGER PRIMARY KEY, name TEXT NOT NULL, at INTEGER NOT NULL)");
+    if (err == WL_OK) {
+        err = wl_sqlite_number(db, "SELECT coalesce(max(version), 0) FROM schema_version",
+                               &version);
+    }
+    if (err == WL_OK && version == 0) {
+        char sql[64];
+        (void)snprintf(sql, sizeof sql, "PRAGMA application_id=%u", schema->application_id);
+        err = wl_sqlite_exec(db, sql);
+    }
+    if (err != WL_OK || version >= (int64_t)schema->count) {
+        *ret_version = version;
+        return err;
+    }
+    const wl_migration_t *step = &schema->at[version];
+    WL_ASSERT((int64_t)step->number == version + 1);
+    err = wl_sqlite_exec(db, step->sql);
+    if (err == WL_OK) {
+        char sql[192];
+        (void)snprintf(sql, sizeof sql, "INSERT INTO schema_version VALUES(%u, '%s', %lld)",
+                       step->number, step->name, (long long)wl_wall_now().ms);
+        err = wl_sqlite_exec(db, sql);
+    }
+    *ret_version = version + 1;
+    return err;
+}
+
+wl_err_t wl_schema_migrate(sqlite3 *db, const wl_schema_t *schema, const char *path,
+                           wl_fault_t *fault) {
+    int64_t tables = 0;
+    int64_t version = 0;
+    wl_err_t err = wl_sqlite_number(
+        db, "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'", &tables);
+    if (err == WL_OK && tables == 1) {
+        err = wl_sqlite_number(db, "SELECT coalesce(max(version), 0) FROM schema_version",
+                               &version);
+    }
+    while (err == WL_OK && version < (int64_t)schema->count) {
+        err = wl_sqlite_exec(db, "BEGIN IMMEDIATE");
+        if (err == WL_OK) {
+            err = wl_sqlite_end(db, schema_step(db, schema, &version));
+        }
+    }
+    if (err != WL_OK) {
+        return wl_fault(fault, err, path, "cannot read or bring up the tables: %s",
+                        sqlite3_errmsg(db));
+    }
+    if (version > (int64_t)schema->count) {
+        return wl_fault(fault, WL_ERR_SETTINGS, path,
+                        "the file has schema %lld, this program knows %u: a newer walletd wrote it",
+                        (long long)version, schema->count);
+    }
+    return WL_OK;
+}

@@ -1,0 +1,135 @@
+/* How many home pages a second, measured against a bare ROUTER echo of equal sizes. */
+#include "base/check.h"
+#include "tools/walletbench/big_set.h"
+#include "tools/walletbench/fleet.h"
+#include "tools/walletbench/notify.h"
+#include "tools/walletbench/world.h"
+
+#include <stdio.h>
+
+enum { USERS = 10000, CLIENTS = 64, WINDOW = 8, UID = 1, ABSENT_UID = 2000000000 };
+
+static const char *const line_ids[] = {"cash", "withdraw", "rebate", "coin"};
+
+typedef struct {
+    bench_fleet_t *ours;
+    bench_fleet_t *theirs;
+    uint32_t side_ms;
+    uint64_t our_uid; /* first of USERS users */
+} sides_t;
+
+static void line_text(char *into, size_t room, const char *id, const char *kind,
+                      const char *endpoint) {
+    (void)snprintf(into, room,
+                   "\"%s\": {\"kind\": \"%s\", \"title\": \"%s\", \"url\": \"%s\", "
+                   "\"unit\": \"CNY\", \"scale\": 2, \"batch_max\": 200, \"batch_wait_ms\": 2}",
+                   id, kind, id, endpoint);
+}
+
+/* A walletd that holds USERS users with four lines each, all of them in the cache. */
+static void reader_start(const bench_setup_t *setup, const char *name, bool big,
+                         bench_walletd_t *ret) {
+    static const char *const kinds[] = {"cash", "activity", "cashback", "coin"};
+    char endpoint[BENCH_ENDPOINT_MAX];
+    char line[4][320];
+    char lines[1400];
+    bench_endpoint(endpoint);
+    (void)bench_peer_start("line", endpoint, "");
+    for (int i = 0; i < 4; i++) {
+        line_text(line[i], sizeof line[i], line_ids[i], kinds[i], endpoint);
+    }
+    (void)snprintf(lines, sizeof lines, "{%s, %s, %s, %s}", line[0], line[1], line[2], line[3]);
+    bench_walletd_options_t options = {
+        .name = name,
+        .lines = lines,
+        .golden = "[{\"line\": \"cash\"}, {\"line\": \"withdraw\"}, {\"line\": \"rebate\"}, "
+                  "{\"line\": \"coin\"}]",
+        .sections = "[{\"kind\": \"cash\", \"lines\": [\"cash\"]}, "
+                    "{\"kind\": \"activity\", \"lines\": [\"withdraw\"]}, "
+                    "{\"kind\": \"cashback\", \"lines\": [\"rebate\"]}, "
+                    "{\"kind\": \"coin\", \"lines\": [\"coin\"]}]",
+        .settings = big ? BENCH_BIG_SETTINGS : "",
+    };
+    bench_walletd_prepare(setup, &options, ret);
+    if (big) {
+        bench_big_prepare(ret->data);
+    }
+    bench_walletd_spawn(ret);
+    bench_walletd_wait(ret);
+    for (int i = 0; i < 4; i++) {
+        bench_populate(ret->write, line_ids[i], UID, USERS);
+    }
+}
+
+static double run_ours(void *arg) {
+    sides_t *sides = arg;
+    return bench_fleet_run(sides->ours, sides->our_uid, USERS, sides->side_ms);
+}
+
+static double run_theirs(void *arg) {
+    sides_t *sides = arg;
+    return bench_fleet_run(sides->theirs, UID, USERS, sides->side_ms);
+}
+
+static bench_fleet_t *fleet_warm(const char *endpoint, uint32_t window) {
+    bench_fleet_t *fleet = bench_fleet_open(endpoint, CLIENTS, window);
+    bench_fleet_visit(fleet, UID, USERS);
+    return fleet;
+}
+
+static bench_result_t against_echo(const bench_setup_t *setup, uint32_t window) {
+    bench_walletd_t walletd;
+    char echo[BENCH_ENDPOINT_MAX];
+    char bytes[32];
+    reader_start(setup, "reader", false, &walletd);
+    sides_t sides = {.side_ms = setup->side_ms, .our_uid = UID};
+    sides.ours = fleet_warm(walletd.read, window);
+    bench_fleet_visit(sides.ours, UID, USERS); /* from the cache, so the size is the usual one */
+    (void)snprintf(bytes, sizeof bytes, "%u", bench_fleet_reply_bytes(sides.ours));
+    bench_endpoint(echo);
+    pid_t peer = bench_peer_start("echo", echo, bytes);
+    sides.theirs = bench_fleet_open(echo, CLIENTS, window);
+    bench_result_t result = bench_pairs(setup, "replies/s", run_ours, run_theirs, &sides);
+    bench_fleet_close(&sides.ours);
+    bench_fleet_close(&sides.theirs);
+    bench_peer_stop(peer);
+    bench_walletd_stop(&walletd);
+    return result;
+}
+
+bench_result_t bench_read_lockstep(const bench_setup_t *setup) {
+    return against_echo(setup, 1);
+}
+
+bench_result_t bench_read_pipelined(const bench_setup_t *setup) {
+    return against_echo(setup, WINDOW);
+}
+
+bench_result_t bench_read_absent(const bench_setup_t *setup) {
+    bench_walletd_t walletd;
+    reader_start(setup, "reader", false, &walletd);
+    sides_t sides = {.side_ms = setup->side_ms, .our_uid = ABSENT_UID};
+    sides.ours = bench_fleet_open(walletd.read, CLIENTS, WINDOW);
+    sides.theirs = fleet_warm(walletd.read, WINDOW);
+    bench_result_t result = bench_pairs(setup, "replies/s", run_ours, run_theirs, &sides);
+    bench_fleet_close(&sides.ours);
+    bench_fleet_close(&sides.theirs);
+    bench_walletd_stop(&walletd);
+    return result;
+}
+
+bench_result_t bench_read_flat(const bench_setup_t *setup) {
+    bench_walletd_t big;
+    bench_walletd_t small;
+    reader_start(setup, "big", true, &big);
+    reader_start(setup, "small", false, &small);
+    sides_t sides = {.side_ms = setup->side_ms, .our_uid = UID};
+    sides.ours = fleet_warm(big.read, WINDOW);
+    sides.theirs = fleet_warm(small.read, WINDOW);
+    bench_result_t result = bench_pairs(setup, "replies/s", run_ours, run_theirs, &sides);
+    bench_fleet_close(&sides.ours);
+    bench_fleet_close(&sides.theirs);
+    bench_walletd_stop(&big);
+    bench_walletd_stop(&small);
+    return result;
+}

@@ -1,0 +1,92 @@
+/* The write path against bare SQLite on the same disk. */
+#include "base/clock.h"
+#include "tools/walletbench/notify.h"
+#include "tools/walletbench/raw_sqlite.h"
+#include "tools/walletbench/writer.h"
+
+#include <stdio.h>
+
+enum {
+    INTAKE_CLIENTS = 4,
+    INTAKE_WINDOW = 8,
+    INTAKE_USERS = 10000,
+    QUIET_MS = 60000,
+    SYNC_QUICK = 20000,
+    SYNC_FULL = 100000,
+    LOOK_MS = 1100, /* counters are up to a second old */
+};
+
+typedef struct {
+    const bench_setup_t *setup;
+    bench_walletd_t walletd;
+    bench_raw_t *raw;
+    uint64_t changes; /* of one side */
+} sides_t;
+
+/* ---- intake ----------------------------------------------------------------------------------- */
+
+static double intake_ours(void *arg) {
+    sides_t *sides = arg;
+    bench_notify_t plan = {
+        .endpoint = sides->walletd.write,
+        .line = "cash",
+        .clients = INTAKE_CLIENTS,
+        .window = INTAKE_WINDOW,
+        .uid_first = 1,
+        .uid_count = INTAKE_USERS,
+        .ms = sides->setup->side_ms,
+    };
+    uint64_t ns;
+    uint64_t acked = bench_notify(&plan, &ns);
+    wallet_t *writer = bench_open(sides->walletd.write);
+    bench_wait_quiet(writer, QUIET_MS); /* the other side shall have the machine to itself */
+    wallet_close(&writer);
+    return (double)acked * 1e9 / (double)ns;
+}
+
+static double intake_theirs(void *arg) {
+    sides_t *sides = arg;
+    return bench_raw_insert(sides->raw, sides->setup->side_ms);
+}
+
+/* The line is slow, as lines are: what is measured is taking changes in, not pulling. */
+bench_result_t bench_intake_sqlite(const bench_setup_t *setup) {
+    sides_t sides = {.setup = setup, .raw = bench_raw_open(setup->folder, "raw.db")};
+    bench_writer_start(setup, "intake", ", \"rate\": 50, \"burst\": 1, \"concurrency\": 1", false,
+                       &sides.walletd);
+    bench_result_t result = bench_pairs(setup, "changes/s", intake_ours, intake_theirs, &sides);
+    bench_walletd_stop(&sides.walletd);
+    bench_raw_close(&sides.raw);
+    return result;
+}
+
+/* ---- sync ------------------------------------------------------------------------------------- */
+
+static double sync_ours(void *arg) {
+    sides_t *sides = arg;
+    return bench_writer_sync(&sides->walletd, sides->changes);
+}
+
+static double sync_theirs(void *arg) {
+    sides_t *sides = arg;
+    return bench_raw_upsert(sides->raw, 1, sides->changes);
+}
+
+bench_result_t bench_sync_sqlite(const bench_setup_t *setup) {
+    sides_t sides = {.setup = setup, .raw = bench_raw_open(setup->folder, "raw.db")};
+    sides.changes = setup->quick ? SYNC_QUICK : SYNC_FULL;
+    bench_writer_start(setup, "sync", "", false, &sides.walletd);
+    bench_result_t result = bench_pairs(setup, "changes/s", sync_ours, sync_theirs, &sides);
+    bench_pause(LOOK_MS);
+    wallet_t *writer = bench_open(sides.walletd.write);
+    uint64_t stored = bench_counter(writer, "store_assets");
+    uint64_t expected = sides.changes * (setup->pairs + 1);
+    if (stored < expected) {
+        bench_fail("only %llu of %llu changes were stored", (unsigned long long)stored,
+                   (unsigned long long)expected);
+    }
+    wallet_close(&writer);
+    bench_walletd_stop(&sides.walletd);
+    bench_raw_close(&sides.raw);
+    return result;
+}

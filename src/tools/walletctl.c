@@ -1,0 +1,102 @@
+/* walletctl: asks a walletd on behalf of a person or a script (design section 9).
+ * Data goes to stdout, words to stderr, the verdict into the exit code. */
+#include "tools/walletctl/verbs.h"
+
+#include <czmq.h>
+#include <getopt.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TIMEOUT_MS = 3000, TIMEOUT_MS_MAX = 600000, LIMIT_MAX = 100000 };
+
+enum { OPTION_JSON = 256, OPTION_TIMEOUT, OPTION_LINE, OPTION_NOTE, OPTION_LIMIT, OPTION_VERSION };
+
+static const struct option long_options[] = {
+    {"endpoint", required_argument, NULL, 'e'},
+    {"writer", required_argument, NULL, 'w'},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"line", required_argument, NULL, OPTION_LINE},
+    {"note", required_argument, NULL, OPTION_NOTE},
+    {"limit", required_argument, NULL, OPTION_LIMIT},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static const char *environment(const char *name, const char *fallback) {
+    const char *value = getenv(name);
+    return value == NULL || value[0] == '\0' ? fallback : value;
+}
+
+/* no-color.org: any value that is not empty switches colours off. */
+static bool color_wanted(void) {
+    return isatty(STDOUT_FILENO) && environment("NO_COLOR", "")[0] == '\0' &&
+           strcmp(environment("TERM", "dumb"), "dumb") != 0;
+}
+
+static bool number_option(const char *name, const char *text, uint64_t max, uint64_t *ret) {
+    if (!ctl_number_parse(text, strlen(text), 1, ret) || *ret > max) {
+        (void)ctl_complain(CTL_EXIT_USAGE, "%s wants a number from 1 to %llu, not \"%s\"", name,
+                           (unsigned long long)max, text);
+        return false;
+    }
+    return true;
+}
+
+/* Returns true to go on; otherwise *ret_code is the end. */
+static bool option_take(ctl_options_t *options, int option, ctl_exit_t *ret_code) {
+    uint64_t number = 0;
+    *ret_code = CTL_EXIT_USAGE;
+    switch (option) {
+    case 'e': options->endpoints[CTL_READER] = optarg; return true;
+    case 'w': options->endpoints[CTL_WRITER] = optarg; return true;
+    case OPTION_JSON: options->json = true; return true;
+    case OPTION_LINE: options->line = optarg; return true;
+    case OPTION_NOTE: options->note = optarg; return true;
+    case OPTION_LIMIT: return number_option("--limit", optarg, LIMIT_MAX, &options->limit);
+    case OPTION_TIMEOUT:
+        if (number_option("--timeout", optarg, TIMEOUT_MS_MAX, &number)) {
+            options->timeout_ms = (int)number;
+            return true;
+        }
+        return false;
+    case OPTION_VERSION:
+        (void)printf("walletctl %s\n", WL_VERSION);
+        *ret_code = CTL_EXIT_OK;
+        return false;
+    case 'h':
+        ctl_verb_help(stdout);
+        *ret_code = CTL_EXIT_OK;
+        return false;
+    default: (void)ctl_complain(CTL_EXIT_USAGE, "see walletctl help"); return false;
+    }
+}
+
+int main(int argc, char **argv) {
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
+    zsys_handler_set(NULL); /* Ctrl-C ends the program at once */
+    ctl_options_t options = {
+        .endpoints = {environment("WALLETCTL_ENDPOINT", "tcp://127.0.0.1:7700"),
+                      environment("WALLETCTL_WRITER", "tcp://127.0.0.1:7701")},
+        .timeout_ms = TIMEOUT_MS,
+        .color = color_wanted(),
+    };
+    for (int option; (option = getopt_long(argc, argv, "e:w:h", long_options, NULL)) != -1;) {
+        ctl_exit_t code;
+        if (!option_take(&options, option, &code)) {
+            return code;
+        }
+    }
+    if (optind == argc) {
+        ctl_verb_help(stderr);
+        return CTL_EXIT_USAGE;
+    }
+    ctl_exit_t code = ctl_verb_run(&options, argc - optind, argv + optind);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        return ctl_complain(CTL_EXIT_REFUSED, "cannot write to stdout");
+    }
+    return code;
+}

@@ -1,0 +1,64 @@
+/* ask.h: one question of walletctl: options, arguments, the call, and what a refusal means for the
+ * exit code. One thread. */
+#ifndef WL_TOOLS_WALLETCTL_ASK_H
+#define WL_TOOLS_WALLETCTL_ASK_H
+
+#include <jansson.h>
+#include <msgpack.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Design section 9. */
+typedef enum {
+    CTL_EXIT_OK = 0,
+    CTL_EXIT_REFUSED = 1,
+    CTL_EXIT_USAGE = 2,
+    CTL_EXIT_NOT_FOUND = 3,
+    CTL_EXIT_CONFLICT = 4,
+    CTL_EXIT_UNREACHABLE = 5,
+    CTL_EXIT_CHECK_FAILED = 6
+} ctl_exit_t;
+
+typedef enum { CTL_READER, CTL_WRITER } ctl_port_t;
+
+typedef struct {
+    const char *endpoints[2]; /* by ctl_port_t */
+    const char *line;         /* --line, NULL = not given */
+    const char *note;         /* --note, NULL = not given */
+    uint64_t limit;           /* --limit, 0 = not given */
+    int timeout_ms;
+    bool json;                /* print the reply as JSON */
+    bool color;
+} ctl_options_t;
+
+/* The map of arguments while it is built. */
+typedef struct {
+    msgpack_sbuffer body;
+    uint32_t count;
+} ctl_args_t;
+
+void ctl_args_init(ctl_args_t *self);
+void ctl_args_destroy(ctl_args_t *self);
+void ctl_args_u64(ctl_args_t *self, const char *key, uint64_t value);
+void ctl_args_text(ctl_args_t *self, const char *key, const char *value);
+/* Writes the key; the caller then packs exactly one value with the packer it gets. */
+msgpack_packer ctl_args_value(ctl_args_t *self, const char *key);
+
+/* Asks and waits, destroys args. CTL_EXIT_OK: *ret_reply is the caller's. Otherwise the reason has
+ * been written to stderr, and with --json to stdout as {"error": {...}}. */
+ctl_exit_t ctl_ask(const ctl_options_t *options, ctl_port_t port, const char *method,
+                   ctl_args_t *args, json_t **ret_reply);
+
+/* Digits only, 1 .. 2^64-1: no sign, blank, or anything behind. */
+bool ctl_uid_parse(const char *text, uint64_t *ret_uid);
+/* The same for the first `bytes` bytes; 0 is allowed when min is 0. */
+bool ctl_number_parse(const char *text, size_t bytes, uint64_t min, uint64_t *ret);
+
+/* A line "walletctl: ..." on stderr; returns the code, to be used in `return`. */
+ctl_exit_t ctl_complain(ctl_exit_t code, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* The reply as one JSON object on stdout. */
+void ctl_print_json(const json_t *reply);
+
+#endif

@@ -1,0 +1,361 @@
+#include "tools/walletctl/verbs.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/settings.h"
+#include "tools/walletctl/show.h"
+
+#include <limits.h>
+#include <string.h>
+
+enum { NAME_MAX_BYTES = 64 };
+
+typedef void (*show_fn)(const json_t *reply, bool color, FILE *out);
+
+static void show_any(const json_t *reply, bool color, FILE *out) {
+    ctl_show_any(reply, 0, color, out);
+}
+
+/* Asks, then prints the reply as the user wants it. Destroys args. */
+static ctl_exit_t ask_and_show(const ctl_options_t *options, ctl_port_t port, const char *method,
+                               ctl_args_t *args, show_fn show) {
+    json_t *reply = NULL;
+    ctl_exit_t code = ctl_ask(options, port, method, args, &reply);
+    if (code == CTL_EXIT_OK && options->json) {
+        ctl_print_json(reply);
+    } else if (code == CTL_EXIT_OK) {
+        show(reply, options->color, stdout);
+    }
+    json_decref(reply);
+    return code;
+}
+
+static ctl_exit_t ask_plain(const ctl_options_t *options, ctl_port_t port, const char *method,
+                            show_fn show) {
+    ctl_args_t args;
+    ctl_args_init(&args);
+    return ask_and_show(options, port, method, &args, show);
+}
+
+static ctl_exit_t uid_complain(const char *text) {
+    return ctl_complain(CTL_EXIT_USAGE, "\"%s\" is no user id: digits only, 1 to 2^64-1", text);
+}
+
+/* ---- wallets ---------------------------------------------------------------------------------- */
+
+/* UID [LINE...] */
+static ctl_exit_t ask_user(const ctl_options_t *options, ctl_port_t port, const char *method,
+                           int count, char **words, show_fn show) {
+    uint64_t uid;
+    if (!ctl_uid_parse(words[0], &uid)) {
+        return uid_complain(words[0]);
+    }
+    ctl_args_t args;
+    ctl_args_init(&args);
+    ctl_args_u64(&args, "uid", uid);
+    if (count > 1) {
+        msgpack_packer packer = ctl_args_value(&args, "lines");
+        (void)msgpack_pack_array(&packer, (size_t)(count - 1));
+        for (int i = 1; i < count; i++) {
+            (void)msgpack_pack_str_with_body(&packer, words[i], strlen(words[i]));
+        }
+    }
+    return ask_and_show(options, port, method, &args, show);
+}
+
+static ctl_exit_t run_home(const ctl_options_t *options, int count, char **words) {
+    return ask_user(options, CTL_READER, "wallet.home", count, words, ctl_show_home);
+}
+
+static ctl_exit_t run_golden(const ctl_options_t *options, int count, char **words) {
+    return ask_user(options, CTL_READER, "wallet.golden", count, words, ctl_show_golden);
+}
+
+static ctl_exit_t run_assets(const ctl_options_t *options, int count, char **words) {
+    return ask_user(options, CTL_READER, "wallet.assets", count, words, ctl_show_assets);
+}
+
+static ctl_exit_t run_refresh(const ctl_options_t *options, int count, char **words) {
+    return ask_user(options, CTL_WRITER, "wallet.refresh", count, words, show_any);
+}
+
+static ctl_exit_t run_has(const ctl_options_t *options, int count, char **words) {
+    ctl_args_t args;
+    ctl_args_init(&args);
+    msgpack_packer packer = ctl_args_value(&args, "uids");
+    (void)msgpack_pack_array(&packer, (size_t)count);
+    for (int i = 0; i < count; i++) {
+        uint64_t uid;
+        if (!ctl_uid_parse(words[i], &uid)) {
+            ctl_args_destroy(&args);
+            return uid_complain(words[i]);
+        }
+        (void)msgpack_pack_uint64(&packer, uid);
+    }
+    json_t *reply = NULL;
+    ctl_exit_t code = ctl_ask(options, CTL_READER, "wallet.has_assets", &args, &reply);
+    if (code == CTL_EXIT_OK && options->json) {
+        ctl_print_json(reply);
+    } else if (code == CTL_EXIT_OK) {
+        const json_t *has = json_object_get(reply, "has");
+        for (int i = 0; i < count; i++) {
+            const json_t *one = json_array_get(has, (size_t)i);
+            (void)printf("%s\t%s\n", words[i],
+                         json_is_true(one) ? "yes" : json_is_false(one) ? "no" : "-");
+        }
+    }
+    json_decref(reply);
+    return code;
+}
+
+/* ---- changes ---------------------------------------------------------------------------------- */
+
+/* "42" or "42:7" */
+static bool change_pack(msgpack_packer *packer, const char *word) {
+    const char *colon = strchr(word, ':');
+    size_t uid_bytes = colon == NULL ? strlen(word) : (size_t)(colon - word);
+    uint64_t uid = 0;
+    uint64_t version = 0;
+    if (!ctl_number_parse(word, uid_bytes, 1, &uid) ||
+        (colon != NULL &&
+         (!ctl_number_parse(colon + 1, strlen(colon + 1), 0, &version) ||
+          version > WL_VERSION_MAX))) {
+        return false;
+    }
+    (void)msgpack_pack_map(packer, colon == NULL ? 1 : 2);
+    (void)msgpack_pack_str_with_body(packer, "uid", 3);
+    (void)msgpack_pack_uint64(packer, uid);
+    if (colon != NULL) {
+        (void)msgpack_pack_str_with_body(packer, "version", 7);
+        (void)msgpack_pack_uint64(packer, version);
+    }
+    return true;
+}
+
+static ctl_exit_t run_notify(const ctl_options_t *options, int count, char **words) {
+    ctl_args_t args;
+    ctl_args_init(&args);
+    ctl_args_text(&args, "line", words[0]);
+    msgpack_packer packer = ctl_args_value(&args, "changes");
+    (void)msgpack_pack_array(&packer, (size_t)(count - 1));
+    for (int i = 1; i < count; i++) {
+        if (!change_pack(&packer, words[i])) {
+            ctl_args_destroy(&args);
+            return ctl_complain(CTL_EXIT_USAGE, "\"%s\" is no UID or UID:VERSION", words[i]);
+        }
+    }
+    return ask_and_show(options, CTL_WRITER, "notify.changed", &args, show_any);
+}
+
+/* ---- operators -------------------------------------------------------------------------------- */
+
+static ctl_exit_t run_lines(const ctl_options_t *options, int count, char **words) {
+    (void)count;
+    (void)words;
+    return ask_plain(options, CTL_WRITER, "admin.lines", show_any);
+}
+
+static ctl_exit_t run_queue(const ctl_options_t *options, int count, char **words) {
+    (void)count;
+    (void)words;
+    return ask_plain(options, CTL_WRITER, "admin.queue", show_any);
+}
+
+static ctl_exit_t run_dlq_list(const ctl_options_t *options, int count, char **words) {
+    (void)count;
+    (void)words;
+    ctl_args_t args;
+    ctl_args_init(&args);
+    if (options->line != NULL) {
+        ctl_args_text(&args, "line", options->line);
+    }
+    if (options->limit > 0) {
+        ctl_args_u64(&args, "limit", options->limit);
+    }
+    return ask_and_show(options, CTL_WRITER, "admin.dlq.list", &args, show_any);
+}
+
+/* [ID] and --line: which dead letters are meant. false: the user has been told. */
+static bool letters_pack(const ctl_options_t *options, int count, char **words,
+                         ctl_args_t *args) {
+    uint64_t id;
+    if (count == 1 && !ctl_uid_parse(words[0], &id)) {
+        (void)ctl_complain(CTL_EXIT_USAGE, "\"%s\" is no number of a dead letter", words[0]);
+        return false;
+    }
+    if (count == 0 && options->line == NULL) {
+        (void)ctl_complain(CTL_EXIT_USAGE, "which letters? give an ID or --line LINE");
+        return false;
+    }
+    if (count == 1) {
+        ctl_args_u64(args, "id", id);
+    }
+    if (options->line != NULL) {
+        ctl_args_text(args, "line", options->line);
+    }
+    return true;
+}
+
+static ctl_exit_t run_letters(const ctl_options_t *options, int count, char **words,
+                              const char *method, bool note) {
+    ctl_args_t args;
+    ctl_args_init(&args);
+    if (!letters_pack(options, count, words, &args)) {
+        ctl_args_destroy(&args);
+        return CTL_EXIT_USAGE;
+    }
+    if (note) {
+        ctl_args_text(&args, "note", options->note);
+    }
+    return ask_and_show(options, CTL_WRITER, method, &args, show_any);
+}
+
+static ctl_exit_t run_dlq_show(const ctl_options_t *options, int count, char **words) {
+    return run_letters(options, count, words, "admin.dlq.show", false);
+}
+
+static ctl_exit_t run_dlq_redrive(const ctl_options_t *options, int count, char **words) {
+    return run_letters(options, count, words, "admin.dlq.redrive", false);
+}
+
+static ctl_exit_t run_dlq_discard(const ctl_options_t *options, int count, char **words) {
+    if (options->note == NULL || options->note[0] == '\0') {
+        return ctl_complain(CTL_EXIT_USAGE, "dlq discard needs --note TEXT: it is kept for audit");
+    }
+    return run_letters(options, count, words, "admin.dlq.discard", true);
+}
+
+static ctl_exit_t run_presence_stats(const ctl_options_t *options, int count, char **words) {
+    (void)count;
+    (void)words;
+    return ask_plain(options, CTL_WRITER, "admin.presence.stats", show_any);
+}
+
+static ctl_exit_t run_stats(const ctl_options_t *options, int count, char **words) {
+    (void)count;
+    (void)words;
+    return ask_plain(options, CTL_WRITER, "admin.stats", ctl_show_stats);
+}
+
+static ctl_exit_t run_info(const ctl_options_t *options, int count, char **words) {
+    (void)count;
+    (void)words;
+    return ask_plain(options, CTL_READER, "sys.info", show_any);
+}
+
+static ctl_exit_t run_ping(const ctl_options_t *options, int count, char **words) {
+    (void)count;
+    (void)words;
+    return ask_plain(options, CTL_READER, "sys.ping", show_any);
+}
+
+static ctl_exit_t run_help(const ctl_options_t *options, int count, char **words) {
+    (void)options;
+    (void)count;
+    (void)words;
+    ctl_verb_help(stdout);
+    return CTL_EXIT_OK;
+}
+
+/* ---- the table -------------------------------------------------------------------------------- */
+
+static const ctl_verb_t verbs[] = {
+    {"home", "UID", "the wallet page of a user", 1, 1, run_home},
+    {"golden", "UID", "the four golden slots of a user", 1, 1, run_golden},
+    {"assets", "UID [LINE...]", "all that a user owns, or what some lines hold", 1,
+     1 + WL_LINES_MAX, run_assets},
+    {"has", "UID...", "do these users own anything?", 1, WL_HAS_UIDS_MAX, run_has},
+    {"refresh", "UID [LINE...]", "ask the lines anew for a user", 1, 1 + WL_LINES_MAX,
+     run_refresh},
+    {"notify", "LINE UID[:VERSION]...", "say that users of a line changed; returns when durable",
+     2, 1 + WL_CHANGES_MAX, run_notify},
+    {"lines", "", "health and work of each line", 0, 0, run_lines},
+    {"queue", "", "what waits in the durable queue", 0, 0, run_queue},
+    {"dlq list", "[--line LINE] [--limit N]", "dead letters, newest first", 0, 0, run_dlq_list},
+    {"dlq show", "ID", "one dead letter", 1, 1, run_dlq_show},
+    {"dlq redrive", "[ID] [--line LINE]", "try dead letters again", 0, 1, run_dlq_redrive},
+    {"dlq discard", "[ID] [--line LINE] --note TEXT", "give dead letters up for good", 0, 1,
+     run_dlq_discard},
+    {"presence stats", "", "members, memory and false positives of presence", 0, 0,
+     run_presence_stats},
+    {"stats", "", "counters of all actors that are not zero", 0, 0, run_stats},
+    {"info", "", "version, state, configuration and stores of the server", 0, 0, run_info},
+    {"ping", "", "is somebody there?", 0, 0, run_ping},
+    {"help", "", "this text", 0, 0, run_help},
+};
+
+void ctl_verb_help(FILE *out) {
+    (void)fputs("usage: walletctl [OPTION...] VERB [ARGUMENT...]\n\n", out);
+    for (size_t i = 0; i < WL_COUNT_OF(verbs); i++) {
+        char call[NAME_MAX_BYTES];
+        (void)snprintf(call, sizeof call, "%s %s", verbs[i].name, verbs[i].args);
+        (void)fprintf(out, "  %-42s %s\n", call, verbs[i].help);
+    }
+    (void)fputs(
+        "\noptions:\n"
+        "  -e, --endpoint ENDPOINT   where to read, default tcp://127.0.0.1:7700\n"
+        "                            or $WALLETCTL_ENDPOINT\n"
+        "  -w, --writer ENDPOINT     where to write and ask as operator, default\n"
+        "                            tcp://127.0.0.1:7701 or $WALLETCTL_WRITER\n"
+        "      --json                one JSON object; ids and amounts are strings\n"
+        "      --timeout MS          how long to wait, default 3000\n"
+        "      --version             print the version\n"
+        "\nexit: 0 ok, 1 refused, 2 usage, 3 not found, 4 conflict, 5 unreachable or timeout,\n"
+        "      6 check failed\n",
+        out);
+}
+
+static const ctl_verb_t *verb_find(const char *name) {
+    for (size_t i = 0; i < WL_COUNT_OF(verbs); i++) {
+        if (strcmp(verbs[i].name, name) == 0) {
+            return &verbs[i];
+        }
+    }
+    return NULL;
+}
+
+/* "dlq lsit": the nearest of all names to the first two words, or to the first alone. */
+static ctl_exit_t verb_unknown(const char *one, const char *two) {
+    const char *names[WL_COUNT_OF(verbs)];
+    for (size_t i = 0; i < WL_COUNT_OF(verbs); i++) {
+        names[i] = verbs[i].name;
+    }
+    const char *nearest = wl_nearest(two, names, WL_COUNT_OF(names));
+    if (nearest == NULL) {
+        nearest = wl_nearest(one, names, WL_COUNT_OF(names));
+    }
+    size_t bytes = strlen(one);
+    for (size_t i = 0; nearest == NULL && i < WL_COUNT_OF(verbs); i++) {
+        if (strncmp(verbs[i].name, one, bytes) == 0 && verbs[i].name[bytes] == ' ') {
+            nearest = verbs[i].name; /* "dlq" alone */
+        }
+    }
+    if (nearest != NULL) {
+        return ctl_complain(CTL_EXIT_USAGE, "there is no verb \"%s\"; did you mean \"%s\"?", one,
+                            nearest);
+    }
+    return ctl_complain(CTL_EXIT_USAGE, "there is no verb \"%s\"; see walletctl help", one);
+}
+
+ctl_exit_t ctl_verb_run(const ctl_options_t *options, int count, char **words) {
+    WL_ASSERT(count > 0);
+    char two[NAME_MAX_BYTES] = "";
+    if (count > 1) {
+        (void)snprintf(two, sizeof two, "%s %s", words[0], words[1]);
+    }
+    const ctl_verb_t *verb = verb_find(two);
+    int used = 2;
+    if (verb == NULL) {
+        verb = verb_find(words[0]);
+        used = 1;
+    }
+    if (verb == NULL) {
+        return verb_unknown(words[0], two);
+    }
+    count -= used;
+    if (count < verb->min || count > verb->max) {
+        return ctl_complain(CTL_EXIT_USAGE, "usage: walletctl %s %s", verb->name, verb->args);
+    }
+    return verb->run(options, count, words + used);
+}

@@ -1,0 +1,310 @@
+#include "actors/cache.h"
+
+#include "actors/render.h"
+#include "read_path.h"
+
+typedef struct {
+    stage_t stage;
+    neighbour_t query;
+    neighbour_t frontend;
+    neighbour_t dispatcher;
+} cache_stage_t;
+
+static cache_stage_t self;
+
+static void cache_stage_open(void) {
+    stage_open(&self.stage);
+    self.query = neighbour_open(WL_ACTOR_QUERY, 0);
+    self.frontend = neighbour_open(WL_ACTOR_FRONTEND, 0);
+    self.dispatcher = neighbour_open(WL_ACTOR_DISPATCHER, 0);
+    stage_start(&self.stage, WL_ACTOR_CACHE, wl_cache_run);
+    stage_configure(&self.stage);
+}
+
+static void cache_stage_close(void) {
+    (void)stage_stop(&self.stage);
+    neighbour_close(&self.query);
+    neighbour_close(&self.frontend);
+    neighbour_close(&self.dispatcher);
+    stage_close(&self.stage);
+}
+
+static void tell_fill(uint64_t uid, wl_asset_t *assets, uint32_t count, uint64_t commit_seq) {
+    wl_fill_item_t item = {.uid = uid, .assets = {assets, count}};
+    wl_fill_begin(self.stage.encoder, &(wl_fill_head_t){.commit_seq = commit_seq});
+    wl_fill_add(self.stage.encoder, &item);
+    stage_send(&self.stage);
+}
+
+static void tell_stored(wl_asset_t *asset, uint64_t seq, uint64_t commit_seq,
+                        wl_pull_outcome_t outcome) {
+    wl_stored_head_t head = {.commit_seq = commit_seq};
+    memcpy(head.line, asset->line, sizeof head.line);
+    wl_stored_item_t item = {.uid = asset->uid,
+                             .seq = seq,
+                             .outcome = (uint8_t)outcome,
+                             .owns = true,
+                             .notified_at = 55,
+                             .assets = {asset, 1}};
+    wl_stored_begin(self.stage.encoder, &head);
+    wl_stored_add(self.stage.encoder, &item);
+    stage_send(&self.stage);
+}
+
+static void tell_notice(uint64_t uid, const char *line, uint64_t seq, wl_mark_state_t state) {
+    wl_notice_item_t item = {.uid = uid, .seq = seq, .state = (uint8_t)state};
+    (void)snprintf(item.line, sizeof item.line, "%s", line);
+    wl_notice_begin(self.stage.encoder, &(wl_notice_head_t){.dispatcher = 0});
+    wl_notice_add(self.stage.encoder, &item);
+    stage_send(&self.stage);
+}
+
+/* Reads a cached user; the body lives until the next one. */
+static wl_bytes_t read_hit(uint64_t uid, wl_method_t method) {
+    stage_read(&self.stage, test_read(uid + 1000, uid, method, 2000));
+    wl_msg_t reply = neighbour_expect(&self.frontend, WL_MSG_REPLY, 1);
+    cr_expect_eq(reply.items.reply[0].ticket, uid + 1000);
+    cr_expect_eq(reply.items.reply[0].error, (uint32_t)WL_OK);
+    return reply.items.reply[0].body;
+}
+
+Test(cache, a_miss_goes_to_query_and_a_fill_makes_it_a_hit) {
+    cache_stage_open();
+    wl_read_item_t read = test_read(5, 42, WL_METHOD_ASSETS, 1000);
+    read.filter = (wl_bytes_t){(const uint8_t *)"cash,", 5};
+    stage_read(&self.stage, read);
+    wl_msg_t miss = neighbour_expect(&self.query, WL_MSG_READ, 1);
+    cr_expect_eq(miss.items.read[0].ticket, 5u);
+    cr_expect_eq(miss.items.read[0].uid, 42u);
+    cr_expect_eq(miss.items.read[0].deadline_at, read.deadline_at);
+    cr_expect_eq(miss.items.read[0].filter.count, 5u);
+    wl_asset_t assets[2] = {test_asset(42, "cash", 1250, 7), test_asset(42, "coin", 3, 7)};
+    tell_fill(42, assets, 2, 9);
+    wl_bytes_t body = read_hit(42, WL_METHOD_HOME);
+    cr_expect_eq(body_number(body, "uid"), 42);
+    cr_expect(body_has(body, "cache") && body_has(body, "bean"));
+    body = read_hit(42, WL_METHOD_GOLDEN);
+    cr_expect(body_has(body, "golden"));
+    stage_read(&self.stage, read);
+    wl_msg_t reply = neighbour_expect(&self.frontend, WL_MSG_REPLY, 1);
+    cr_expect(!body_has(reply.items.reply[0].body, "bean"), "the filter holds for hits too");
+    stage_expect_counter(&self.stage, cache_hits, 3);
+    stage_expect_counter(&self.stage, cache_misses, 1);
+    cache_stage_close();
+}
+
+Test(cache, an_empty_user_is_a_hit) {
+    cache_stage_open();
+    tell_fill(42, NULL, 0, 9);
+    cr_expect(body_has(read_hit(42, WL_METHOD_HOME), "has_assets\xc2"));
+    cache_stage_close();
+}
+
+Test(cache, a_write_shows_in_the_next_read_and_is_done_after_that) {
+    cache_stage_open();
+    wl_asset_t asset = test_asset(42, "cash", 287454020, 7);
+    tell_fill(42, &asset, 1, 9);
+    asset.amount = 556942164;
+    asset.version = 8;
+    tell_stored(&asset, 31, 10, WL_PULL_OK);
+    wl_msg_t done = neighbour_expect(&self.dispatcher, WL_MSG_DONE, 1);
+    cr_expect_str_eq(done.head.done.line, "cash");
+    cr_expect_eq(done.items.done[0].uid, 42u);
+    cr_expect_eq(done.items.done[0].seq, 31u);
+    cr_expect_eq(done.items.done[0].outcome, (uint8_t)WL_PULL_OK);
+    cr_expect_eq(done.items.done[0].notified_at, 55);
+    wl_bytes_t body = read_hit(42, WL_METHOD_HOME);
+    cr_expect(body_has(body, "\xce\x21\x32\x43\x54"), "556942164");
+    cr_expect(!body_has(body, "\xce\x11\x22\x33\x44"), "287454020");
+    cache_stage_close();
+}
+
+Test(cache, an_older_write_and_a_fill_from_before_a_write_are_refused) {
+    cache_stage_open();
+    wl_asset_t asset = test_asset(42, "cash", 556942164, 8);
+    tell_fill(42, &asset, 1, 9);
+    wl_asset_t old = test_asset(42, "cash", 287454020, 7);
+    tell_stored(&old, 30, 10, WL_PULL_OK);
+    (void)neighbour_expect(&self.dispatcher, WL_MSG_DONE, 1);
+    cr_expect(body_has(read_hit(42, WL_METHOD_HOME), "\xce\x21\x32\x43\x54"));
+    wl_asset_t other = test_asset(43, "cash", 556942164, 8);
+    tell_stored(&other, 31, 20, WL_PULL_OK);
+    (void)neighbour_expect(&self.dispatcher, WL_MSG_DONE, 1);
+    tell_fill(43, NULL, 0, 19); /* read before commit 20, arrived after it */
+    stage_read(&self.stage, test_read(6, 43, WL_METHOD_HOME, 1000));
+    (void)neighbour_expect(&self.query, WL_MSG_READ, 1);
+    stage_expect_counter(&self.stage, cache_older_refused, 1);
+    stage_expect_counter(&self.stage, cache_fill_refused, 1);
+    cache_stage_close();
+}
+
+Test(cache, a_notice_says_refreshing_until_its_write_is_there) {
+    cache_stage_open();
+    wl_asset_t asset = test_asset(42, "coin", 5, 7);
+    tell_fill(42, &asset, 1, 9);
+    cr_expect(!body_has(read_hit(42, WL_METHOD_ASSETS), "refreshing"));
+    tell_notice(42, "coin", 30, WL_MARK_PENDING);
+    tell_notice(42, "coin", 33, WL_MARK_PENDING);
+    cr_expect(body_has(read_hit(42, WL_METHOD_ASSETS), "refreshing"));
+    tell_stored(&asset, 32, 10, WL_PULL_OK);
+    cr_expect(body_has(read_hit(42, WL_METHOD_ASSETS), "refreshing"), "33 is still on its way");
+    tell_stored(&asset, 33, 11, WL_PULL_OK);
+    cr_expect(!body_has(read_hit(42, WL_METHOD_ASSETS), "refreshing"));
+    cache_stage_close();
+}
+
+Test(cache, a_pull_that_failed_says_stale) {
+    cache_stage_open();
+    wl_asset_t asset = test_asset(42, "coin", 5, 7);
+    tell_fill(42, &asset, 1, 9);
+    tell_notice(42, "coin", 30, WL_MARK_PENDING);
+    tell_stored(&asset, 30, 10, WL_PULL_REFUSED);
+    cr_expect(body_has(read_hit(42, WL_METHOD_ASSETS), "stale"));
+    wl_msg_t done = neighbour_expect(&self.dispatcher, WL_MSG_DONE, 1);
+    cr_expect_eq(done.items.done[0].outcome, (uint8_t)WL_PULL_REFUSED);
+    tell_notice(42, "coin", 31, WL_MARK_NONE);
+    cr_expect(!body_has(read_hit(42, WL_METHOD_ASSETS), "stale"), "given up: forget");
+    cache_stage_close();
+}
+
+Test(cache, a_miss_carries_the_users_marks) {
+    cache_stage_open();
+    tell_notice(42, "cash", 30, WL_MARK_PENDING);
+    tell_notice(42, "coin", 31, WL_MARK_FAILING);
+    stage_read(&self.stage, test_read(5, 42, WL_METHOD_HOME, 1000));
+    wl_msg_t miss = neighbour_expect(&self.query, WL_MSG_READ, 1);
+    const wl_bytes_t *marks = &miss.items.read[0].marks;
+    cr_expect_eq(wl_marks_text_get(marks->at, marks->count, "cash"), WL_MARK_PENDING);
+    cr_expect_eq(wl_marks_text_get(marks->at, marks->count, "coin"), WL_MARK_FAILING);
+    cache_stage_close();
+}
+
+Test(cache, an_old_copy_hints_to_the_dispatcher_at_a_bounded_rate) {
+    cache_stage_open();
+    wl_asset_t asset = test_asset(42, "cash", 1, 1);
+    asset.pulled_at -= 60000;
+    tell_fill(42, &asset, 1, 9);
+    (void)read_hit(42, WL_METHOD_HOME);
+    wl_msg_t hint = neighbour_expect(&self.dispatcher, WL_MSG_REFRESH, 1);
+    cr_expect_str_eq(hint.head.refresh.line, "cash");
+    enum { READS = 5 * WL_REFRESH_HINTS_PER_S };
+    int64_t begun = wl_mono_now().ms;
+    for (uint32_t sent = 0; sent < READS;) {
+        wl_read_begin(self.stage.encoder, &(wl_read_head_t){.frontend = 0});
+        for (uint32_t i = 0; i < 100; i++, sent++) {
+            wl_read_item_t read = test_read(sent, 42, WL_METHOD_HOME, 5000);
+            wl_read_add(self.stage.encoder, &read);
+        }
+        stage_send(&self.stage);
+    }
+    stage_expect_counter(&self.stage, cache_hits, READS + 1);
+    int64_t seconds = (wl_mono_now().ms - begun) / 1000 + 2;
+    uint32_t hints = 0;
+    while (neighbour_next(&self.dispatcher, &hint, QUIET_MS)) {
+        hints += hint.count;
+    }
+    cr_expect(hints > 0 && hints <= (uint64_t)seconds * WL_REFRESH_HINTS_PER_S, "%u", hints);
+    cache_stage_close();
+}
+
+Test(cache, a_marked_copy_is_not_hinted_for) {
+    cache_stage_open();
+    wl_asset_t asset = test_asset(42, "cash", 1, 1);
+    asset.pulled_at -= 60000;
+    tell_fill(42, &asset, 1, 9);
+    tell_notice(42, "cash", 3, WL_MARK_PENDING);
+    (void)read_hit(42, WL_METHOD_HOME);
+    neighbour_hears_nothing(&self.dispatcher);
+    cache_stage_close();
+}
+
+Test(cache, a_read_that_was_given_up_is_not_worked_on) {
+    cache_stage_open();
+    tell_fill(42, NULL, 0, 9);
+    stage_read(&self.stage, test_read(5, 42, WL_METHOD_HOME, -100));
+    neighbour_hears_nothing(&self.frontend);
+    stage_expect_counter(&self.stage, rpc_late, 1);
+    cache_stage_close();
+}
+
+Test(cache, without_a_configuration_hits_are_unavailable) {
+    stage_open(&self.stage);
+    self.frontend = neighbour_open(WL_ACTOR_FRONTEND, 0);
+    stage_start(&self.stage, WL_ACTOR_CACHE, wl_cache_run);
+    tell_fill(42, NULL, 0, 9);
+    stage_read(&self.stage, test_read(5, 42, WL_METHOD_HOME, 1000));
+    wl_msg_t reply = neighbour_expect(&self.frontend, WL_MSG_REPLY, 1);
+    cr_expect_eq(reply.items.reply[0].error, (uint32_t)WL_ERR_UNAVAILABLE);
+    (void)stage_stop(&self.stage);
+    neighbour_close(&self.frontend);
+    stage_close(&self.stage);
+}
+
+Test(cache, a_sick_line_is_degraded) {
+    cache_stage_open();
+    wl_asset_t asset = test_asset(42, "coin", 5, 7);
+    tell_fill(42, &asset, 1, 9);
+    wl_line_item_t item = {.line = "coin", .sick = true};
+    wl_line_begin(self.stage.encoder, NULL);
+    wl_line_add(self.stage.encoder, &item);
+    stage_send(&self.stage);
+    cr_expect(body_has(read_hit(42, WL_METHOD_HOME), "degraded\x91\xa4" "coin"));
+    cache_stage_close();
+}
+
+Test(cache, bytes_that_are_no_message_are_counted_and_dropped) {
+    cache_stage_open();
+    stage_send_raw(&self.stage, "\x93\x01\x90", 3);
+    stage_send_raw(&self.stage, "", 0);
+    tell_notice(42, "cash", 1, (wl_mark_state_t)77);
+    wl_stored_begin(self.stage.encoder, &(wl_stored_head_t){.dispatcher = 5});
+    stage_send(&self.stage);
+    wl_read_begin(self.stage.encoder, &(wl_read_head_t){.frontend = 5});
+    stage_send(&self.stage);
+    wl_told_begin(self.stage.encoder, NULL);
+    stage_send(&self.stage);
+    tell_fill(42, NULL, 0, 9);
+    (void)read_hit(42, WL_METHOD_HOME);
+    stage_expect_counter(&self.stage, msg_malformed, 5);
+    stage_expect_counter(&self.stage, msg_unexpected, 1);
+    cache_stage_close();
+}
+
+Test(cache, stops_idle) {
+    cache_stage_open();
+    cr_expect_lt(stage_stop(&self.stage), 500);
+    cache_stage_close();
+}
+
+Test(cache, what_was_in_the_mailbox_at_the_end_is_still_done) {
+    cache_stage_open();
+    wl_asset_t asset = test_asset(42, "coin", 5, 7);
+    for (uint64_t seq = 1; seq <= 2000; seq++) {
+        tell_stored(&asset, seq, seq, WL_PULL_OK);
+    }
+    cr_expect_lt(stage_stop(&self.stage), 2000);
+    uint32_t done = 0;
+    wl_msg_t msg;
+    while (neighbour_next(&self.dispatcher, &msg, QUIET_MS)) {
+        done += msg.count;
+    }
+    cr_expect_eq(done, 2000u);
+    cache_stage_close();
+}
+
+Test(cache, stops_with_a_full_mailbox_and_without_neighbours) {
+    cache_stage_open();
+    neighbour_close(&self.query);
+    neighbour_close(&self.frontend);
+    neighbour_close(&self.dispatcher);
+    for (uint64_t sent = 1; sent < 60000; sent++) {
+        wl_read_item_t read = test_read(sent, sent, WL_METHOD_HOME, 20000);
+        wl_read_begin(self.stage.encoder, &(wl_read_head_t){.frontend = 0});
+        wl_read_add(self.stage.encoder, &read);
+        if (wl_channel_send(self.stage.outbox, self.stage.encoder) != WL_OK) {
+            break;
+        }
+    }
+    cr_expect_lt(stage_stop(&self.stage), 2000);
+    cache_stage_close();
+}

@@ -1,0 +1,641 @@
+#include "store/asset_db.h"
+
+#include "base/alloc.h"
+#include "flush_count.h"
+#include "private_folder.h"
+#include "store/queue.h"
+#include "store/sqlite_tool.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+TestSuite(asset_db, .init = folder_make, .fini = folder_remove);
+
+static wl_asset_db_t *db_open(uint32_t shard) {
+    wl_asset_db_t *db = NULL;
+    wl_fault_t fault = {0};
+    wl_asset_db_options_t options = {
+        .path = in_folder("shard.db"), .shard = shard, .busy_timeout_ms = 1000};
+    wl_err_t err = wl_asset_db_open(&options, &db, &fault);
+    cr_assert_eq(err, WL_OK, "%s: %s", wl_err_name(err), fault.message);
+    return db;
+}
+
+static wl_err_t db_try_open(wl_fault_t *fault) {
+    wl_asset_db_t *db = NULL;
+    wl_asset_db_options_t options = {.path = in_folder("shard.db"), .busy_timeout_ms = 100};
+    wl_err_t err = wl_asset_db_open(&options, &db, fault);
+    wl_asset_db_close(&db);
+    return err;
+}
+
+static wl_asset_t asset_make(uint64_t uid, const char *line, const char *bucket,
+                             uint64_t version) {
+    wl_asset_t asset = {.uid = uid, .version = version, .amount = (int64_t)(version % 1000) * 100};
+    (void)snprintf(asset.line, sizeof asset.line, "%s", line);
+    (void)snprintf(asset.bucket, sizeof asset.bucket, "%s", bucket);
+    (void)snprintf(asset.unit, sizeof asset.unit, "CNY");
+    asset.scale = 2;
+    return asset;
+}
+
+static wl_apply_result_t apply(wl_asset_db_t *db, wl_asset_t asset) {
+    wl_apply_result_t result = WL_APPLY_FULL;
+    cr_assert_eq(wl_asset_db_apply(db, &asset, &result), WL_OK);
+    return result;
+}
+
+static uint64_t commit(wl_asset_db_t *db) {
+    uint64_t seq = 0;
+    cr_assert_eq(wl_asset_db_commit(db, &seq), WL_OK);
+    return seq;
+}
+
+static wl_apply_result_t store(wl_asset_db_t *db, wl_asset_t asset) {
+    cr_assert_eq(wl_asset_db_begin(db), WL_OK);
+    wl_apply_result_t result = apply(db, asset);
+    (void)commit(db);
+    return result;
+}
+
+static void assert_same(const wl_asset_t *a, const wl_asset_t *b) {
+    cr_assert_eq(a->uid, b->uid);
+    cr_assert_str_eq(a->line, b->line);
+    cr_assert_str_eq(a->bucket, b->bucket);
+    cr_assert_str_eq(a->unit, b->unit);
+    cr_assert(a->kind == b->kind && a->state == b->state && a->scale == b->scale);
+    cr_assert(a->amount == b->amount && a->pending == b->pending && a->count == b->count);
+    cr_assert(a->version == b->version && a->expires_at == b->expires_at);
+    cr_assert(a->changed_at == b->changed_at && a->pulled_at == b->pulled_at);
+    cr_assert_eq(a->extra_bytes, b->extra_bytes);
+    cr_assert(a->extra_bytes == 0 || memcmp(a->extra, b->extra, a->extra_bytes) == 0);
+}
+
+Test(asset_db, returns_every_field_as_it_was_stored_also_after_a_restart) {
+    uint8_t extra[WL_EXTRA_BYTES_MAX];
+    memset(extra, 0xa5, sizeof extra);
+    wl_asset_t asset = asset_make(UINT64_MAX - 7, "abcdefghijklmnopqrstuvwxyz-_0123",
+                                  "sixteen-letters!", WL_VERSION_MAX);
+    asset.kind = WL_KIND_LINK;
+    asset.state = WL_STATE_EXPIRED;
+    asset.amount = INT64_MIN;
+    asset.pending = INT64_MAX;
+    asset.count = UINT32_MAX;
+    asset.scale = WL_SCALE_MAX;
+    asset.expires_at = 4102444800000;
+    asset.changed_at = -5;
+    asset.pulled_at = 1700000000123;
+    asset.extra = extra;
+    asset.extra_bytes = sizeof extra;
+    wl_asset_db_t *db = db_open(3);
+    cr_assert_eq(store(db, asset), WL_APPLY_STORED);
+    for (int round = 0; round < 2; round++) {
+        wl_asset_t got;
+        cr_assert_eq(wl_asset_db_get(db, asset.uid, asset.line, asset.bucket, &got), WL_OK);
+        assert_same(&asset, &got);
+        wl_asset_rows_t rows = {0};
+        cr_assert_eq(wl_asset_db_fetch(db, asset.uid, &rows), WL_OK);
+        cr_assert_eq(rows.count, 1);
+        assert_same(&asset, &rows.at[0]);
+        wl_asset_rows_destroy(&rows);
+        wl_asset_db_close(&db);
+        db = db_open(3);
+    }
+    wl_asset_t none;
+    cr_assert_eq(wl_asset_db_get(db, 1, "cash", "", &none), WL_ERR_NOT_FOUND);
+    wl_asset_db_close(&db);
+    wl_asset_db_close(&db);
+}
+
+Test(asset_db, moves_pulled_at_only_for_equal_versions_and_by_a_second_at_least) {
+    wl_asset_db_t *db = db_open(0);
+    wl_asset_t asset = asset_make(1, "cash", "", 5);
+    asset.pulled_at = 10000;
+    cr_assert_eq(store(db, asset), WL_APPLY_STORED);
+    const struct {
+        int64_t pulled_at;
+        uint64_t version;
+        wl_apply_result_t result;
+        int64_t stored;
+    } steps[] = {
+        {10999, 5, WL_APPLY_TOUCHED, 10000}, {11000, 5, WL_APPLY_TOUCHED, 11000},
+        {500, 5, WL_APPLY_TOUCHED, 11000},   {90000, 4, WL_APPLY_OLDER, 11000},
+        {90000, 0, WL_APPLY_OLDER, 11000},   {INT64_MIN, 5, WL_APPLY_TOUCHED, 11000},
+        {200, 6, WL_APPLY_STORED, 200},
+    };
+    for (size_t i = 0; i < WL_COUNT_OF(steps); i++) {
+        asset.pulled_at = steps[i].pulled_at;
+        asset.version = steps[i].version;
+        asset.amount = -1;
+        cr_assert_eq(store(db, asset), steps[i].result, "step %zu", i);
+        wl_asset_t got;
+        cr_assert_eq(wl_asset_db_get(db, 1, "cash", "", &got), WL_OK);
+        cr_assert_eq(got.pulled_at, steps[i].stored, "step %zu", i);
+        cr_assert_eq(got.amount, got.version == 5 ? 500 : -1);
+    }
+    wl_asset_db_close(&db);
+}
+
+Test(asset_db, refuses_a_record_that_could_not_be_read_back_and_goes_on) {
+    wl_asset_db_t *db = db_open(0);
+    cr_assert_eq(wl_asset_db_begin(db), WL_OK);
+    wl_apply_result_t result;
+    wl_asset_t bad = asset_make(1, "cash", "", WL_VERSION_MAX + 1);
+    cr_assert_eq(wl_asset_db_apply(db, &bad, &result), WL_ERR_OVERFLOW);
+    bad = asset_make(1, "cash", "", 1);
+    bad.kind = WL_KIND_COUNT;
+    cr_assert_eq(wl_asset_db_apply(db, &bad, &result), WL_ERR_MALFORMED);
+    bad = asset_make(1, "cash", "", 1);
+    bad.state = WL_STATE_COUNT;
+    cr_assert_eq(wl_asset_db_apply(db, &bad, &result), WL_ERR_MALFORMED);
+    bad = asset_make(1, "cash", "", 1);
+    bad.scale = WL_SCALE_MAX + 1;
+    cr_assert_eq(wl_asset_db_apply(db, &bad, &result), WL_ERR_MALFORMED);
+    bad = asset_make(1, "", "", 1);
+    cr_assert_eq(wl_asset_db_apply(db, &bad, &result), WL_ERR_MALFORMED);
+    bad = asset_make(1, "cash", "", 1);
+    memset(bad.unit, 'x', sizeof bad.unit);
+    cr_assert_eq(wl_asset_db_apply(db, &bad, &result), WL_ERR_MALFORMED);
+    bad = asset_make(1, "cash", "", 1);
+    bad.extra_bytes = WL_EXTRA_BYTES_MAX + 1;
+    cr_assert_eq(wl_asset_db_apply(db, &bad, &result), WL_ERR_TOO_BIG);
+    cr_assert_eq(apply(db, asset_make(1, "cash", "", 1)), WL_APPLY_STORED);
+    cr_assert_eq(commit(db), 1);
+    uint64_t rows = 0;
+    cr_assert_eq(wl_asset_db_count(db, &rows), WL_OK);
+    cr_assert_eq(rows, 1);
+    wl_asset_db_close(&db);
+}
+
+Test(asset_db, refuses_one_bucket_too_many_tombstones_included) {
+    wl_asset_db_t *db = db_open(0);
+    cr_assert_eq(wl_asset_db_begin(db), WL_OK);
+    char bucket[WL_BUCKET_MAX + 1];
+    for (unsigned i = 0; i < WL_USER_ASSETS_MAX; i++) {
+        (void)snprintf(bucket, sizeof bucket, "b%u", i);
+        wl_asset_t asset = asset_make(9, "cash", bucket, 1);
+        asset.state = i % 2 == 0 ? WL_STATE_AVAILABLE : WL_STATE_GONE;
+        cr_assert_eq(apply(db, asset), WL_APPLY_STORED);
+    }
+    wl_asset_t late = asset_make(9, "cash", "late", 1);
+    cr_assert_eq(apply(db, late), WL_APPLY_FULL);
+    late.state = WL_STATE_GONE;
+    cr_assert_eq(apply(db, late), WL_APPLY_FULL);
+    cr_assert_eq(apply(db, asset_make(9, "cash", "b1", 2)), WL_APPLY_STORED, "back from gone");
+    cr_assert_eq(apply(db, asset_make(8, "cash", "late", 1)), WL_APPLY_STORED, "another user");
+    (void)commit(db);
+    wl_asset_t none;
+    cr_assert_eq(wl_asset_db_get(db, 9, "cash", "late", &none), WL_ERR_NOT_FOUND);
+    wl_asset_rows_t rows = {0};
+    cr_assert_eq(wl_asset_db_fetch(db, 9, &rows), WL_OK);
+    cr_assert_eq(rows.count, WL_USER_ASSETS_MAX / 2 + 1);
+    wl_asset_rows_destroy(&rows);
+    wl_asset_db_close(&db);
+}
+
+/* SQLite runs no INSERT trigger for an upsert that updates: one row per birth and per return. */
+Test(asset_db, logs_an_owner_when_a_record_is_born_or_comes_back_and_never_else) {
+    wl_asset_db_t *db = db_open(0);
+    wl_asset_t asset = asset_make(77, "cash", "", 1);
+    const struct {
+        uint8_t state;
+        uint64_t log;
+    } steps[] = {
+        {WL_STATE_GONE, 0},   {WL_STATE_GONE, 0},      {WL_STATE_AVAILABLE, 1},
+        {WL_STATE_FROZEN, 1}, {WL_STATE_AVAILABLE, 1}, {WL_STATE_GONE, 1},
+        {WL_STATE_GONE, 1},   {WL_STATE_EXPIRED, 2},   {WL_STATE_AVAILABLE, 2},
+    };
+    for (size_t i = 0; i < WL_COUNT_OF(steps); i++) {
+        asset.version = i + 1;
+        asset.state = steps[i].state;
+        cr_assert_eq(store(db, asset), WL_APPLY_STORED);
+        asset.pulled_at += 5000;
+        cr_assert_eq(store(db, asset), WL_APPLY_TOUCHED);
+        cr_assert_eq(wl_asset_db_owner_seq(db), steps[i].log, "step %zu", i);
+        bool owns = false;
+        cr_assert_eq(wl_asset_db_owns(db, 77, &owns), WL_OK);
+        cr_assert_eq(owns, steps[i].state != WL_STATE_GONE);
+    }
+    cr_assert_eq(store(db, asset_make(77, "coin", "", 1)), WL_APPLY_STORED);
+    cr_assert_eq(wl_asset_db_owner_seq(db), 3, "a birth of a plain insert");
+    uint64_t uids[8];
+    uint32_t count = 0;
+    uint64_t last = 0;
+    cr_assert_eq(wl_asset_db_owner_log(db, 0, 8, uids, &count, &last), WL_OK);
+    cr_assert(count == 3 && last == 3 && uids[0] == 77 && uids[2] == 77);
+    wl_asset_db_close(&db);
+}
+
+Test(asset_db, numbers_of_the_owner_log_go_on_after_trimming_everything) {
+    wl_asset_db_t *db = db_open(0);
+    uint64_t uids[3000];
+    uint32_t count = 0;
+    uint64_t last = 0;
+    cr_assert_eq(wl_asset_db_begin(db), WL_OK);
+    for (uint64_t uid = 1; uid <= 2500; uid++) {
+        (void)apply(db, asset_make(uid, "cash", "", 1));
+    }
+    cr_assert_eq(wl_asset_db_owner_seq(db), 0, "not committed yet");
+    (void)commit(db);
+    cr_assert_eq(wl_asset_db_owner_log(db, 0, 1000, uids, &count, &last), WL_OK);
+    cr_assert(count == 1000 && last == 1000 && uids[999] == 1000);
+    cr_assert_eq(wl_asset_db_owner_trim(db, 99999), WL_OK);
+    cr_assert_eq(wl_asset_db_owner_log(db, 0, 10, uids, &count, &last), WL_ERR_NOT_FOUND);
+    cr_assert_eq(wl_asset_db_owner_log(db, 2498, 10, uids, &count, &last), WL_ERR_NOT_FOUND);
+    cr_assert_eq(wl_asset_db_owner_log(db, 2500, 10, uids, &count, &last), WL_OK);
+    cr_assert(count == 0 && last == 2500);
+    cr_assert_eq(wl_asset_db_owner_log(db, 2501, 10, uids, &count, &last), WL_ERR_NOT_FOUND,
+                 "a number that this file has never given");
+    for (uint64_t uid = 5001; uid <= 5004; uid++) {
+        (void)store(db, asset_make(uid, "cash", "", 1)); /* sweeps the rest, 1000 rows a commit */
+    }
+    wl_asset_db_close(&db);
+    db = db_open(0);
+    cr_assert_eq(wl_asset_db_owner_seq(db), 2504);
+    cr_assert_eq(wl_asset_db_owner_log(db, 2498, 10, uids, &count, &last), WL_ERR_NOT_FOUND);
+    cr_assert_eq(wl_asset_db_owner_log(db, 2500, 10, uids, &count, &last), WL_OK);
+    cr_assert(count == 4 && last == 2504 && uids[0] == 5001 && uids[3] == 5004);
+    wl_asset_db_close(&db);
+    sqlite3 *raw = NULL;
+    int64_t rows = 0;
+    cr_assert_eq(sqlite3_open(in_folder("shard.db"), &raw), SQLITE_OK);
+    cr_assert_eq(wl_sqlite_number(raw, "SELECT count(*) FROM owner_log", &rows), WL_OK);
+    cr_assert_eq(rows, 5, "the newest of the trimmed and four new ones, not %lld",
+                 (long long)rows);
+    wl_sqlite_close(&raw);
+}
+
+Test(asset_db, scans_every_owner_once_in_any_page_size) {
+    wl_asset_db_t *db = db_open(0);
+    const uint64_t owners[] = {0, 1, INT64_MAX, (uint64_t)INT64_MAX + 1, UINT64_MAX, 42};
+    for (size_t i = 0; i < WL_COUNT_OF(owners); i++) {
+        (void)store(db, asset_make(owners[i], "cash", "", 1));
+        (void)store(db, asset_make(owners[i], "cash", "b", 1));
+        (void)store(db, asset_make(owners[i], "coin", "", 1));
+    }
+    wl_asset_t gone = asset_make(7, "cash", "", 1);
+    gone.state = WL_STATE_GONE;
+    (void)store(db, gone);
+    for (uint32_t page = 1; page <= 7; page++) {
+        bool started = false;
+        int64_t cursor = 0;
+        uint64_t uids[8];
+        uint32_t count = 1;
+        unsigned seen = 0;
+        while (count > 0) {
+            cr_assert_eq(wl_asset_db_owner_scan(db, &started, &cursor, page, uids, &count), WL_OK);
+            for (uint32_t i = 0; i < count; i++) {
+                for (unsigned k = 0; k < WL_COUNT_OF(owners); k++) {
+                    if (uids[i] == owners[k]) {
+                        cr_assert_eq(seen & (1u << k), 0);
+                        seen |= 1u << k;
+                    }
+                }
+            }
+        }
+        cr_assert_eq(seen, (1u << WL_COUNT_OF(owners)) - 1, "page size %u", page);
+    }
+    wl_asset_db_close(&db);
+}
+
+Test(asset_db, flushes_every_commit) {
+    wl_asset_db_t *db = db_open(0);
+    (void)store(db, asset_make(1, "cash", "", 1)); /* flushes the WAL's header as well */
+    for (uint64_t version = 2; version < 12; version++) {
+        unsigned before = atomic_load(&flush_count);
+        (void)store(db, asset_make(1, "cash", "", version));
+        cr_assert_eq(atomic_load(&flush_count), before + 1);
+    }
+    wl_asset_db_close(&db);
+}
+
+/* ---- random schedules against a naive model ---- */
+
+enum { MODEL_USERS = 6, MODEL_LINES = 3, MODEL_KEYS = MODEL_USERS * MODEL_LINES };
+
+typedef struct {
+    wl_asset_t at[MODEL_KEYS];
+    bool there[MODEL_KEYS];
+    uint64_t log;
+} model_t;
+
+static const char *const model_lines[MODEL_LINES] = {"cash", "coin", "coupon"};
+
+static wl_apply_result_t model_apply(model_t *model, unsigned key, const wl_asset_t *asset) {
+    wl_asset_t *at = &model->at[key];
+    if (model->there[key] && asset->version < at->version) {
+        return WL_APPLY_OLDER;
+    }
+    if (model->there[key] && asset->version == at->version) {
+        if (asset->pulled_at >= at->pulled_at + 1000) {
+            at->pulled_at = asset->pulled_at;
+        }
+        return WL_APPLY_TOUCHED;
+    }
+    bool live_before = model->there[key] && at->state != WL_STATE_GONE;
+    model->log += !live_before && asset->state != WL_STATE_GONE;
+    model->there[key] = true;
+    *at = *asset;
+    return WL_APPLY_STORED;
+}
+
+static void model_check(wl_asset_db_t *db, const model_t *model) {
+    wl_asset_rows_t rows = {0};
+    for (unsigned user = 0; user < MODEL_USERS; user++) {
+        unsigned live = 0;
+        for (unsigned line = 0; line < MODEL_LINES; line++) {
+            unsigned key = user * MODEL_LINES + line;
+            wl_asset_t got;
+            wl_err_t err = wl_asset_db_get(db, user, model_lines[line], "", &got);
+            cr_assert_eq(err, model->there[key] ? WL_OK : WL_ERR_NOT_FOUND);
+            if (model->there[key]) {
+                assert_same(&model->at[key], &got);
+                live += model->at[key].state != WL_STATE_GONE;
+            }
+        }
+        uint32_t before = rows.count;
+        bool owns = false;
+        cr_assert_eq(wl_asset_db_fetch(db, user, &rows), WL_OK);
+        cr_assert_eq(rows.count - before, live);
+        cr_assert_eq(wl_asset_db_owns(db, user, &owns), WL_OK);
+        cr_assert_eq(owns, live > 0);
+    }
+    for (uint32_t i = 0; i < rows.count; i++) { /* extras survived the growing pool */
+        wl_asset_t got;
+        cr_assert_eq(wl_asset_db_get(db, rows.at[i].uid, rows.at[i].line, "", &got), WL_OK);
+        assert_same(&rows.at[i], &got);
+    }
+    wl_asset_rows_clear(&rows);
+    cr_assert_eq(rows.count, 0);
+    wl_asset_rows_destroy(&rows);
+}
+
+Test(asset_db, agrees_with_a_naive_model_over_random_transactions) {
+    static uint8_t extra[WL_EXTRA_BYTES_MAX];
+    uint64_t random = 20240607;
+    wl_asset_db_t *db = db_open(0);
+    model_t model = {0};
+    uint64_t seq = 0;
+    for (unsigned round = 0; round < 150; round++) {
+        model_t next = model;
+        cr_assert_eq(wl_asset_db_begin(db), WL_OK);
+        unsigned applies = random_below(&random, 30);
+        for (unsigned i = 0; i < applies; i++) {
+            unsigned key = random_below(&random, MODEL_KEYS);
+            wl_asset_t asset = asset_make(key / MODEL_LINES, model_lines[key % MODEL_LINES], "",
+                                          random_below(&random, 40));
+            asset.amount = (int64_t)random_next(&random);
+            asset.state = (uint8_t)random_below(&random, WL_STATE_COUNT);
+            asset.pulled_at = random_below(&random, 5000);
+            asset.extra_bytes = (uint16_t)random_below(&random, WL_EXTRA_BYTES_MAX + 1);
+            asset.extra = asset.extra_bytes > 0 ? extra : NULL;
+            cr_assert_eq(apply(db, asset), model_apply(&next, key, &asset));
+        }
+        if (random_below(&random, 4) == 0) {
+            wl_asset_db_rollback(db);
+        } else {
+            cr_assert_eq(commit(db), ++seq);
+            model = next;
+        }
+        cr_assert_eq(wl_asset_db_owner_seq(db), model.log);
+        cr_assert_eq(wl_asset_db_commit_seq(db), seq);
+        model_check(db, &model);
+        if (round % 40 == 39) {
+            wl_asset_db_close(&db);
+            db = db_open(0);
+        }
+    }
+    wl_asset_db_close(&db);
+}
+
+/* ---- files that are not ours, or not whole ---- */
+
+Test(asset_db, refuses_the_file_of_another_shard_of_a_queue_and_of_a_newer_program) {
+    wl_asset_db_t *db = db_open(4);
+    wl_asset_db_close(&db);
+    wl_fault_t fault = {0};
+    cr_assert_eq(db_try_open(&fault), WL_ERR_SETTINGS);
+    cr_assert_not_null(strstr(fault.message, "shard 4"), "%s", fault.message);
+
+    cr_assert_eq(unlink(in_folder("shard.db")), 0);
+    wl_queue_t *queue = NULL;
+    cr_assert_eq(wl_queue_open(in_folder("shard.db"), WL_QUEUE_APPEND, &queue, NULL), WL_OK);
+    wl_queue_close(&queue);
+    cr_assert_eq(db_try_open(&fault), WL_ERR_SETTINGS);
+
+    cr_assert_eq(unlink(in_folder("shard.db")), 0);
+    db = db_open(0);
+    wl_asset_db_close(&db);
+    sqlite3 *raw = NULL;
+    cr_assert_eq(sqlite3_open(in_folder("shard.db"), &raw), SQLITE_OK);
+    cr_assert_eq(wl_sqlite_exec(raw, "INSERT INTO schema_version VALUES(99, '099_later', 0)"),
+                 WL_OK);
+    wl_sqlite_close(&raw);
+    cr_assert_eq(db_try_open(&fault), WL_ERR_SETTINGS);
+    cr_assert_not_null(strstr(fault.message, "newer"), "%s", fault.message);
+}
+
+static void many_store(unsigned users) {
+    wl_asset_db_t *db = db_open(0);
+    cr_assert_eq(wl_asset_db_begin(db), WL_OK);
+    for (uint64_t uid = 0; uid < users; uid++) {
+        (void)apply(db, asset_make(uid, "cash", "", 1));
+    }
+    (void)commit(db);
+    wl_asset_db_close(&db); /* the last handle folds the WAL into the file */
+}
+
+Test(asset_db, finds_a_garbage_header_and_a_cut_file_when_opening) {
+    many_store(2000);
+    off_t bytes = file_bytes(in_folder("shard.db"));
+    cr_assert_gt(bytes, 100000);
+    wl_fault_t fault = {0};
+    cr_assert_eq(truncate(in_folder("shard.db"), bytes / 2), 0);
+    cr_assert_eq(db_try_open(&fault), WL_ERR_DAMAGED);
+    cr_assert_eq(file_bytes(in_folder("shard.db")), bytes / 2, "the file is left as it is");
+    cr_assert_neq(fault.message[0], '\0');
+    cr_assert_eq(truncate(in_folder("shard.db"), 50), 0);
+    cr_assert_eq(db_try_open(&fault), WL_ERR_DAMAGED);
+    file_overwrite(in_folder("shard.db"), 0, 4096, 0x5a);
+    cr_assert_eq(db_try_open(&fault), WL_ERR_DAMAGED);
+}
+
+/* One of: the records as they were, or DAMAGED; never a crash, never other values. */
+static unsigned damaged_use(wl_asset_db_t *db, unsigned users) {
+    unsigned damaged = 0;
+    for (uint64_t uid = 0; uid < users; uid += 7) {
+        wl_asset_t got;
+        wl_err_t err = wl_asset_db_get(db, uid, "cash", "", &got);
+        cr_assert(err == WL_OK || err == WL_ERR_DAMAGED || err == WL_ERR_NOT_FOUND, "%s",
+                  wl_err_name(err));
+        cr_assert(err != WL_OK || (got.uid == uid && got.amount == 100));
+        damaged += err == WL_ERR_DAMAGED;
+    }
+    wl_err_t err = wl_asset_db_begin(db);
+    cr_assert(err == WL_OK || err == WL_ERR_DAMAGED);
+    for (uint64_t uid = 0; err == WL_OK && uid < users; uid++) {
+        wl_asset_t asset = asset_make(uid, "coin", "", 1);
+        wl_apply_result_t result;
+        err = wl_asset_db_apply(db, &asset, &result);
+    }
+    uint64_t seq = 0;
+    if (err == WL_OK) {
+        err = wl_asset_db_commit(db, &seq);
+    }
+    cr_assert(err == WL_OK || err == WL_ERR_DAMAGED, "%s", wl_err_name(err));
+    damaged += err == WL_ERR_DAMAGED;
+    wl_asset_db_rollback(db);
+    return damaged;
+}
+
+Test(asset_db, says_damaged_for_overwritten_pages_wherever_they_are) {
+    enum { USERS = 3000 };
+    uint64_t random = 7;
+    unsigned found = 0;
+    for (unsigned round = 0; round < 12; round++) {
+        many_store(USERS);
+        off_t pages = file_bytes(in_folder("shard.db")) / 4096;
+        for (unsigned i = 0; i < 3; i++) {
+            off_t page = 1 + (off_t)random_below(&random, (uint32_t)pages - 1);
+            file_overwrite(in_folder("shard.db"), page * 4096, 4096, (int)(0x10 * round + i));
+        }
+        wl_asset_db_t *db = NULL;
+        wl_asset_db_options_t options = {.path = in_folder("shard.db"), .busy_timeout_ms = 100};
+        wl_err_t err = wl_asset_db_open(&options, &db, NULL);
+        cr_assert(err == WL_OK || err == WL_ERR_DAMAGED, "%s", wl_err_name(err));
+        found += err == WL_OK ? damaged_use(db, USERS) > 0 : 1;
+        wl_asset_db_close(&db);
+        cr_assert_eq(unlink(in_folder("shard.db")), 0);
+        (void)unlink(in_folder("shard.db-wal"));
+        (void)unlink(in_folder("shard.db-shm"));
+    }
+    cr_assert_geq(found, 10, "only %u of 12 damaged files were noticed", found);
+}
+
+Test(asset_db, refuses_a_row_with_values_that_it_never_writes) {
+    many_store(3);
+    sqlite3 *raw = NULL;
+    cr_assert_eq(sqlite3_open(in_folder("shard.db"), &raw), SQLITE_OK);
+    cr_assert_eq(wl_sqlite_exec(raw, "UPDATE asset SET kind = 99 WHERE uid = 1;"
+                                     "UPDATE asset SET unit = 'far too long a unit' WHERE uid = 2"),
+                 WL_OK);
+    wl_sqlite_close(&raw);
+    wl_asset_db_t *db = db_open(0);
+    wl_asset_rows_t rows = {0};
+    cr_assert_eq(wl_asset_db_fetch(db, 0, &rows), WL_OK);
+    cr_assert_eq(wl_asset_db_fetch(db, 1, &rows), WL_ERR_DAMAGED);
+    cr_assert_eq(wl_asset_db_fetch(db, 2, &rows), WL_ERR_DAMAGED);
+    cr_assert_eq(rows.count, 1);
+    wl_asset_rows_destroy(&rows);
+    wl_asset_db_close(&db);
+}
+
+/* ---- a full disk, a lock, a kill ---- */
+
+/* Stores versions of many users until the disk is full. Returns the error that came. */
+static wl_err_t store_until_error(wl_asset_db_t *db, uint64_t *ret_seq) {
+    wl_err_t err = WL_OK;
+    for (uint64_t round = 0; err == WL_OK && round < 1000; round++) {
+        err = wl_asset_db_begin(db);
+        for (uint64_t i = 0; err == WL_OK && i < 100; i++) {
+            wl_asset_t asset = asset_make(round * 1000 + i, "cash", "", 1);
+            wl_apply_result_t result;
+            err = wl_asset_db_apply(db, &asset, &result);
+        }
+        if (err == WL_OK) {
+            err = wl_asset_db_commit(db, ret_seq);
+        }
+    }
+    return err;
+}
+
+Test(asset_db, keeps_what_was_committed_when_the_disk_is_full_and_goes_on_later) {
+    if (!folder_shrink(1024)) {
+        cr_skip_test("mounting a small disk is refused here: %s", strerror(errno));
+    }
+    file_overwrite(in_folder("filler"), 0, (size_t)500 << 10, 1);
+    wl_asset_db_t *db = db_open(0);
+    uint64_t seq = 0;
+    cr_assert_eq(store_until_error(db, &seq), WL_ERR_NO_SPACE);
+    cr_assert_gt(seq, 0);
+    wl_asset_t asset = asset_make(5, "cash", "", 9);
+    wl_apply_result_t result;
+    cr_assert_eq(wl_asset_db_apply(db, &asset, &result), WL_ERR_NO_SPACE,
+                 "SQLite rolled back by itself; nothing may run outside the transaction");
+    cr_assert_eq(wl_asset_db_commit(db, &seq), WL_ERR_NO_SPACE);
+    wl_asset_db_rollback(db);
+    cr_assert_eq(wl_asset_db_commit_seq(db), seq);
+    uint64_t rows = 0;
+    cr_assert_eq(wl_asset_db_count(db, &rows), WL_OK, "reads go on");
+    cr_assert_eq(rows, seq * 100, "whole transactions only");
+    cr_assert_eq(wl_asset_db_owner_seq(db), seq * 100);
+    cr_assert_eq(unlink(in_folder("filler")), 0);
+    cr_assert_eq(store(db, asset), WL_APPLY_STORED, "no restart is needed");
+    cr_assert_eq(wl_asset_db_commit_seq(db), seq + 1);
+    wl_asset_db_close(&db);
+    db = db_open(0);
+    cr_assert_eq(wl_asset_db_commit_seq(db), seq + 1);
+    wl_asset_db_close(&db);
+}
+
+Test(asset_db, waits_for_a_lock_only_as_long_as_it_was_told) {
+    wl_asset_db_t *db = db_open(0);
+    wl_asset_db_t *other = db_open(0);
+    cr_assert_eq(wl_asset_db_begin(other), WL_OK);
+    cr_assert_eq(wl_asset_db_begin(db), WL_ERR_IO);
+    wl_asset_t none;
+    cr_assert_eq(wl_asset_db_get(db, 1, "cash", "", &none), WL_ERR_NOT_FOUND, "reads do not wait");
+    wl_asset_db_rollback(other);
+    cr_assert_eq(wl_asset_db_begin(db), WL_OK);
+    wl_asset_db_close(&db); /* with its transaction open */
+    wl_asset_db_close(&other);
+}
+
+/* The child: commits for ever and says each number that it was given. */
+static void commit_for_ever(int pipe_end) {
+    wl_asset_db_t *db = db_open(0);
+    for (uint64_t uid = 0;; uid += 20) {
+        cr_assert_eq(wl_asset_db_begin(db), WL_OK);
+        for (uint64_t i = 0; i < 20; i++) {
+            (void)apply(db, asset_make(uid + i, "cash", "", 1));
+        }
+        uint64_t seq = commit(db);
+        if (write(pipe_end, &seq, sizeof seq) != (ssize_t)sizeof seq) {
+            _exit(1);
+        }
+    }
+}
+
+Test(asset_db, loses_no_acknowledged_commit_to_kill_9, .timeout = 60) {
+    uint64_t random = 99;
+    for (unsigned round = 0; round < 8; round++) {
+        int ends[2];
+        cr_assert_eq(pipe(ends), 0);
+        pid_t child = fork();
+        if (child == 0) {
+            (void)close(ends[0]);
+            commit_for_ever(ends[1]);
+        }
+        (void)close(ends[1]);
+        uint64_t acked = 0;
+        unsigned wanted = 1 + random_below(&random, 40);
+        for (unsigned i = 0; i < wanted; i++) {
+            cr_assert_eq(read(ends[0], &acked, sizeof acked), (ssize_t)sizeof acked);
+        }
+        cr_assert_eq(kill(child, SIGKILL), 0);
+        cr_assert_eq(waitpid(child, NULL, 0), child);
+        uint64_t more = 0;
+        while (read(ends[0], &more, sizeof more) == (ssize_t)sizeof more) {
+            acked = more;
+        }
+        (void)close(ends[0]);
+        wl_asset_db_t *db = db_open(0);
+        uint64_t seq = wl_asset_db_commit_seq(db);
+        uint64_t rows = 0;
+        cr_assert_eq(wl_asset_db_count(db, &rows), WL_OK);
+        cr_assert_geq(seq, acked);
+        cr_assert_leq(seq, acked + 1, "at most the one whose answer was on its way");
+        cr_assert(rows % 20 == 0, "whole transactions only");
+        wl_asset_db_close(&db);
+    }
+}
