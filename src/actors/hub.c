@@ -26,7 +26,7 @@ struct wl_outbox {
 };
 
 uint32_t wl_hub_instances(const wl_hub_t *self, wl_actor_kind_t kind) {
-    return wl_topology_instances(self->settings, kind);
+    return self->instances[kind];
 }
 
 static wl_outbox_t *outbox_open(wl_hub_t *self, wl_actor_kind_t kind) {
@@ -255,6 +255,9 @@ wl_err_t wl_hub_open(wl_hub_t *self, zsock_t *pipe, const wl_boot_t *boot,
     self->kind = options->kind;
     self->instance = options->instance;
     self->settings = options->settings;
+    for (uint32_t kind = 0; kind < WL_ACTOR_KINDS; kind++) { /* asked for per item: count once */
+        self->instances[kind] = wl_topology_instances(self->settings, (wl_actor_kind_t)kind);
+    }
     self->pipe = pipe;
     self->handlers = *handlers;
     self->self = actor;

@@ -42,6 +42,7 @@ typedef struct {
     wl_actor_kind_t kind;
     uint32_t instance;
     const wl_settings_t *settings; /* borrowed */
+    uint32_t instances[WL_ACTOR_KINDS]; /* how many actors of each kind there are */
     zsock_t *pipe;                 /* borrowed */
     zsock_t *inbox;                /* owned, NULL until open */
     zloop_t *loop;                 /* owned */

@@ -125,7 +125,13 @@ static void settlement_change(wl_settlement_t *self, pair_t *pair) {
 }
 
 void wl_settlement_stored(wl_settlement_t *self, uint64_t uid, const char *line) {
-    settlement_have(self, uid, line)->stored = true;
+    pair_t *pair = settlement_have(self, uid, line);
+    pair->stored = true;
+    if (pair->changed && pair->row == NULL) { /* redriven meanwhile: the row must not be removed */
+        DL_DELETE(self->changes, pair);
+        self->change_count--;
+        pair->changed = false;
+    }
 }
 
 void wl_settlement_retry(wl_settlement_t *self, const wl_retry_row_t *row) {

@@ -16,7 +16,7 @@ typedef struct wl_settlement wl_settlement_t;
 wl_settlement_t *wl_settlement_new(void);
 void wl_settlement_destroy(wl_settlement_t **self);
 
-/* A retry of this pair stands in the store already. */
+/* A retry of this pair stands in the store, now: an end that waits to be written is taken back. */
 void wl_settlement_stored(wl_settlement_t *self, uint64_t uid, const char *line);
 /* The pair is to be pulled again: copied. */
 void wl_settlement_retry(wl_settlement_t *self, const wl_retry_row_t *row);

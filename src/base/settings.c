@@ -213,6 +213,18 @@ static void environment_name(const char *variable, size_t bytes, char ret_name[1
     ret_name[used] = '\0';
 }
 
+/* Does "section.key" name one of our sections? */
+static bool section_known(const char *name) {
+    size_t bytes = strcspn(name, ".");
+    for (size_t i = 0; i < ROWS; i++) {
+        if (strlen(setting_rows[i].section) == bytes &&
+            memcmp(setting_rows[i].section, name, bytes) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 wl_err_t wl_settings_environment(wl_settings_t *settings, char *const *environment,
                                  wl_fault_t *fault) {
     static const char prefix[] = "WALLET_";
@@ -225,6 +237,9 @@ wl_err_t wl_settings_environment(wl_settings_t *settings, char *const *environme
         char name[160];
         variable += sizeof prefix - 1;
         environment_name(variable, (size_t)(equals - variable), name);
+        if (!section_known(name)) {
+            continue; /* Kubernetes sets WALLET_SERVICE_HOST for a service called "wallet" */
+        }
         wl_err_t err = setting_set_named(settings, name, equals + 1, fault);
         if (err != WL_OK) {
             return err;

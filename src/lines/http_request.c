@@ -22,8 +22,9 @@ static wl_err_t url_open(const wl_line_t *line, CURLU *url) {
     }
     const char *path = line->mapping.used && line->mapping.path[0] != '\0' ? line->mapping.path
                                                                            : "/assets";
-    if (strpbrk(line->url, "?#") != NULL || path[0] != '/') {
-        return WL_ERR_SETTINGS;
+    if (base == 0 || line->url[base - 1] == ':' || strpbrk(line->url, "?#") != NULL ||
+        path[0] != '/') {
+        return WL_ERR_SETTINGS; /* curl would make a host of the path */
     }
     (void)snprintf(text, sizeof text, "%.*s%s", (int)base, line->url, path);
     return curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK ? WL_OK : WL_ERR_SETTINGS;

@@ -33,6 +33,9 @@ static size_t number_bytes(const char *at, size_t left) {
 static wl_err_t text_check(const char *text, size_t bytes, wl_fault_t *fault) {
     size_t depth = 0;
     size_t containers = 0;
+    if (memchr(text, '\0', bytes) != NULL) {
+        return wl_fault(fault, WL_ERR_MALFORMED, "", "a NUL byte"); /* jansson skips some */
+    }
     for (size_t at = 0; at < bytes;) {
         if (text[at] == '"') {
             at += string_bytes(text + at, bytes - at);

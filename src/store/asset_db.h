@@ -14,7 +14,7 @@ typedef struct wl_asset_db wl_asset_db_t;
 
 typedef struct {
     const char *path;        /* file of this shard */
-    uint32_t shard;          /* number, stored in the file: opening another shard's file is refused */
+    uint32_t shard;          /* stored in the file: opening another shard's file is refused */
     uint32_t busy_timeout_ms; /* how long begin waits for another handle of the file */
 } wl_asset_db_options_t;
 

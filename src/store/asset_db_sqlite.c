@@ -45,15 +45,14 @@ typedef enum {
 
 static const char *const sql_texts[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN IMMEDIATE",
-    [SQL_UPSERT] =
-        "INSERT INTO asset(" WL_ASSET_COLUMNS ")"
-        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
-        " ON CONFLICT(uid, line, bucket) DO UPDATE SET kind = excluded.kind,"
-        " amount = excluded.amount, unit = excluded.unit, scale = excluded.scale,"
-        " count = excluded.count, pending = excluded.pending, state = excluded.state,"
-        " expires_at = excluded.expires_at, version = excluded.version,"
-        " changed_at = excluded.changed_at, pulled_at = excluded.pulled_at,"
-        " extra = excluded.extra WHERE excluded.version > asset.version",
+    [SQL_UPSERT] = "INSERT INTO asset(" WL_ASSET_COLUMNS ")"
+                   " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+                   " ON CONFLICT(uid, line, bucket) DO UPDATE SET kind = excluded.kind,"
+                   " amount = excluded.amount, unit = excluded.unit, scale = excluded.scale,"
+                   " count = excluded.count, pending = excluded.pending, state = excluded.state,"
+                   " expires_at = excluded.expires_at, version = excluded.version,"
+                   " changed_at = excluded.changed_at, pulled_at = excluded.pulled_at,"
+                   " extra = excluded.extra WHERE excluded.version > asset.version",
     [SQL_TOUCH] = "UPDATE asset SET pulled_at = ?5 WHERE uid = ?1 AND line = ?2 AND bucket = ?3"
                   " AND version = ?4 AND pulled_at <= ?6",
     [SQL_GET] = "SELECT " WL_ASSET_COLUMNS " FROM asset"
@@ -73,13 +72,13 @@ static const char *const sql_texts[SQL_COUNT] = {
 struct wl_asset_db {
     sqlite3 *db;
     sqlite3_stmt *sql[SQL_COUNT];
-    uint64_t commit_seq;     /* of the last commit */
-    uint64_t owner_newest;   /* newest number of the owner log, committed */
-    uint64_t owner_births;   /* numbers that the open transaction has added */
-    uint64_t owner_trimmed;  /* log rows up to here are gone or may go */
-    bool sweeping;           /* some of them may still be there */
+    uint64_t commit_seq;    /* of the last commit */
+    uint64_t owner_newest;  /* newest number of the owner log, committed */
+    uint64_t owner_births;  /* numbers that the open transaction has added */
+    uint64_t owner_trimmed; /* log rows up to here are gone or may go */
+    bool sweeping;          /* some of them may still be there */
     bool in_transaction;
-    wl_err_t failed;         /* why the open transaction can only be rolled back */
+    wl_err_t failed;                   /* why the open transaction can only be rolled back */
     uint8_t extra[WL_EXTRA_BYTES_MAX]; /* what get returned last */
 };
 
@@ -219,8 +218,8 @@ static wl_err_t apply_touch(wl_asset_db_t *self, const wl_asset_t *asset,
     key_bind(touch, asset->uid, asset->line, asset->bucket);
     (void)sqlite3_bind_int64(touch, 4, (sqlite3_int64)asset->version);
     (void)sqlite3_bind_int64(touch, 5, asset->pulled_at);
-    int64_t before = asset->pulled_at < INT64_MIN + TOUCH_MS ? INT64_MIN
-                                                             : asset->pulled_at - TOUCH_MS;
+    int64_t before =
+        asset->pulled_at < INT64_MIN + TOUCH_MS ? INT64_MIN : asset->pulled_at - TOUCH_MS;
     (void)sqlite3_bind_int64(touch, 6, before);
     wl_err_t err = wl_sqlite_run(touch);
     if (err == WL_OK && sqlite3_changes(self->db) == 1) {

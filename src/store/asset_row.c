@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    ROWS_FIRST = 16,     /* records of a typical user */
+    ROWS_FIRST = 16, /* records of a typical user */
     POOL_FIRST = 1024,
 };
 

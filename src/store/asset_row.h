@@ -10,12 +10,12 @@
 #include <sqlite3.h>
 
 /* The columns in the order of wl_asset_row_bind's parameters and wl_asset_row_read's results. */
-#define WL_ASSET_COLUMNS                                                                           \
-    "uid, line, bucket, kind, amount, unit, scale, count, pending, state, expires_at, version,"    \
+#define WL_ASSET_COLUMNS                                                                        \
+    "uid, line, bucket, kind, amount, unit, scale, count, pending, state, expires_at, version," \
     " changed_at, pulled_at, extra"
 
 /* May the record be stored? WL_ERR_OVERFLOW: a version above WL_VERSION_MAX; WL_ERR_TOO_BIG: extra;
- * WL_ERR_MALFORMED: kind, state, scale or a text out of its bounds. What passes can be read back. */
+ * WL_ERR_MALFORMED: kind, state, scale or a text out of bounds. What passes can be read back. */
 WL_MUST_USE wl_err_t wl_asset_row_check(const wl_asset_t *asset);
 
 /* Binds ?1 .. ?15; the asset must live until the statement is reset. */

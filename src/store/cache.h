@@ -33,12 +33,12 @@ bool wl_cache_get(wl_cache_t *self, uint64_t uid, const wl_asset_t **ret_assets,
 uint32_t wl_cache_put(wl_cache_t *self, uint64_t uid, const wl_asset_t *assets, uint32_t count,
                       uint64_t commit_seq);
 
-/* The whole user as read from the database at commit_seq, tombstones left out. Raises the fence too,
- * so a late, older read never follows. A user that is cached already is replaced: what the fill does
- * not name is gone in the database; of a key in both the newer version stays. Later puts with a
- * commit number that the fill has seen change nothing. WL_ERR_CONFLICT: the fence refuses it;
- * WL_ERR_TOO_BIG: larger than the whole cache, or more than WL_USER_ASSETS_MAX records: the user is
- * then not cached. */
+/* The whole user as read from the database at commit_seq, tombstones left out. Raises the fence
+ * too, so a late, older read never follows. A user that is cached already is replaced: what the
+ * fill does not name is gone in the database; of a key in both the newer version stays. Later puts
+ * with a commit number that the fill has seen change nothing. WL_ERR_CONFLICT: the fence refuses
+ * it; WL_ERR_TOO_BIG: larger than the whole cache, or more than WL_USER_ASSETS_MAX records: the
+ * user is then not cached. */
 WL_MUST_USE wl_err_t wl_cache_fill(wl_cache_t *self, uint64_t uid, const wl_asset_t *assets,
                                    uint32_t count, uint64_t commit_seq);
 void wl_cache_drop(wl_cache_t *self, uint64_t uid);

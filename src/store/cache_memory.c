@@ -26,8 +26,8 @@ static const size_t BUCKETS_MOST = (size_t)1 << 31; /* the hash has 32 bits */
 
 typedef struct user user_t;
 struct user {
-    user_t *chain;  /* next in the same bucket */
-    user_t *newer;  /* neighbours in the order of use */
+    user_t *chain; /* next in the same bucket */
+    user_t *newer; /* neighbours in the order of use */
     user_t *older;
     uint64_t uid;
     uint64_t seen;  /* commit number of the read that filled it */
@@ -36,15 +36,16 @@ struct user {
     wl_asset_t assets[];
 };
 
-static_assert(sizeof(user_t) + (size_t)WL_USER_ASSETS_MAX * (sizeof(wl_asset_t) + WL_EXTRA_BYTES_MAX) <
+static_assert(sizeof(user_t) +
+                      (size_t)WL_USER_ASSETS_MAX * (sizeof(wl_asset_t) + WL_EXTRA_BYTES_MAX) <
                   UINT32_MAX,
               "the size of a user fits 32 bits");
 
 struct wl_cache {
     size_t bytes_max;
-    size_t bytes_fixed;       /* this struct and the table */
-    size_t bytes;             /* bytes_fixed and all blocks */
-    user_t **buckets;         /* owned */
+    size_t bytes_fixed; /* this struct and the table */
+    size_t bytes;       /* bytes_fixed and all blocks */
+    user_t **buckets;   /* owned */
     size_t bucket_mask;
     user_t *newest;
     user_t *oldest;
@@ -122,8 +123,7 @@ static void evict(wl_cache_t *self) {
 
 static wl_asset_t *asset_find(wl_asset_t *assets, uint32_t count, const wl_asset_t *key) {
     for (uint32_t i = 0; i < count; i++) {
-        if (strcmp(assets[i].line, key->line) == 0 &&
-            strcmp(assets[i].bucket, key->bucket) == 0) {
+        if (strcmp(assets[i].line, key->line) == 0 && strcmp(assets[i].bucket, key->bucket) == 0) {
             return &assets[i];
         }
     }
@@ -231,8 +231,8 @@ static void fence_raise(wl_cache_t *self, uint64_t uid, uint64_t commit_seq) {
 
 /* Does one record of a put without moving the block. false: it is new, or its extra has no room. */
 static bool put_in_place(wl_asset_t *found, const wl_asset_t *asset) {
-    if (found == NULL || (asset->version > found->version &&
-                          asset->extra_bytes > found->extra_bytes)) {
+    if (found == NULL ||
+        (asset->version > found->version && asset->extra_bytes > found->extra_bytes)) {
         return false;
     }
     if (asset->version > found->version) {
@@ -251,8 +251,7 @@ static bool put_in_place(wl_asset_t *found, const wl_asset_t *asset) {
 }
 
 /* The user with the put merged in, as a new block. */
-static void put_rebuild(wl_cache_t *self, user_t **link, const wl_asset_t *assets,
-                        uint32_t count) {
+static void put_rebuild(wl_cache_t *self, user_t **link, const wl_asset_t *assets, uint32_t count) {
     user_t *user = *link;
     draft_t draft;
     draft.count = user->count;
@@ -277,7 +276,7 @@ uint32_t wl_cache_put(wl_cache_t *self, uint64_t uid, const wl_asset_t *assets, 
     if (user == NULL) {
         return 0;
     }
-    bool seen = commit_seq <= user->seen; /* the fill had all of this: what it lacks is gone since */
+    bool seen = commit_seq <= user->seen; /* the fill had it all: what it lacks is gone since */
     bool rebuild = false;
     uint32_t older = 0;
     for (uint32_t i = 0; i < count; i++) {

@@ -67,8 +67,7 @@ wl_err_t wl_config_dir_read(const char *dir, const char *name, uint32_t below,
                                          : "no file of this name is there: %s-<N>.json",
                         err == WL_ERR_IO ? strerror(errno) : name);
     }
-    int length = snprintf(found.path, sizeof found.path, "%s/%s-%u.json", dir, name,
-                          found.version);
+    int length = snprintf(found.path, sizeof found.path, "%s/%s-%u.json", dir, name, found.version);
     if (length < 0 || (size_t)length >= sizeof found.path) {
         *ret = found;
         return wl_fault(fault, WL_ERR_IO, dir, "the path is too long");

@@ -23,7 +23,7 @@ void wl_config_file_release(wl_config_file_t *self); /* frees text, leaves it em
  * so that a caller can walk back past a refused one. WL_ERR_NOT_FOUND: there is none. WL_ERR_IO,
  * WL_ERR_TOO_BIG (WL_DOCUMENT_BYTES_MAX): as the one exception to the rule, ret->version and
  * ret->path then say which file failed, with text NULL; version 0: it was the folder. Names with
- * leading zeros, signs or other endings are not looked at. *ret is overwritten: release it first. */
+ * leading zeros, signs or other endings are not read. *ret is overwritten: release it first. */
 WL_MUST_USE wl_err_t wl_config_dir_read(const char *dir, const char *name, uint32_t below,
                                         wl_config_file_t *ret, wl_fault_t *fault);
 

@@ -60,19 +60,19 @@ static const wl_migration_t queue_steps[] = {
 
 const wl_schema_t wl_schema_asset_db = {
     0x574c4144u /* "WLAD" */, sizeof asset_db_steps / sizeof *asset_db_steps, asset_db_steps};
-const wl_schema_t wl_schema_queue = {
-    0x574c5155u /* "WLQU" */, sizeof queue_steps / sizeof *queue_steps, queue_steps};
+const wl_schema_t wl_schema_queue = {0x574c5155u /* "WLQU" */,
+                                     sizeof queue_steps / sizeof *queue_steps, queue_steps};
 
 /* One step inside BEGIN IMMEDIATE. The version is read again under the lock: another handle may
  * have been faster. *ret_version = the version that the file has now. */
 static wl_err_t schema_step(sqlite3 *db, const wl_schema_t *schema, int64_t *ret_version) {
     int64_t version = 0;
-    wl_err_t err = wl_sqlite_exec(
-        db, "CREATE TABLE IF NOT EXISTS schema_version("
-            "version INTEGER PRIMARY KEY, name TEXT NOT NULL, at INTEGER NOT NULL)");
+    wl_err_t err =
+        wl_sqlite_exec(db, "CREATE TABLE IF NOT EXISTS schema_version("
+                           "version INTEGER PRIMARY KEY, name TEXT NOT NULL, at INTEGER NOT NULL)");
     if (err == WL_OK) {
-        err = wl_sqlite_number(db, "SELECT coalesce(max(version), 0) FROM schema_version",
-                               &version);
+        err =
+            wl_sqlite_number(db, "SELECT coalesce(max(version), 0) FROM schema_version", &version);
     }
     if (err == WL_OK && version == 0) {
         char sql[64];
@@ -103,8 +103,8 @@ wl_err_t wl_schema_migrate(sqlite3 *db, const wl_schema_t *schema, const char *p
     wl_err_t err = wl_sqlite_number(
         db, "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'", &tables);
     if (err == WL_OK && tables == 1) {
-        err = wl_sqlite_number(db, "SELECT coalesce(max(version), 0) FROM schema_version",
-                               &version);
+        err =
+            wl_sqlite_number(db, "SELECT coalesce(max(version), 0) FROM schema_version", &version);
     }
     while (err == WL_OK && version < (int64_t)schema->count) {
         err = wl_sqlite_exec(db, "BEGIN IMMEDIATE");

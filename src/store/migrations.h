@@ -15,7 +15,7 @@ typedef struct {
 } wl_migration_t;
 
 typedef struct {
-    uint32_t application_id;  /* tells an asset database from a queue and from foreign files */
+    uint32_t application_id; /* tells an asset database from a queue and from foreign files */
     uint32_t count;
     const wl_migration_t *at; /* in order of their numbers */
 } wl_schema_t;

@@ -53,8 +53,9 @@ typedef struct {
     size_t body_bytes;
 } wl_dead_letter_t;
 
-/* Opens, creates and migrates the file. WL_ERR_DAMAGED: SQLite finds the file corrupt, also from any
- * later call; WL_ERR_SETTINGS: not a queue, or a newer schema; WL_ERR_IO, WL_ERR_NO_SPACE. */
+/* Opens, creates and migrates the file. WL_ERR_DAMAGED: SQLite finds the file corrupt, as any
+ * later call may, too; WL_ERR_SETTINGS: not a queue, or a newer schema; WL_ERR_IO,
+ * WL_ERR_NO_SPACE. fault may be NULL. */
 WL_MUST_USE wl_err_t wl_queue_open(const char *path, wl_queue_use_t use, wl_queue_t **ret,
                                    wl_fault_t *fault);
 void wl_queue_close(wl_queue_t **self);

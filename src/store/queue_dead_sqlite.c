@@ -85,8 +85,7 @@ static wl_err_t letters_pick(wl_queue_t *self, uint64_t id, const char *line, bo
     max = max > WL_DEAD_BATCH_MAX ? WL_DEAD_BATCH_MAX : max;
     ret->rows = wl_alloc_zero(max, sizeof *ret->rows);
     ret->ids = wl_alloc_zero(max, sizeof *ret->ids);
-    range_bind(sql, id == 0 ? 1 : id_bound(id), id == 0 ? (uint64_t)INT64_MAX : id_bound(id),
-               line);
+    range_bind(sql, id == 0 ? 1 : id_bound(id), id == 0 ? (uint64_t)INT64_MAX : id_bound(id), line);
     (void)sqlite3_bind_int(sql, 4, bodies);
     (void)sqlite3_bind_int64(sql, 5, (sqlite3_int64)max);
     bool row = false;
@@ -117,8 +116,8 @@ static wl_err_t letters_delete(wl_queue_t *self, const picked_t *picked) {
 static wl_err_t audit_add(wl_queue_t *self, const char *verb, uint64_t id, const char *line,
                           size_t count, const char *note) {
     char what[160];
-    (void)snprintf(what, sizeof what, "%s id=%llu line=%s count=%zu", verb,
-                   (unsigned long long)id, line == NULL ? "*" : line, count);
+    (void)snprintf(what, sizeof what, "%s id=%llu line=%s count=%zu", verb, (unsigned long long)id,
+                   line == NULL ? "*" : line, count);
     sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_AUDIT];
     (void)sqlite3_bind_int64(sql, 1, wl_wall_now().ms);
     (void)sqlite3_bind_text(sql, 2, "operator", -1, SQLITE_STATIC);

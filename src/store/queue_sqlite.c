@@ -149,8 +149,8 @@ wl_err_t wl_queue_append(wl_queue_t *self, wl_queue_entry_t *entries, size_t cou
     for (size_t i = 0; err == WL_OK && i < count; i++) {
         err = entry_insert(self, &entries[i], tally.next_id + (int64_t)i);
     }
-    err = wl_queue_end(self, err, &(wl_queue_tally_t){.next_id = (int64_t)count,
-                                                      .entries = (int64_t)count});
+    err = wl_queue_end(self, err,
+                       &(wl_queue_tally_t){.next_id = (int64_t)count, .entries = (int64_t)count});
     for (size_t i = 0; err == WL_OK && i < count; i++) {
         entries[i].id = (uint64_t)tally.next_id + i;
     }
@@ -202,8 +202,7 @@ static void retry_bind(sqlite3_stmt *sql, const wl_retry_row_t *row) {
     (void)sqlite3_bind_text(sql, 6, row->reason, -1, SQLITE_STATIC);
 }
 
-wl_err_t wl_queue_retry_put(wl_queue_t *self, const wl_retry_row_t *row,
-                            wl_queue_tally_t *added) {
+wl_err_t wl_queue_retry_put(wl_queue_t *self, const wl_retry_row_t *row, wl_queue_tally_t *added) {
     retry_bind(self->sql[WL_QUEUE_SQL_RETRY_UPDATE], row);
     wl_err_t err = wl_sqlite_run(self->sql[WL_QUEUE_SQL_RETRY_UPDATE]);
     if (err == WL_OK && sqlite3_changes(self->db) == 0) {
@@ -245,8 +244,7 @@ static wl_err_t acks_delete(wl_queue_t *self, const uint64_t *ids, size_t count,
 }
 
 /* Everything of a settlement between begin and end. */
-static wl_err_t settle_write(wl_queue_t *self, const wl_settle_t *settle,
-                             wl_queue_tally_t *added) {
+static wl_err_t settle_write(wl_queue_t *self, const wl_settle_t *settle, wl_queue_tally_t *added) {
     wl_err_t err = WL_OK;
     for (size_t i = 0; err == WL_OK && i < settle->retry_count; i++) {
         err = wl_queue_retry_put(self, &settle->retries[i], added);

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    OPEN_TRIES = 500,    /* turning WAL on does not always wait by itself: x OPEN_WAIT_MS = 5 s */
+    OPEN_TRIES = 500, /* turning WAL on does not always wait by itself: x OPEN_WAIT_MS = 5 s */
     OPEN_WAIT_MS = 10,
     WAL_BYTES_KEPT = 67108864, /* the WAL file is cut back to this after a checkpoint */
 };
@@ -106,8 +106,8 @@ static wl_err_t open_pragmas(sqlite3 *db, const wl_sqlite_options_t *options) {
 
 wl_err_t wl_sqlite_open(const wl_sqlite_options_t *options, sqlite3 **ret, wl_fault_t *fault) {
     sqlite3 *db = NULL;
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
-                SQLITE_OPEN_EXRESCODE;
+    int flags =
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     int code = sqlite3_open_v2(options->path, &db, flags, NULL);
     WL_ASSERT(db != NULL);
     wl_err_t err = wl_sqlite_error(db, code);
@@ -148,8 +148,8 @@ wl_err_t wl_sqlite_prepare(sqlite3 *db, const char *const *sql, size_t count,
                            sqlite3_stmt **ret_statements) {
     memset(ret_statements, 0, count * sizeof *ret_statements);
     for (size_t i = 0; i < count; i++) {
-        int code = sqlite3_prepare_v3(db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
-                                      &ret_statements[i], NULL);
+        int code =
+            sqlite3_prepare_v3(db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &ret_statements[i], NULL);
         if (code != SQLITE_OK) {
             wl_sqlite_finalize(ret_statements, count);
             return (code & 0xff) == SQLITE_ERROR ? WL_ERR_DAMAGED : wl_sqlite_error(db, code);

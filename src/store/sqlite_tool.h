@@ -14,7 +14,7 @@
 
 typedef struct {
     const char *path;          /* created when missing; its folder must exist */
-    uint32_t application_id;   /* stored in the header by wl_schema_migrate; another one is refused */
+    uint32_t application_id;   /* set in the header by wl_schema_migrate; another is refused */
     uint32_t busy_timeout_ms;  /* how long to wait for another handle's transaction */
     uint32_t cache_kib;        /* page cache of this handle */
     uint32_t checkpoint_pages; /* the WAL is written back when it holds so many pages */
@@ -22,9 +22,9 @@ typedef struct {
 } wl_sqlite_options_t;
 
 /* Opens the file and reads its header and schema, which is the cheap part of a check; pages are
- * checked as they are read. WL_ERR_DAMAGED: not a database, cut off, or a broken schema; the file is
- * left as it is. WL_ERR_SETTINGS: a database of something else. WL_ERR_IO, WL_ERR_NO_SPACE: cannot
- * be opened or created. fault->where is the path; fault may be NULL. */
+ * checked as they are read. WL_ERR_DAMAGED: not a database, cut off, or a broken schema; the file
+ * is left as it is. WL_ERR_SETTINGS: a database of something else. WL_ERR_IO, WL_ERR_NO_SPACE:
+ * cannot be opened or created. fault->where is the path; fault may be NULL. */
 WL_MUST_USE wl_err_t wl_sqlite_open(const wl_sqlite_options_t *options, sqlite3 **ret,
                                     wl_fault_t *fault);
 /* All statements must be finalized before. NULL is accepted. */

@@ -182,6 +182,5 @@ int main(int argc, char **argv) {
             names[count++] = argv[i];
         }
     }
-    zsys_handler_set(NULL); /* signals belong to the janitor */
     return count == 0 ? usage(stderr, 2) : run(&options, count, names);
 }

@@ -18,7 +18,7 @@ LAYERS = {
     "proto": {"base"},
     "store": {"base"},
     "lines": {"base", "domain", "proto"},
-    "client": {"base", "proto"},
+    "client": {"base", "proto", "wallet.h"},
     "actors": {"base", "domain", "proto", "store", "lines", "topology.h"},
     "tools": {"base", "domain", "proto", "store", "lines", "client", "wallet.h"},
 }
@@ -62,7 +62,7 @@ def layer_of(path):
 
 def check_lengths(path, text):
     for number, line in enumerate(text.split("\n"), 1):
-        if len(line) > LINE_MAX:
+        if len(line) > LINE_MAX and path.suffix != ".def":  # a table row stays one line
             problem(path, number, f"line of {len(line)} characters, at most {LINE_MAX}")
     lines = text.count("\n")
     limit = HEADER_MAX if path.suffix == ".h" else SOURCE_MAX
@@ -89,6 +89,8 @@ def check_banned(path, code, text):
     layer = layer_of(path)
     for number, line in enumerate(code.split("\n"), 1):
         for pattern, why in BANNED.items():
+            if layer == "tools" and "zmsg" in pattern:
+                continue  # clients of walletd, free to be convenient
             if re.search(pattern, line) and "static_assert" not in line:
                 problem(path, number, f"banned: {why}")
         if layer not in RAW_ZMQ_ALLOWED and RAW_ZMQ.search(line):
@@ -109,6 +111,9 @@ def check_includes(path, text):
         if not match:
             continue
         target = match.group(1).split("/")[0]
+        own = (path.parent / match.group(1)).exists() or (SRC / "tools" / match.group(1)).exists()
+        if layer == "tools" and own:
+            continue
         if target != layer and target not in LAYERS[layer]:
             problem(path, number, f"{layer} may not depend on {match.group(1)}")
 

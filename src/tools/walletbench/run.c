@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 
+#include <czmq.h>
 #include <errno.h>
 #include <ftw.h>
 #include <poll.h>
@@ -40,6 +41,7 @@ _Noreturn static void worker_live(const bench_t *bench, const bench_setup_t *set
         _exit(1);
     }
     (void)sigprocmask(SIG_SETMASK, mask, NULL);
+    zsys_handler_set(NULL); /* the janitor takes the signals */
     bench_result_t result = bench->run(setup);
     bool told = write(out, &result, sizeof result) == (ssize_t)sizeof result;
     exit(told ? 0 : 1);

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <msgpack.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -76,6 +76,8 @@ Test(settings, the_environment_names_sections_and_keys) {
     cr_expect_eq(settings.presence_hash_bits, 36);
     environment[1] = "WALLET_PRESENCE_HASHBITS=36";
     cr_expect_eq(wl_settings_environment(&settings, environment, NULL), WL_ERR_SETTINGS);
+    environment[1] = "WALLET_SERVICE_HOST=10.0.0.1"; /* no section of ours */
+    cr_expect_eq(wl_settings_environment(&settings, environment, NULL), WL_OK);
 }
 
 Test(settings, lists_are_trimmed_and_empty_items_skipped) {

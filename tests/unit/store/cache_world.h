@@ -1,8 +1,8 @@
 /* cache_world.h: a naive world around the cache: one shard that commits, an ordered stream of puts
  * that lags behind it, and database reads that arrive late and in any order. Driven by random
- * numbers (test_cache.c) or by bytes (fuzz_cache.c). After every step it knows what each cached user
- * must look like: the database at max(commit of the fill, last put delivered), never older than what
- * was shown before. Any difference aborts. */
+ * numbers (test_cache.c) or by bytes (fuzz_cache.c). After every step it knows what each cached
+ * user must look like: the database at max(commit of the fill, last put delivered), never older
+ * than what was shown before. Any difference aborts. */
 #ifndef WL_TEST_CACHE_WORLD_H
 #define WL_TEST_CACHE_WORLD_H
 
@@ -30,7 +30,7 @@ typedef struct {
 
 typedef struct {
     unsigned user;
-    unsigned changed; /* bit per key */
+    unsigned changed;                   /* bit per key */
     world_record_t records[WORLD_KEYS]; /* of the user, after the commit */
 } world_commit_t;
 
@@ -76,8 +76,7 @@ static inline void world_open(world_t *self, uint64_t random, const uint8_t *byt
     self->random = random;
     self->bytes = bytes;
     self->count = count;
-    wl_err_t err =
-        wl_cache_open(&(wl_cache_options_t){.bytes_max = WORLD_BYTES_MAX}, &self->cache);
+    wl_err_t err = wl_cache_open(&(wl_cache_options_t){.bytes_max = WORLD_BYTES_MAX}, &self->cache);
     WL_ASSERT(err == WL_OK);
     uint64_t uid = 1;
     for (unsigned i = 0; i < WORLD_USERS; i++, uid++) { /* every other one shares a slot */
@@ -212,8 +211,7 @@ static inline void world_fill(world_t *self, world_read_t *read) {
         }
     }
     uint64_t *fence = world_fence(self, read->user);
-    wl_err_t err =
-        wl_cache_fill(self->cache, self->uids[read->user], assets, count, read->seq);
+    wl_err_t err = wl_cache_fill(self->cache, self->uids[read->user], assets, count, read->seq);
     WL_ASSERT(err == (read->seq < *fence ? WL_ERR_CONFLICT : WL_OK));
     self->conflicts += err != WL_OK;
     self->fills += err == WL_OK;

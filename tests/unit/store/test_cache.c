@@ -54,8 +54,7 @@ Test(cache, keeps_a_user_without_assets_as_an_answer) {
 
 Test(cache, refuses_a_bound_too_small_to_hold_anything) {
     wl_cache_t *cache = NULL;
-    cr_assert_eq(wl_cache_open(&(wl_cache_options_t){.bytes_max = 65535}, &cache),
-                 WL_ERR_SETTINGS);
+    cr_assert_eq(wl_cache_open(&(wl_cache_options_t){.bytes_max = 65535}, &cache), WL_ERR_SETTINGS);
     cr_assert_null(cache);
 }
 
@@ -258,8 +257,8 @@ Test(cache, accounts_for_the_memory_that_malloc_has_given) {
     }
     struct mallinfo2 after = mallinfo2();
     wl_cache_stats_t stats = wl_cache_stats(cache);
-    double taken = (double)(after.uordblks + after.hblkhd) -
-                   (double)(before.uordblks + before.hblkhd);
+    double taken =
+        (double)(after.uordblks + after.hblkhd) - (double)(before.uordblks + before.hblkhd);
     cr_assert_gt(stats.evictions, 0);
     cr_assert_gt(stats.bytes, BYTES_MAX * 0.99);
     cr_assert(taken > (double)stats.bytes * 0.9 && taken < (double)stats.bytes * 1.1,

@@ -51,11 +51,13 @@ Test(config_dir, walks_back_version_by_version) {
 
 Test(config_dir, looks_at_no_other_names) {
     const char *const others[] = {
-        "integration-0.json",  "integration-01.json",         "integration-+5.json",
-        "integration-5.json~", "integration-2147483648.json", "integration-99999999999999999999.json",
-        "integration-.json",   "integration-5.jsonx",         "integration5.json",
-        "xintegration-5.json", "integration--5.json",         ".integration-5.json.swp",
-        "integration-5 .json", "integration-6.JSON"};
+        "integration-0.json",          "integration-01.json",
+        "integration-+5.json",         "integration-5.json~",
+        "integration-2147483648.json", "integration-99999999999999999999.json",
+        "integration-.json",           "integration-5.jsonx",
+        "integration5.json",           "xintegration-5.json",
+        "integration--5.json",         ".integration-5.json.swp",
+        "integration-5 .json",         "integration-6.JSON"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         text_write(others[i], "{}");
     }
@@ -76,8 +78,7 @@ Test(config_dir, names_the_file_that_it_could_not_read_so_that_the_caller_can_st
     cr_assert_str_eq(fault.where, in_folder("integration-7.json"));
     cr_assert_eq(wl_config_dir_read(test_folder, "integration", 7, &file, &fault), WL_ERR_IO);
     cr_assert_eq(file.version, 6);
-    cr_assert_eq(wl_config_dir_read(test_folder, "integration", 6, &file, &fault),
-                 WL_ERR_TOO_BIG);
+    cr_assert_eq(wl_config_dir_read(test_folder, "integration", 6, &file, &fault), WL_ERR_TOO_BIG);
     cr_assert(file.version == 5 && file.text == NULL);
     cr_assert_eq(wl_config_dir_read(test_folder, "integration", 5, &file, &fault), WL_OK);
     cr_assert_eq(file.version, 4);

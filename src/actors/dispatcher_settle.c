@@ -1,0 +1,160 @@
+/* How pulls end. A pull that took effect releases its entries; one that failed is written as a
+ * retry or a dead letter in the transaction that acknowledges the entries behind it. */
+#include "actors/dispatcher_state.h"
+
+#include "actors/line_flow.h"
+#include "base/log.h"
+#include "base/random.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { RETRY_SPACE_MS = 50 }; /* between retries beyond the budget: its 20 a second, see lanes */
+
+/* How long the pair sleeps: back-off with jitter, and when the line's budget of retries is used up,
+ * behind all others that wait for it. */
+static int64_t fail_delay_ms(wl_lane_t *lane, uint32_t attempts, wl_mono_ms_t now) {
+    int64_t delay_ms = wl_retry_delay_ms(attempts, lane->config->retry_base_ms,
+                                         lane->config->retry_max_ms, (uint32_t)wl_random_u64());
+    if (!wl_retry_budget_take(&lane->budget, now)) {
+        lane->retry_at = (lane->retry_at > now.ms ? lane->retry_at : now.ms) + RETRY_SPACE_MS;
+        int64_t turn_ms = lane->retry_at - now.ms;
+        delay_ms = turn_ms > delay_ms ? turn_ms : delay_ms;
+    }
+    return delay_ms;
+}
+
+static void fail_give_up(wl_dispatcher_t *self, const wl_lane_t *lane,
+                         const wl_pending_pull_t *pull, uint32_t attempts, const char *reason) {
+    if (pull->notified_at.ms == 0) {
+        /* Nobody said that anything has changed, a user only looked: the copy is as good as before,
+         * and the next look asks again. */
+        wl_settlement_end(self->settlement, pull->uid, lane->line);
+        wl_dispatcher_notice(self, lane->line, pull->uid, pull->seq, WL_MARK_NONE);
+        return;
+    }
+    wl_dead_letter_t letter = {
+        .uid = pull->uid, .attempts = attempts, .at = wl_wall_now().ms};
+    memcpy(letter.line, lane->line, sizeof letter.line);
+    (void)snprintf(letter.reason, sizeof letter.reason, "%s", reason);
+    wl_settlement_dead(self->settlement, &letter);
+    wl_dispatcher_notice(self, lane->line, pull->uid, pull->seq, WL_MARK_FAILING);
+    WL_COUNT(&self->hub.counters, queue_dead, 1);
+    char who[16];
+    wl_log_uid(pull->uid, who);
+    wl_log(WL_LOG_WARN, self->hub.name, "dead_letter", "%s of line %s after %u attempts: %s", who,
+           lane->line, attempts, reason);
+}
+
+static void fail_retry(wl_dispatcher_t *self, const wl_lane_t *lane, const wl_pending_pull_t *pull,
+                       uint32_t attempts, int64_t delay_ms, const char *reason) {
+    wl_retry_row_t row = {.uid = pull->uid,
+                          .attempts = attempts,
+                          .due_at = wl_wall_now().ms + delay_ms,
+                          .notified_at = pull->notified_at.ms};
+    memcpy(row.line, lane->line, sizeof row.line);
+    (void)snprintf(row.reason, sizeof row.reason, "%s", reason);
+    wl_settlement_retry(self->settlement, &row);
+    wl_dispatcher_notice(self, lane->line, pull->uid, pull->seq, WL_MARK_FAILING);
+    WL_COUNT(&self->hub.counters, queue_retries, 1);
+}
+
+void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, uint64_t seq,
+                        wl_pull_outcome_t outcome, const char *reason) {
+    wl_pending_pull_t pull;
+    if (!wl_pending_flight(self->pending, lane->line, uid, seq, &pull)) {
+        return; /* a late duplicate: what it reports was done again */
+    }
+    wl_mono_ms_t now = wl_mono_now();
+    uint32_t attempts = pull.attempt + 1;
+    bool permanent = outcome == WL_PULL_PERMANENT || lane->config == NULL;
+    bool give_up =
+        permanent || pull.notified_at.ms == 0 || attempts >= lane->config->attempts_max;
+    wl_mono_ms_t due = now;
+    if (give_up) {
+        fail_give_up(self, lane, &pull, attempts, reason);
+    } else {
+        int64_t delay_ms = fail_delay_ms(lane, attempts, now);
+        due.ms += delay_ms;
+        fail_retry(self, lane, &pull, attempts, delay_ms, reason);
+    }
+    (void)wl_pending_fail(self->pending, lane->line, uid, seq, due, give_up, &attempts);
+}
+
+/* ---- outcomes ---------------------------------------------------------------------------------- */
+
+static const char *done_reason(wl_pull_outcome_t outcome) {
+    switch (outcome) {
+    case WL_PULL_RETRY: return "the answer is older than the notification";
+    case WL_PULL_REFUSED: return "a record was refused: jump_max, version_ahead_max or too many";
+    case WL_PULL_PERMANENT: return "given up";
+    case WL_PULL_OK: break;
+    }
+    return "";
+}
+
+void wl_dispatcher_take_done(wl_dispatcher_t *self, const wl_msg_t *msg) {
+    wl_lane_t *lane = wl_dispatcher_lane(self, msg->head.done.line);
+    int64_t now = wl_wall_now().ms;
+    for (uint32_t i = 0; lane != NULL && i < msg->count; i++) {
+        const wl_done_item_t *done = &msg->items.done[i];
+        if (done->outcome > WL_PULL_PERMANENT) {
+            WL_COUNT(&self->hub.counters, msg_malformed, 1);
+        } else if (done->outcome != WL_PULL_OK) {
+            wl_pull_outcome_t outcome = (wl_pull_outcome_t)done->outcome;
+            wl_dispatcher_fail(self, lane, done->uid, done->seq, outcome, done_reason(outcome));
+        } else if (wl_pending_done(self->pending, lane->line, done->uid, done->seq)) {
+            wl_settlement_end(self->settlement, done->uid, lane->line);
+            if (done->notified_at > 0) {
+                int64_t fresh_ms = now - done->notified_at;
+                WL_COUNT(&self->hub.counters, fresh_count, 1);
+                WL_COUNT(&self->hub.counters, fresh_ms_total, fresh_ms > 0 ? fresh_ms : 0);
+            }
+        }
+    }
+}
+
+void wl_dispatcher_take_pulled(wl_dispatcher_t *self, const wl_msg_t *msg) {
+    wl_lane_t *lane = wl_dispatcher_lane(self, msg->head.pulled.line);
+    if (lane == NULL) {
+        WL_COUNT(&self->hub.counters, msg_unexpected, 1);
+        return;
+    }
+    wl_mono_ms_t now = wl_mono_now();
+    wl_dispatcher_pause(lane, msg->head.pulled.pause_ms, now);
+    for (uint32_t i = 0; i < msg->count; i++) {
+        const wl_pulled_item_t *pulled = &msg->items.pulled[i];
+        /* The puller may have another configuration for a moment: then it does not decide. */
+        bool disagree = pulled->outcome == WL_PULL_PERMANENT && lane->config != NULL;
+        if (disagree) {
+            wl_dispatcher_pause(lane, WL_PAUSE_DISAGREE_MS, now);
+        }
+        if (pulled->outcome > WL_PULL_PERMANENT || pulled->outcome == WL_PULL_OK) {
+            WL_COUNT(&self->hub.counters, msg_malformed, 1);
+        } else if (pulled->held || disagree) {
+            (void)wl_pending_hold(self->pending, lane->line, pulled->uid, pulled->seq);
+        } else {
+            wl_dispatcher_fail(self, lane, pulled->uid, pulled->seq,
+                               (wl_pull_outcome_t)pulled->outcome, pulled->reason);
+        }
+    }
+}
+
+/* ---- writing ----------------------------------------------------------------------------------- */
+
+void wl_dispatcher_settle(wl_dispatcher_t *self, size_t least) {
+    wl_settlement_collect(self->settlement, self->pending);
+    size_t waiting = wl_settlement_waiting(self->settlement);
+    if (waiting == 0 || waiting < least) {
+        return;
+    }
+    size_t acked = 0;
+    wl_err_t err = wl_settlement_write(self->settlement, self->queue, &acked);
+    self->settle_failed = err != WL_OK;
+    if (err == WL_OK) {
+        WL_COUNT(&self->hub.counters, queue_acked, acked);
+    } else {
+        wl_log(WL_LOG_ERROR, self->hub.name, "settle_failed",
+               "%zu outcomes wait until they can be written: %s", waiting, wl_err_text(err));
+    }
+}

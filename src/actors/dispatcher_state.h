@@ -1,0 +1,109 @@
+/* dispatcher_state.h: the state of the dispatcher actor, shared by its sources only:
+ *     dispatcher.c         life, messages, ticks
+ *     dispatcher_read.c    queue -> pending: entries, retries, hints
+ *     dispatcher_lanes.c   pending -> pullers: windows, pauses, lost pulls, lines that have gone
+ *     dispatcher_settle.c  outcomes -> retries, dead letters, acknowledgements
+ *     dispatcher_admin.c   operators */
+#ifndef WL_ACTORS_DISPATCHER_STATE_H
+#define WL_ACTORS_DISPATCHER_STATE_H
+
+#include "actors/hub.h"
+#include "actors/settlement.h"
+#include "base/clock.h"
+#include "domain/marks.h"
+#include "domain/pending.h"
+#include "domain/retry.h"
+#include "proto/change.h"
+#include "proto/unpacker.h"
+#include "store/queue.h"
+
+enum {
+    WL_LANES_MAX = 4 * WL_LINES_MAX, /* of several configurations */
+    WL_PAUSE_MS_MAX = 60000,         /* longest pause of a line that is followed */
+    WL_PAUSE_DISAGREE_MS = 200,      /* when a puller does not know a line that we know */
+};
+
+/* One line, as far as the dispatcher is concerned. */
+typedef struct {
+    char line[WL_LINE_ID_MAX + 1];
+    const wl_line_t *config;  /* into hub.config; NULL: not configured, or a link */
+    int64_t gone_since;       /* monotonic ms when config became NULL */
+    int64_t paused_until;     /* monotonic ms: nothing is sent to its puller */
+    int64_t retry_at;         /* monotonic ms: a retry beyond the budget goes behind this */
+    wl_retry_budget_t budget; /* retries are at most a fifth of the pulls */
+    bool behind;              /* some of its entries were passed over and wait in the queue */
+    uint64_t behind_after;    /* their ids are above this */
+    wl_line_item_t health;    /* as its puller told last; line "" = never */
+} wl_lane_t;
+
+typedef struct {
+    wl_hub_t hub;
+    wl_queue_t *queue;           /* owned */
+    wl_pending_t *pending;       /* owned */
+    wl_settlement_t *settlement; /* owned */
+    wl_lane_t *lanes[WL_LANES_MAX]; /* owned; pointers do not move */
+    uint32_t lane_count;
+
+    /* dispatcher_read.c */
+    uint64_t cursor;         /* entries up to this one were taken or passed over */
+    uint64_t stuck_id;       /* an entry that was taken in part, 0 = none */
+    uint32_t stuck_at;       /* how many of its pairs were added */
+    bool more;               /* the queue may hold entries after the cursor */
+    bool stop;               /* this turn has read enough, or nothing more fits */
+    bool retries_left;       /* rows of the retry table that did not fit */
+    size_t turn_changes;     /* added in this turn */
+    wl_lane_t *catching;     /* the lane whose passed-over entries are being read */
+    wl_decoder_t *decoder;   /* owned; of payload entries */
+    wl_change_t changes[WL_CHANGES_MAX]; /* of the entry being read */
+
+    /* dispatcher_settle.c */
+    bool settle_failed;      /* the last write failed: nothing new is taken up */
+
+    /* dispatcher_admin.c */
+    wl_unpacker_t *unpacker; /* owned; args of operators */
+    msgpack_sbuffer body;    /* owned; of the reply */
+    msgpack_sbuffer list;    /* owned; elements of a list inside it */
+    uint32_t listed;         /* elements in list */
+    uint32_t list_max;
+    bool list_more;          /* there were more than list_max */
+
+    int64_t second_at;       /* monotonic ms of the last once-a-second work */
+    int64_t swept_at;        /* monotonic ms of the last look for lost pulls */
+} wl_dispatcher_t;
+
+/* ---- dispatcher_lanes.c ---- */
+/* NULL: there is none (find), or no room for one more (have). */
+wl_lane_t *wl_dispatcher_lane(wl_dispatcher_t *self, const char *line);
+wl_lane_t *wl_dispatcher_have_lane(wl_dispatcher_t *self, const char *line);
+void wl_dispatcher_configure_lanes(wl_dispatcher_t *self);
+void wl_dispatcher_pause(wl_lane_t *lane, int64_t pause_ms, wl_mono_ms_t now);
+/* Sends what may be pulled now. */
+void wl_dispatcher_pump(wl_dispatcher_t *self);
+/* Lost pulls, and pairs of lines that are not configured any more. */
+void wl_dispatcher_sweep(wl_dispatcher_t *self);
+void wl_dispatcher_notice(wl_dispatcher_t *self, const char *line, uint64_t uid, uint64_t seq,
+                          wl_mark_state_t state);
+
+/* ---- dispatcher_read.c ---- */
+/* Takes up entries as far as they fit and a turn allows. */
+void wl_dispatcher_read(wl_dispatcher_t *self);
+/* Loads the retry table; what does not fit is loaded when there is room. */
+WL_MUST_USE wl_err_t wl_dispatcher_load_retries(wl_dispatcher_t *self);
+/* One row that stands in the retry table; a wl_retry_fn. */
+void wl_dispatcher_take_retry(const wl_retry_row_t *row, void *arg);
+/* A user looks at an old copy. */
+void wl_dispatcher_take_hint(wl_dispatcher_t *self, const char *line, uint64_t uid);
+
+/* ---- dispatcher_settle.c ---- */
+void wl_dispatcher_take_done(wl_dispatcher_t *self, const wl_msg_t *msg);
+void wl_dispatcher_take_pulled(wl_dispatcher_t *self, const wl_msg_t *msg);
+/* A flying pull has failed: retry, dead letter, or nothing when nothing was notified. */
+void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, uint64_t seq,
+                        wl_pull_outcome_t outcome, const char *reason);
+/* Writes what waits, when at least `least` things do. */
+void wl_dispatcher_settle(wl_dispatcher_t *self, size_t least);
+
+/* ---- dispatcher_admin.c ---- */
+void wl_dispatcher_take_admin(wl_dispatcher_t *self, const wl_msg_t *msg);
+
+#endif
