@@ -131,6 +131,7 @@ def main():
     ports_free()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="walletd-demo-"))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored when started with "&"
     children = []
     try:
         run(options, folder, children)

@@ -90,12 +90,27 @@ static bool endpoint_loopback(const char *endpoint) {
     return false;
 }
 
+/* libzmq takes a port modulo 65,536: 99999 would be bound as 34463 without a word. */
+static bool endpoint_port_valid(const char *endpoint) {
+    const char *colon = strrchr(endpoint, ':');
+    size_t digits = strspn(colon + 1, "0123456789");
+    uint32_t port = 0;
+    for (size_t i = 1; i <= digits && port <= UINT16_MAX; i++) {
+        port = port * 10 + (uint32_t)(colon[i] - '0');
+    }
+    return colon[1 + digits] == '\0' && port > 0 && port <= UINT16_MAX;
+}
+
 static wl_err_t endpoint_check(const wl_settings_t *settings, const char *where,
                                const char *endpoint, wl_fault_t *fault) {
     if (strncmp(endpoint, "tcp://", 6) != 0 && strncmp(endpoint, "ipc://", 6) != 0 &&
         strncmp(endpoint, "inproc://", 9) != 0) {
         return wl_fault(fault, WL_ERR_SETTINGS, where,
                         "\"%s\" is not an endpoint such as tcp://127.0.0.1:7700", endpoint);
+    }
+    if (strncmp(endpoint, "tcp://", 6) == 0 && !endpoint_port_valid(endpoint)) {
+        return wl_fault(fault, WL_ERR_SETTINGS, where, "\"%s\" has no port from 1 to 65535",
+                        endpoint);
     }
     if (!endpoint_loopback(endpoint) && !settings->server_allow_plaintext) {
         return wl_fault(fault, WL_ERR_SETTINGS, where,

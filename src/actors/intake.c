@@ -423,6 +423,9 @@ static void on_tick(void *arg) {
     intake_t *self = arg;
     (void)wl_tickets_expire(self->tickets, wl_mono_now().ms, on_expired, self);
     WL_GAUGE(&self->hub.counters, rpc_in_flight, wl_tickets_used(self->tickets));
+    if (self->subscriber != NULL && !self->listening) {
+        (void)zsock_events(self->subscriber); /* or new publishers never learn what is wanted */
+    }
 }
 
 /* Publications wait in their socket until somebody can tell which lines there are. */

@@ -160,10 +160,16 @@ static void presence_stored(presence_t *self, const wl_msg_t *msg) {
 
 /* ---- the log of owners ---------------------------------------------------------------------- */
 
-static void presence_gauge(presence_t *self) {
+/* The cheap gauges, each tick. */
+static void presence_gauge_members(presence_t *self) {
+    WL_GAUGE(&self->hub.counters, presence_ready, self->ready);
+    WL_GAUGE(&self->hub.counters, presence_members, wl_presence_set_members(self->set));
+}
+
+/* The one that walks over the bitmaps, now and then. */
+static void presence_gauge_bytes(presence_t *self) {
     uint64_t members = wl_presence_set_members(self->set);
     uint64_t bytes = wl_presence_set_bytes(self->set);
-    WL_GAUGE(&self->hub.counters, presence_members, members);
     WL_GAUGE(&self->hub.counters, presence_bytes, bytes);
     if (!self->sparse_said && wl_presence_set_mode(self->set) == WL_PRESENCE_EXACT &&
         members > SPARSE_MEMBERS_MIN && bytes / members > SPARSE_BYTES_PER_MEMBER) {
@@ -189,7 +195,7 @@ static void presence_owners(presence_t *self, const wl_msg_t *msg) {
     wl_owner_log_told(self->log, head->shard, head->log_seq, head->last, now);
     bool ready = wl_owner_log_ready(self->log);
     if (ready && !self->ready) {
-        presence_gauge(self);
+        presence_gauge_bytes(self);
         wl_log(WL_LOG_INFO, self->hub.name, "presence_ready",
                "%" PRIu64 " members after %" PRId64 " ms",
                wl_presence_set_members(self->set), now - self->opened_at);
@@ -304,6 +310,7 @@ static void presence_tick(void *actor) {
     presence_t *self = actor;
     int64_t now = wl_mono_now().ms;
     presence_ask_shards(self, now);
+    presence_gauge_members(self);
     wl_presence_saved_t saved;
     if (wl_presence_disk_saved(self->disk, false, &saved)) {
         presence_saved(self, &saved);
@@ -313,7 +320,7 @@ static void presence_tick(void *actor) {
         self->snapshot_at = now + (int64_t)self->hub.settings->presence_snapshot_s * 1000;
     }
     if (now >= self->gauge_at) {
-        presence_gauge(self);
+        presence_gauge_bytes(self);
         wl_notices_forget(self->notices, now - NOTICE_AGE_MAX_MS);
         self->gauge_at = now + GAUGE_MS;
     }

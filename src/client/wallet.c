@@ -139,7 +139,7 @@ static bool wallet_wait(wallet_t *self, short events, int64_t until_ms) {
     }
 }
 
-/* ---- requests --------------------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------------------------- */
 
 /* One MessagePack map and nothing behind it, or nothing at all. */
 static bool args_valid(const void *args, size_t args_bytes) {
@@ -204,7 +204,7 @@ wallet_status_t wallet_send(wallet_t *self, const char *method, const void *args
     return WALLET_OK;
 }
 
-/* ---- replies ---------------------------------------------------------------------------------- */
+/* ---- replies -------------------------------------------------------------------------------- */
 
 static void text_take(const msgpack_object *value, char *into, size_t room) {
     size_t bytes = 0;

@@ -38,7 +38,7 @@ void wl_answer_reader_destroy(wl_answer_reader_t **self) {
     *self = NULL;
 }
 
-/* ---- the users that were asked for ------------------------------------------------------------ */
+/* The users that were asked for. */
 
 static int uid_compare(const void *left, const void *right) {
     uint64_t a = *(const uint64_t *)left;
@@ -79,7 +79,7 @@ bool wl_answer_count_allowed(const wl_answer_reader_t *self, size_t records) {
     return records <= (size_t)self->asked_count * WL_USER_ASSETS_MAX;
 }
 
-/* ---- records ----------------------------------------------------------------------------------- */
+/* Records. */
 
 /* The first refusal of each asked user has a place of its own: were it crowded out, the user would
  * look like one who owns nothing new. */
@@ -160,9 +160,11 @@ static int asset_compare(const void *left, const void *right) {
 static void assets_thin(wl_answer_reader_t *self) {
     uint32_t kept = 0;
     uint32_t of_user = 0;
+    wl_asset_t *assets = self->assets;
+    WL_ASSERT(assets != NULL);
     for (uint32_t i = 0; i < self->asset_count; i++) {
-        const wl_asset_t *asset = &self->assets[i];
-        const wl_asset_t *last = kept > 0 ? &self->assets[kept - 1] : NULL;
+        const wl_asset_t *asset = &assets[i];
+        const wl_asset_t *last = kept > 0 ? &assets[kept - 1] : NULL;
         of_user = last != NULL && last->uid == asset->uid ? of_user : 0;
         if (last != NULL && wl_asset_same_key(last, asset)) {
             wl_answer_refuse(self, asset->uid, "bucket: twice in one answer");
@@ -171,7 +173,7 @@ static void assets_thin(wl_answer_reader_t *self) {
                              WL_USER_ASSETS_MAX);
         } else {
             of_user++;
-            self->assets[kept++] = *asset;
+            assets[kept++] = *asset;
         }
     }
     self->asset_count = kept;
@@ -204,7 +206,7 @@ wl_err_t wl_answer_fail(wl_answer_reader_t *self, wl_answer_t *answer, wl_err_t 
     return err;
 }
 
-/* ---- display fields ----------------------------------------------------------------------------- */
+/* Display fields. */
 
 static int extra_write(void *data, const char *bytes, size_t count) {
     wl_extra_builder_t *self = data;

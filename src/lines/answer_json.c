@@ -116,11 +116,11 @@ static wl_err_t read_extra(const wl_record_t *record, msgpack_zone *zone, wl_ass
                    extra_pair(&builder, wl_record_field_name(beside[i]), value) && good;
         }
     }
-    const json_t *extra = wl_record_get(record, WL_RECORD_EXTRA);
+    json_t *extra = wl_record_get(record, WL_RECORD_EXTRA);
     good = good && (extra == NULL || json_is_object(extra));
     const char *key = NULL;
     json_t *value = NULL;
-    json_object_foreach((json_t *)(uintptr_t)extra, key, value) {
+    json_object_foreach(extra, key, value) {
         bool again = (strcmp(key, "title") == 0 && wl_record_get(record, WL_RECORD_TITLE)) ||
                      (strcmp(key, "badge") == 0 && wl_record_get(record, WL_RECORD_BADGE));
         if (good && !builder.overflow && !again && !json_is_null(value)) {

@@ -61,8 +61,8 @@ wl_caller_t *wl_caller_new(zloop_t *loop, const char *secrets_dir, wl_answer_fn 
     self->reader = wl_answer_reader_new();
     self->http = wl_http_caller_new(loop, on_end, self);
     self->zmq = wl_zmq_caller_new(loop, on_end, self);
-    for (uint16_t i = 0; i < WL_CALLS_MAX; i++) {
-        self->free_slots[i] = i;
+    for (uint32_t i = 0; i < WL_CALLS_MAX; i++) {
+        self->free_slots[i] = (uint16_t)i;
     }
     return self;
 }

@@ -29,9 +29,9 @@ typedef struct {
     int64_t elapsed_ms;
     char reason[96];              /* "" when err is WL_OK */
     const uint64_t *uids;         /* as asked */
-    uint64_t made_version;        /* for assets of lines without versions: grows from call to call */
+    uint64_t made_version;        /* of lines without versions: grows from call to call */
     uint32_t uid_count;
-    const wl_asset_t *assets;     /* valid and sane (wl_asset_valid, wl_asset_sane), asked users only */
+    const wl_asset_t *assets;     /* asked users only; wl_asset_valid() and wl_asset_sane() hold */
     uint32_t asset_count;
     const wl_answer_refusal_t *refusals;
     uint32_t refusal_count;       /* the first one of each asked user, and 16 others at most */

@@ -53,7 +53,7 @@ struct wl_http_caller {
     transfer_t *transfers[WL_CALLS_MAX];   /* owned, by the slot of the call */
 };
 
-/* ---- one transfer ------------------------------------------------------------------------------ */
+/* One transfer. */
 
 static void transfer_destroy(transfer_t **pointer) {
     transfer_t *self = *pointer;
@@ -97,7 +97,8 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *arg) {
 }
 
 /* The last gate, behind the resolver: a name may lead to an address that the URL did not show. */
-static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address) {
+static curl_socket_t on_open_socket(void *arg, curlsocktype purpose,
+                                    struct curl_sockaddr *address) {
     transfer_t *self = arg;
     (void)purpose;
     if (!wl_address_allowed(&address->addr)) {
@@ -137,7 +138,7 @@ static void transfer_set_request(transfer_t *self) {
     (void)curl_easy_setopt(self->easy, CURLOPT_WRITEDATA, self);
 }
 
-/* ---- how a transfer ended ---------------------------------------------------------------------- */
+/* How a transfer ended. */
 
 static int64_t retry_after_ms(const transfer_t *self) {
     curl_off_t seconds = 0; /* curl reads both forms, seconds and date */
@@ -155,7 +156,9 @@ static void end_reason(const transfer_t *self, CURLcode code, wl_call_end_t *end
     (void)snprintf(end->reason, sizeof end->reason, "%.95s",
                    self->error[0] != '\0' ? self->error : curl_easy_strerror(code));
     for (char *letter = end->reason; *letter != '\0'; letter++) {
-        *letter = *letter >= ' ' && *letter <= '~' ? *letter : '?';
+        if (*letter < ' ' || *letter > '~') {
+            *letter = '?';
+        }
     }
 }
 
@@ -200,9 +203,10 @@ static void transfers_finish(wl_http_caller_t *self) {
     }
 }
 
-/* ---- curl's sockets and timer ------------------------------------------------------------------- */
+/* Curl's sockets and timer. */
 
-static int on_socket_changed(CURL *easy, curl_socket_t socket, int what, void *arg, void *of_socket) {
+static int on_socket_changed(CURL *easy, curl_socket_t socket, int what, void *arg,
+                             void *of_socket) {
     wl_http_caller_t *self = arg;
     (void)easy;
     (void)of_socket;
@@ -261,7 +265,7 @@ static int on_ready(zloop_t *loop, zmq_pollitem_t *item, void *arg) {
     return 0;
 }
 
-/* ---- life --------------------------------------------------------------------------------------- */
+/* Life. */
 
 static void curl_start(void) {
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);

@@ -41,15 +41,15 @@ static size_t token_index(const char *token) {
     return index;
 }
 
-const json_t *wl_json_pointer_find(const json_t *root, const char *pointer) {
-    const json_t *at = root;
+json_t *wl_json_pointer_find(json_t *root, const char *pointer) {
+    json_t *at = root;
     while (at != NULL && *pointer != '\0') {
         if (*pointer != '/') {
             return NULL;
         }
         pointer++;
         size_t bytes = strcspn(pointer, "/");
-        char token[TOKEN_MAX + 1];
+        char token[TOKEN_MAX + 1] = "";
         if (!token_read(pointer, bytes, token)) {
             return NULL;
         }

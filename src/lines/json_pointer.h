@@ -7,6 +7,6 @@
 /* The value that the pointer names, borrowed; NULL when there is none or the pointer is not well
  * formed. "" is the root itself. "~0" is "~" and "~1" is "/" in a key; array indexes are decimal
  * without leading zeros. Keys of 63 bytes at most, as long as a pointer of a configuration. */
-const json_t *wl_json_pointer_find(const json_t *root, const char *pointer);
+json_t *wl_json_pointer_find(json_t *root, const char *pointer);
 
 #endif

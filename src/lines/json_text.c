@@ -95,7 +95,7 @@ static json_t *text_load(const char *text, size_t bytes, json_error_t *error) {
 
 /* jansson's own words quote the text, and what users own must not end up in logs. */
 static const char *load_fault(const json_error_t *error) {
-    int code = json_error_code(error);
+    enum json_error_code code = json_error_code(error);
     return code == json_error_duplicate_key            ? "a key stands twice in an object"
            : code == json_error_premature_end_of_input ? "the text ends too early"
            : code == json_error_invalid_utf8           ? "not UTF-8"

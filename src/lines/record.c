@@ -30,8 +30,8 @@ const char *wl_record_field_name(wl_record_field_t field) {
     return (unsigned)field < WL_RECORD_FIELD_COUNT ? field_names[field] : "?";
 }
 
-const json_t *wl_record_get(const wl_record_t *self, wl_record_field_t field) {
-    const json_t *value = NULL;
+json_t *wl_record_get(const wl_record_t *self, wl_record_field_t field) {
+    json_t *value = NULL;
     if (self->mapping == NULL) {
         value = json_object_get(self->json, field_names[field]);
     } else {

@@ -35,7 +35,7 @@ typedef enum {
 } wl_record_field_t;
 
 typedef struct {
-    const json_t *json;          /* borrowed, any type */
+    json_t *json;                /* borrowed, any type */
     const wl_mapping_t *mapping; /* borrowed, NULL = the standard contract */
 } wl_record_t;
 
@@ -43,7 +43,7 @@ typedef struct {
 const char *wl_record_field_name(wl_record_field_t field);
 
 /* Borrowed; NULL when it is absent, null, or of no use in this shape. */
-const json_t *wl_record_get(const wl_record_t *self, wl_record_field_t field);
+json_t *wl_record_get(const wl_record_t *self, wl_record_field_t field);
 
 /* Each writes *ret only when the field is there and good; an absent one is WL_OK. Numbers may be
  * JSON integers or text of digits. WL_ERR_BAD_REQUEST; fault->message never holds the value. */

@@ -20,7 +20,8 @@ typedef struct {
     size_t body_bytes;
 } wl_sign_request_t;
 
-/* key may have any length; NUL-terminated hex. No pointer may be NULL but body when body_bytes is 0. */
+/* key may have any length; ret_hex is NUL-terminated. Nothing may be NULL, but for body when
+ * body_bytes is 0. */
 void wl_sign(const void *key, size_t key_bytes, const wl_sign_request_t *request,
              char ret_hex[65]);
 

@@ -37,6 +37,7 @@ typedef struct {
     uint32_t response_bytes_max;    /* an option of the socket, so part of the key */
     uint32_t waiting;               /* calls under way */
     wl_mono_ms_t used_at;           /* last call */
+    wl_mono_ms_t opened_at;         /* when the socket was made */
 } link_t;
 
 typedef struct {
@@ -63,7 +64,7 @@ struct wl_zmq_caller {
     waiting_t waiting[WL_CALLS_MAX]; /* by the slot of the call */
 };
 
-/* ---- timer -------------------------------------------------------------------------------------- */
+/* Timer. */
 
 /* Makes sure that on_timer comes no later than at_ms. */
 static void timer_arm(wl_zmq_caller_t *self, int64_t at_ms) {
@@ -76,7 +77,7 @@ static void timer_arm(wl_zmq_caller_t *self, int64_t at_ms) {
     self->armed_at = at_ms;
 }
 
-/* ---- one call ------------------------------------------------------------------------------------ */
+/* One call. */
 
 /* The call leaves the table before ended() is called, which may start the next one. */
 static void waiting_end(wl_zmq_caller_t *self, waiting_t *waiting, const wl_call_end_t *end) {
@@ -103,45 +104,7 @@ static bool waiting_send(wl_zmq_caller_t *self, waiting_t *waiting) {
     return true;
 }
 
-static void waiting_expire(wl_zmq_caller_t *self, waiting_t *waiting) {
-    wl_call_end_t end = {.err = waiting->sent ? WL_ERR_DEADLINE : WL_ERR_UNAVAILABLE};
-    (void)snprintf(end.reason, sizeof end.reason,
-                   waiting->sent ? "no answer within %u ms" : "no connection within %u ms",
-                   (unsigned)waiting->call->line.timeout_ms);
-    waiting_end(self, waiting, &end);
-}
-
-static int on_timer(zloop_t *loop, zmq_pollitem_t *item, void *arg) {
-    (void)loop;
-    (void)item;
-    wl_zmq_caller_t *self = arg;
-    uint64_t expirations = 0;
-    if (read(self->timer, &expirations, sizeof expirations) != sizeof expirations) {
-        return 0;
-    }
-    self->armed_at = 0;
-    int64_t now = wl_mono_now().ms;
-    int64_t next = INT64_MAX;
-    for (uint32_t i = 0; i < WL_CALLS_MAX && self->waiting_count > 0; i++) {
-        waiting_t *waiting = &self->waiting[i];
-        if (waiting->call == NULL) {
-            continue;
-        }
-        bool flying = waiting->sent || waiting_send(self, waiting);
-        if (waiting->deadline.ms <= now) {
-            waiting_expire(self, waiting);
-            continue;
-        }
-        int64_t due = flying ? waiting->deadline.ms : now + RESEND_MS;
-        next = due < next ? due : next;
-    }
-    if (next != INT64_MAX) {
-        timer_arm(self, next < now + SWEEP_MS ? now + SWEEP_MS : next);
-    }
-    return 0;
-}
-
-/* ---- replies ------------------------------------------------------------------------------------- */
+/* Replies. */
 
 /* The call that this reply of this line answers, or NULL: one line must not answer for another. */
 static waiting_t *reply_find(wl_zmq_caller_t *self, const link_t *link, uint64_t msgid) {
@@ -166,7 +129,8 @@ static int on_reply(zloop_t *loop, zsock_t *socket, void *arg) {
             self->dropped++;
             continue;
         }
-        wl_call_end_t end = {.err = WL_OK, .body = reply.result.at, .body_bytes = reply.result.count};
+        wl_call_end_t end = {
+            .err = WL_OK, .body = reply.result.at, .body_bytes = reply.result.count};
         if (reply.failed) {
             end.err = WL_ERR_UNAVAILABLE;
             end.retry_after_ms = reply.retry_after_ms;
@@ -178,7 +142,7 @@ static int on_reply(zloop_t *loop, zsock_t *socket, void *arg) {
     return 0;
 }
 
-/* ---- links --------------------------------------------------------------------------------------- */
+/* Links. */
 
 static void link_close(link_t *link) {
     if (link->socket != NULL) {
@@ -188,7 +152,8 @@ static void link_close(link_t *link) {
     *link = (link_t){.socket = NULL};
 }
 
-static wl_err_t link_open(wl_zmq_caller_t *self, link_t *link, const wl_line_t *line) {
+/* A socket on its way to the line; NULL: the endpoint cannot be used. */
+static zsock_t *link_socket(const wl_line_t *line) {
     zsock_t *socket = zsock_new(ZMQ_DEALER);
     WL_ASSERT(socket != NULL);
     zsock_set_sndhwm(socket, HWM);
@@ -204,14 +169,41 @@ static wl_err_t link_open(wl_zmq_caller_t *self, link_t *link, const wl_line_t *
     zsock_set_reconnect_ivl_max(socket, RECONNECT_MAX_MS);
     if (zsock_connect(socket, "%s", line->url) == -1) {
         zsock_destroy(&socket);
+    }
+    return socket;
+}
+
+static wl_err_t link_open(wl_zmq_caller_t *self, link_t *link, const wl_line_t *line) {
+    zsock_t *socket = link_socket(line);
+    if (socket == NULL) {
         return WL_ERR_SETTINGS;
     }
-    *link = (link_t){.caller = self, .socket = socket, .response_bytes_max = line->response_bytes_max};
+    *link = (link_t){.caller = self,
+                     .socket = socket,
+                     .response_bytes_max = line->response_bytes_max,
+                     .opened_at = wl_mono_now()};
     memcpy(link->line, line->id, sizeof link->line);
     memcpy(link->url, line->url, sizeof link->url);
     int rc = zloop_reader(self->loop, socket, on_reply, link);
     WL_ASSERT(rc == 0);
     return WL_OK;
+}
+
+/* libzmq does not connect again after a peer has broken the protocol, as it does with an answer
+ * beyond maxmsgsize: a link without a connection for the time of a whole call is made anew. */
+static void link_renew(wl_zmq_caller_t *self, link_t *link, const wl_line_t *line,
+                       wl_mono_ms_t now) {
+    zsock_t *socket =
+        now.ms - link->opened_at.ms < (int64_t)line->timeout_ms ? NULL : link_socket(line);
+    if (socket == NULL) {
+        return;
+    }
+    zloop_reader_end(self->loop, link->socket);
+    zsock_destroy(&link->socket);
+    link->socket = socket;
+    link->opened_at = now;
+    int rc = zloop_reader(self->loop, socket, on_reply, link);
+    WL_ASSERT(rc == 0);
 }
 
 static link_t *link_find(wl_zmq_caller_t *self, const wl_line_t *line) {
@@ -244,7 +236,50 @@ static link_t *link_place(wl_zmq_caller_t *self) {
     return oldest;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* Deadlines. */
+
+static void waiting_expire(wl_zmq_caller_t *self, waiting_t *waiting, wl_mono_ms_t now) {
+    wl_call_end_t end = {.err = waiting->sent ? WL_ERR_DEADLINE : WL_ERR_UNAVAILABLE};
+    (void)snprintf(end.reason, sizeof end.reason,
+                   waiting->sent ? "no answer within %u ms" : "no connection within %u ms",
+                   (unsigned)waiting->call->line.timeout_ms);
+    if (!waiting->sent) {
+        link_renew(self, waiting->link, &waiting->call->line, now);
+    }
+    waiting_end(self, waiting, &end);
+}
+
+static int on_timer(zloop_t *loop, zmq_pollitem_t *item, void *arg) {
+    (void)loop;
+    (void)item;
+    wl_zmq_caller_t *self = arg;
+    uint64_t expirations = 0;
+    if (read(self->timer, &expirations, sizeof expirations) != sizeof expirations) {
+        return 0;
+    }
+    self->armed_at = 0;
+    wl_mono_ms_t now = wl_mono_now();
+    int64_t next = INT64_MAX;
+    for (uint32_t i = 0; i < WL_CALLS_MAX && self->waiting_count > 0; i++) {
+        waiting_t *waiting = &self->waiting[i];
+        if (waiting->call == NULL) {
+            continue;
+        }
+        bool flying = waiting->sent || waiting_send(self, waiting);
+        if (waiting->deadline.ms <= now.ms) {
+            waiting_expire(self, waiting, now);
+            continue;
+        }
+        int64_t due = flying ? waiting->deadline.ms : now.ms + RESEND_MS;
+        next = due < next ? due : next;
+    }
+    if (next != INT64_MAX) {
+        timer_arm(self, next < now.ms + SWEEP_MS ? now.ms + SWEEP_MS : next);
+    }
+    return 0;
+}
+
+/* Life. */
 
 wl_zmq_caller_t *wl_zmq_caller_new(zloop_t *loop, wl_call_end_fn ended, void *arg) {
     wl_zmq_caller_t *self = wl_alloc_zero(1, sizeof *self);

@@ -68,7 +68,9 @@ static void read_error(const msgpack_object *error, wl_reply_t *reply) {
         reply->code[0] = '\0'; /* the reply says no more than that it failed */
     }
     for (char *letter = reply->code; *letter != '\0'; letter++) {
-        *letter = *letter > ' ' && *letter <= '~' ? *letter : '?';
+        if (*letter <= ' ' || *letter > '~') {
+            *letter = '?';
+        }
     }
     int64_t after_ms = 0;
     if (wl_args_i64(error, "retry_after_ms", &after_ms, NULL) == WL_OK && after_ms > 0) {

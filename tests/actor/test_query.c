@@ -71,7 +71,7 @@ Test(query, many_readers_of_one_user_cost_one_fetch) {
     query_stage_open(&self);
     for (uint64_t ticket = 1; ticket <= 100; ticket++) {
         wl_read_item_t read = test_read(
-            ticket, 42, ticket % 2 == 0 ? WL_METHOD_HOME : WL_METHOD_ASSETS, 1000);
+            ticket, 42, ticket % 2 == 0 ? WL_METHOD_HOME : WL_METHOD_ASSETS, 20000);
         read.filter = (wl_bytes_t){(const uint8_t *)"coin,", ticket % 4 == 1 ? 5 : 0};
         stage_read(&self.stage, read);
     }

@@ -38,6 +38,21 @@ Test(topology, an_endpoint_used_twice_is_refused) {
     cr_expect_eq(checked("frontend.endpoint=,", NULL), WL_ERR_SETTINGS);
 }
 
+Test(topology, a_port_that_libzmq_would_wrap_is_refused) {
+    static const char *const bad[] = {
+        "tcp://127.0.0.1:99999", "tcp://127.0.0.1:65536", "tcp://127.0.0.1:0",  "tcp://127.0.0.1",
+        "tcp://127.0.0.1:",      "tcp://127.0.0.1:77x",   "tcp://127.0.0.1:-1", "tcp://[::1]",
+        "tcp://127.0.0.1:99999999999999999999",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char assignment[96];
+        (void)snprintf(assignment, sizeof assignment, "frontend.endpoint=%s", bad[i]);
+        cr_expect_eq(checked(assignment, NULL), WL_ERR_SETTINGS, "%s", bad[i]);
+    }
+    cr_expect_eq(checked("frontend.endpoint=tcp://127.0.0.1:65535", NULL), WL_OK);
+    cr_expect_eq(checked("frontend.endpoint=tcp://[::1]:7700", NULL), WL_OK);
+}
+
 Test(topology, each_endpoint_of_a_list_is_an_instance) {
     wl_settings_t settings;
     wl_settings_defaults(&settings);

@@ -300,8 +300,9 @@ class LineSim:
     def fault(self, line, fault, rate=1.0):
         self._http("/fault", {"line": line, "fault": fault, "rate": rate})
 
-    def burst(self, changes, mode="req"):
-        self._http("/burst", {"changes": changes, "mode": mode})
+    def burst(self, changes, mode="req", rate=0):
+        """rate 0: as fast as it goes; changes 0: no more of them."""
+        self._http("/burst", {"changes": changes, "mode": mode, "rate": rate})
 
     def truth(self):
         """{(line, uid, bucket): asset} of everything the lines hold."""

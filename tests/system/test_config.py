@@ -191,7 +191,9 @@ def check_starts():
         says(second(**{key.replace(".", "__"): settings[key]}), 1, key, settings[key], "in use")
     says(second(code=2, frontend__endpoint="tcp://0.0.0.0:7700"), 2, "0.0.0.0", "allow_plaintext")
     says(second(code=2, frontend__endpoint="udp://127.0.0.1:7700"), 2, "udp://")
-    says(second(frontend__endpoint="tcp://127.0.0.1:99999"), 1, "frontend.endpoint")
+    says(second(code=2, frontend__endpoint="tcp://127.0.0.1:99999"), 2, "frontend.endpoint", "65535")
+    says(second(frontend__endpoint="tcp://no-such-host.invalid:7700", server__allow_plaintext="yes"),
+         1, "frontend.endpoint", "no-such-host.invalid")
     blocked = harness.folder() / "file"
     blocked.write_text("not a folder")
     says(second(server__data_dir=blocked / "data"), 1, "server.data_dir", str(blocked))

@@ -15,6 +15,7 @@ import harness
 USERS = int(os.environ.get("WALLET_TEST_USERS", 20000))
 CHANGES = int(os.environ.get("WALLET_TEST_CHANGES", 200000))
 READS = int(os.environ.get("WALLET_TEST_READS", 1000000))
+RATE = 5000  # changes a second, so that most reads happen while something changes
 READERS, WINDOW = 2, 64
 LINES = {
     "cash": "kind=cash,unit=CNY,scale=2,http",
@@ -121,8 +122,8 @@ def main():
     for reader in readers:
         reader.start()
     begun = time.monotonic()
-    lines.burst(CHANGES // 2, "req")
-    lines.burst(CHANGES // 2, "pub")
+    lines.burst(CHANGES // 2, "req", RATE)
+    lines.burst(CHANGES // 2, "pub", RATE)
     harness.until(lambda: lines.stats()["changes"] >= CHANGES and lines.stats()["idle"], 300,
                   "linesim has published everything", step=0.5)
     published = time.monotonic() - begun

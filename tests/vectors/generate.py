@@ -78,7 +78,7 @@ WITH_ASSETS = sorted({a["uid"] for a in ASSETS})
 
 
 def setup_requests():
-    """notify.assets, one per line, and the replies that acknowledge them."""
+    """notify.assets, one per line, and the replies that acknowledge them. The last one is late."""
     requests = []
     for line in LINES:
         values = []
@@ -89,6 +89,9 @@ def setup_requests():
                                "scale": about["scale"], "changed_at": T})
         requests.append((call(1, "notify.assets", {"line": line, "assets": values}),
                          reply(1, {"accepted": len(values)})))
+    older = {**asset(1001, "cash", 1, version=6), "kind": "cash", "unit": "CNY", "scale": 2}
+    requests.append((call(1, "notify.assets", {"line": "cash", "assets": [older]}),
+                     reply(1, {"accepted": 1})))  # accepted, and changes nothing
     return requests
 
 
@@ -389,10 +392,6 @@ def add_writes():
     def bad(name, about, method, args, code="bad_request"):
         add("writes", name, about, call(2, method, args), refusal(2, code), TEXT, "writer")
 
-    add("writes", "older_versions_change_nothing", "accepted, then refused by the store",
-        call(1, "notify.assets", {"line": "cash", "assets": [
-            {"uid": 1001, "version": 6, "kind": "cash", "amount": 1, "unit": "CNY", "scale": 2}]}),
-        reply(1, {"accepted": 1}), port="writer")
     bad("line_is_unknown", "not configured", "notify.changed",
         {"line": "nobody", "changes": [{"uid": 1}]}, "not_found")
     bad("line_is_a_link", "it holds nothing", "notify.changed",

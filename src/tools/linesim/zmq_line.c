@@ -176,10 +176,10 @@ static void serve(zmq_lines_t *self, uint32_t index) {
     }
     sim_call_end(self->sim, line);
     msgpack_unpacked_destroy(&request);
-    zframe_reset(body, answer.data, answer.size);
     if (fault == SIM_FAULT_HANG) {
         zmsg_destroy(&message);
     } else {
+        zframe_reset(body, answer.data, answer.size);
         answer_send(self, self->routers[index], message, fault == SIM_FAULT_SLOW ? SLOW_MS : 0);
     }
     msgpack_sbuffer_destroy(&answer);

@@ -62,7 +62,7 @@ int bench_echo(const char *endpoint, size_t bytes) {
     }
 }
 
-/* ---- the line --------------------------------------------------------------------------------- */
+/* ---- the line ------------------------------------------------------------------------------- */
 
 static uint64_t wall_us(void) {
     struct timespec now;

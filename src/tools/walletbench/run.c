@@ -60,6 +60,8 @@ static bench_end_t worker_wait(int in, int signals, int limit_ms, const char *na
         return BENCH_FAILED;
     }
     if (rc == -1 || fds[0].revents != 0) {
+        struct signalfd_siginfo taken; /* read, so that it does not come again when unblocked */
+        (void)!read(signals, &taken, sizeof taken);
         return BENCH_INTERRUPTED;
     }
     return read(in, ret, sizeof *ret) == (ssize_t)sizeof *ret ? BENCH_DONE : BENCH_FAILED;

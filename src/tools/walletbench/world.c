@@ -66,7 +66,7 @@ static void file_write(const char *folder, const char *name, const char *format,
     va_end(args);
 }
 
-/* ---- processes -------------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------ */
 
 /* The folder that this program lies in; walletd lies beside it. */
 static void program_path(const char *name, char ret[BENCH_PATH_MAX]) {
@@ -126,7 +126,7 @@ void bench_peer_stop(pid_t pid) {
     process_stop(pid, SIGKILL);
 }
 
-/* ---- walletd ---------------------------------------------------------------------------------- */
+/* ---- walletd -------------------------------------------------------------------------------- */
 
 void bench_walletd_prepare(const bench_setup_t *setup, const bench_walletd_options_t *options,
                            bench_walletd_t *ret) {
@@ -250,7 +250,7 @@ void bench_walletd_stop(bench_walletd_t *self) {
     self->pid = 0;
 }
 
-/* ---- questions -------------------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------------------------ */
 
 wallet_t *bench_open(const char *endpoint) {
     wallet_t *wallet = wallet_open(endpoint);

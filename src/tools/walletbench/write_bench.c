@@ -23,7 +23,7 @@ typedef struct {
     uint64_t changes; /* of one side */
 } sides_t;
 
-/* ---- intake ----------------------------------------------------------------------------------- */
+/* ---- intake --------------------------------------------------------------------------------- */
 
 static double intake_ours(void *arg) {
     sides_t *sides = arg;
@@ -60,7 +60,7 @@ bench_result_t bench_intake_sqlite(const bench_setup_t *setup) {
     return result;
 }
 
-/* ---- sync ------------------------------------------------------------------------------------- */
+/* ---- sync ----------------------------------------------------------------------------------- */
 
 static double sync_ours(void *arg) {
     sides_t *sides = arg;

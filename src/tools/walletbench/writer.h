@@ -5,8 +5,8 @@
 
 #include "tools/walletbench/world.h"
 
-/* Lines "cash" and "coin"; limits: more keys of both, each beginning with a comma. silent_coin: coin
- * takes requests and answers none. */
+/* Lines "cash" and "coin"; limits: more keys of both, each beginning with a comma. silent_coin:
+ * coin takes requests and answers none. */
 void bench_writer_start(const bench_setup_t *setup, const char *name, const char *limits,
                         bool silent_coin, bench_walletd_t *ret);
 

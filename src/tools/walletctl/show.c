@@ -8,7 +8,7 @@
 
 enum { AMOUNT_ROOM = 64, AGE_ROOM = 32, WORD_ROOM = 256 };
 
-/* ---- words ------------------------------------------------------------------------------------ */
+/* ---- words ---------------------------------------------------------------------------------- */
 
 static const char *text_of(const json_t *object, const char *key) {
     const char *text = json_string_value(json_object_get(object, key));
@@ -125,7 +125,7 @@ static void heading(const char *text, bool color, FILE *out) {
     (void)fputc('\n', out);
 }
 
-/* ---- wallets ---------------------------------------------------------------------------------- */
+/* ---- wallets -------------------------------------------------------------------------------- */
 
 void ctl_show_golden(const json_t *golden, bool color, FILE *out) {
     (void)fprintf(out, "user %s   ", text_of(golden, "uid"));
@@ -238,7 +238,7 @@ void ctl_show_assets(const json_t *assets, bool color, FILE *out) {
     show_items(list, color, out);
 }
 
-/* ---- everything else -------------------------------------------------------------------------- */
+/* ---- everything else ------------------------------------------------------------------------ */
 
 static void scalar_text(const json_t *value, char *into, size_t room) {
     if (json_is_string(value)) {

@@ -42,7 +42,7 @@ static ctl_exit_t uid_complain(const char *text) {
     return ctl_complain(CTL_EXIT_USAGE, "\"%s\" is no user id: digits only, 1 to 2^64-1", text);
 }
 
-/* ---- wallets ---------------------------------------------------------------------------------- */
+/* ---- wallets -------------------------------------------------------------------------------- */
 
 /* UID [LINE...] */
 static ctl_exit_t ask_user(const ctl_options_t *options, ctl_port_t port, const char *method,
@@ -109,7 +109,7 @@ static ctl_exit_t run_has(const ctl_options_t *options, int count, char **words)
     return code;
 }
 
-/* ---- changes ---------------------------------------------------------------------------------- */
+/* ---- changes -------------------------------------------------------------------------------- */
 
 /* "42" or "42:7" */
 static bool change_pack(msgpack_packer *packer, const char *word) {
@@ -148,7 +148,7 @@ static ctl_exit_t run_notify(const ctl_options_t *options, int count, char **wor
     return ask_and_show(options, CTL_WRITER, "notify.changed", &args, show_any);
 }
 
-/* ---- operators -------------------------------------------------------------------------------- */
+/* ---- operators ------------------------------------------------------------------------------ */
 
 static ctl_exit_t run_lines(const ctl_options_t *options, int count, char **words) {
     (void)count;
@@ -258,7 +258,7 @@ static ctl_exit_t run_help(const ctl_options_t *options, int count, char **words
     return CTL_EXIT_OK;
 }
 
-/* ---- the table -------------------------------------------------------------------------------- */
+/* ---- the table ------------------------------------------------------------------------------ */
 
 static const ctl_verb_t verbs[] = {
     {"home", "UID", "the wallet page of a user", 1, 1, run_home},

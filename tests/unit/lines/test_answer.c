@@ -49,12 +49,13 @@ static void refuses(const char *record, uint64_t uid, const char *why) {
 
 TestSuite(answer, .init = open_reader, .fini = close_reader);
 
-/* ---- standard contract ------------------------------------------------------------------------- */
+/* Standard contract. */
 
 Test(answer, reads_every_field_of_the_contract) {
     cr_assert_eq(read_records("{\"uid\":\"7\",\"bucket\":\"ios\",\"kind\":\"cash\","
                               "\"amount\":\"1250\",\"unit\":\"CNY\",\"scale\":2,\"count\":3,"
-                              "\"pending\":\"75\",\"state\":\"frozen\",\"expires_at\":4102444800000,"
+                              "\"pending\":\"75\",\"state\":\"frozen\","
+                              "\"expires_at\":4102444800000,"
                               "\"version\":\"9\",\"changed_at\":1699999999999,\"title\":\"A\","
                               "\"badge\":\"new\",\"extra\":{\"n\":5,\"title\":\"B\",\"ok\":true},"
                               "\"unknown\":[1]}"),
@@ -126,7 +127,7 @@ Test(answer, coupons_may_be_pieces_only) {
     refuses("{\"uid\":7,\"version\":1}", 7, "neither amount nor count");
 }
 
-/* ---- records that are refused ------------------------------------------------------------------- */
+/* Records that are refused. */
 
 Test(answer, refuses_money_that_is_not_an_integer) {
     refuses("{\"uid\":7,\"amount\":12.5,\"version\":1}", 7, "a JSON real cannot carry money");
@@ -235,7 +236,8 @@ Test(answer, strangers_never_crowd_out_the_refusal_of_an_asked_user) {
                        "{\"uid\":%d,\"amount\":1,\"version\":1},", 1000 + i);
     }
     size_t used = strlen(records);
-    (void)snprintf(records + used, sizeof records - used, "{\"uid\":3,\"amount\":0.5,\"version\":1}");
+    (void)snprintf(records + used, sizeof records - used,
+                   "{\"uid\":3,\"amount\":0.5,\"version\":1}");
     cr_assert_eq(read_records(records), WL_OK);
     cr_assert_eq(answer.refused_total, 101);
     cr_assert_eq(answer.refusal_count, 17);
@@ -255,7 +257,7 @@ Test(answer, one_user_has_256_assets_at_most) {
     cr_assert_eq(answer.refused_total, 44);
 }
 
-/* ---- documents that are refused ----------------------------------------------------------------- */
+/* Documents that are refused. */
 
 Test(answer, refuses_documents_of_another_shape) {
     static const char *const rows[] = {
@@ -284,7 +286,7 @@ Test(answer, refuses_more_records_than_users_can_have) {
     cr_assert_eq(answer.refused_total, most);
 }
 
-/* ---- foreign shapes ------------------------------------------------------------------------------ */
+/* Foreign shapes. */
 
 static void map_rebates(void) {
     line.kind = WL_KIND_CASHBACK;
@@ -351,7 +353,7 @@ Test(answer, a_mapping_reads_nothing_that_it_does_not_name) {
     cr_assert_eq(read_text("{\"data\":[]}"), WL_ERR_MALFORMED);
 }
 
-/* ---- MessagePack ---------------------------------------------------------------------------------- */
+/* MessagePack. */
 
 typedef struct {
     msgpack_sbuffer buffer;
@@ -448,7 +450,7 @@ Test(answer, refuses_messagepack_that_claims_more_than_it_has) {
     cr_assert_eq(read_bytes("", 0), WL_ERR_MALFORMED);
 }
 
-/* ---- both ------------------------------------------------------------------------------------------ */
+/* Both. */
 
 /* Damaged answers may lose records, but what is accepted keeps the rules, whatever the damage. */
 Test(answer, any_damage_leaves_only_sound_assets_of_asked_users) {

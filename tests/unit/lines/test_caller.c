@@ -107,7 +107,7 @@ static void use_zmq(const fake_zmq_t *fake) {
 
 TestSuite(caller, .init = open_world, .fini = close_world, .timeout = 60);
 
-/* ---- HTTP ----------------------------------------------------------------------------------------- */
+/* HTTP. */
 
 /* Asks a line that behaves so, once. */
 static const seen_t *ask_http(fake_behaviour_t behaviour) {
@@ -149,7 +149,8 @@ Test(caller, http_a_silent_line_costs_its_timeout_only) {
     line.timeout_ms = 150;
     const seen_t *answer = ask_http(FAKE_HANG);
     cr_assert_eq(answer->err, WL_ERR_DEADLINE);
-    cr_assert(answer->elapsed_ms >= 140 && answer->elapsed_ms < 1500, "%d", (int)answer->elapsed_ms);
+    cr_assert(answer->elapsed_ms >= 140 && answer->elapsed_ms < 1500, "%d",
+              (int)answer->elapsed_ms);
     cr_assert_str_eq(answer->reason, "no answer within 150 ms");
 }
 
@@ -283,7 +284,7 @@ Test(caller, versions_made_for_a_line_grow_from_call_to_call) {
     fake_http_destroy(&fake);
 }
 
-/* ---- signatures ------------------------------------------------------------------------------------ */
+/* Signatures. */
 
 static char secrets_dir[] = "/tmp/wl_caller_XXXXXX";
 
@@ -367,7 +368,7 @@ Test(caller, a_missing_key_is_refused_before_anything_is_sent) {
     cr_assert_eq(ask(1), WL_ERR_SETTINGS);
 }
 
-/* ---- ZeroMQ ----------------------------------------------------------------------------------------- */
+/* ZeroMQ. */
 
 static const seen_t *ask_zmq(fake_zmq_behaviour_t behaviour) {
     fake_zmq_t *fake = fake_zmq_new(behaviour, 0);
@@ -426,6 +427,29 @@ Test(caller, zmq_errors_carry_code_and_patience) {
 Test(caller, zmq_a_giant_is_not_taken_in) {
     line.timeout_ms = 300;
     cr_assert_eq(ask_zmq(FAKE_ZMQ_BIG)->err, WL_ERR_DEADLINE);
+}
+
+/* libzmq gives a connection up for good when the peer has sent too much. */
+Test(caller, zmq_a_line_that_sent_a_giant_is_found_again) {
+    fake_zmq_t *fake = fake_zmq_new(FAKE_ZMQ_BIG, 0);
+    use_zmq(fake);
+    line.timeout_ms = 200;
+    uint32_t asked = 0;
+    for (; asked < 3; asked++) {
+        cr_assert_eq(ask(asked), WL_OK);
+        wait_for(asked + 1);
+        cr_assert_neq(seen[asked].err, WL_OK);
+    }
+    fake->behaviour = FAKE_ZMQ_OK;
+    line.timeout_ms = 500;
+    bool found = false;
+    for (; !found && asked < 8; asked++) {
+        cr_assert_eq(ask(asked), WL_OK);
+        wait_for(asked + 1);
+        found = seen[asked].err == WL_OK;
+    }
+    cr_assert(found, "%s", seen[asked - 1].reason);
+    fake_zmq_destroy(&fake);
 }
 
 Test(caller, zmq_an_answer_without_a_list_is_malformed) {
@@ -500,7 +524,7 @@ Test(caller, zmq_bad_endpoints_are_refused_at_once) {
     }
 }
 
-/* ---- both -------------------------------------------------------------------------------------------- */
+/* Both. */
 
 Test(caller, calls_under_way_are_bounded_and_places_come_back) {
     fake_zmq_t *fake = fake_zmq_new(FAKE_ZMQ_HANG, 0);

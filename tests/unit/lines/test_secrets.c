@@ -37,7 +37,8 @@ static void remove_folder(void) {
 
 static const wl_mono_ms_t start = {1000};
 
-static bool key_is(wl_secrets_t *secrets, const char *name, wl_mono_ms_t now, const char *expected) {
+static bool key_is(wl_secrets_t *secrets, const char *name, wl_mono_ms_t now,
+                   const char *expected) {
     const void *key = NULL;
     size_t bytes = 0;
     return wl_secrets_key(secrets, name, now, &key, &bytes) == WL_OK &&

@@ -15,7 +15,8 @@ static wl_sign_request_t request_with(const char *body) {
 }
 
 /* A second implementation: HMAC by hand over the text as the header documents it. */
-static void hmac_by_hand(const unsigned char *key, size_t key_bytes, const char *text, char hex[65]) {
+static void hmac_by_hand(const unsigned char *key, size_t key_bytes, const char *text,
+                         char hex[65]) {
     unsigned char block[64] = {0};
     unsigned char inner[32];
     unsigned char outer[32];

@@ -1,0 +1,107 @@
+#include "actors/owner_log.h"
+
+#include <criterion/criterion.h>
+
+Test(owner_log, is_ready_once_every_shard_has_told_everything) {
+    wl_owner_log_t *log = wl_owner_log_new(2, true);
+    uint64_t after = 99;
+    cr_expect(wl_owner_log_due(log, 0, 1000, &after));
+    cr_expect_eq(after, 0u);
+    cr_expect(wl_owner_log_due(log, 1, 1000, &after));
+    cr_expect(!wl_owner_log_due(log, 0, 1001, &after), "it was asked");
+    wl_owner_log_told(log, 0, 5, false, 1002);
+    wl_owner_log_told(log, 0, 7, true, 1003);
+    cr_expect(!wl_owner_log_ready(log));
+    wl_owner_log_told(log, 1, 9, true, 1004);
+    cr_expect(wl_owner_log_ready(log));
+    cr_expect_eq(wl_owner_log_seen(log)[0], 7u);
+    cr_expect_eq(wl_owner_log_seen(log)[1], 9u);
+    cr_expect(!wl_owner_log_due(log, 0, 900000, &after));
+    wl_owner_log_destroy(&log);
+}
+
+Test(owner_log, half_a_scan_counts_for_nothing) {
+    wl_owner_log_t *log = wl_owner_log_new(1, true);
+    uint64_t after = 99;
+    (void)wl_owner_log_due(log, 0, 1000, &after);
+    wl_owner_log_told(log, 0, 50, false, 1500);
+    cr_expect_eq(wl_owner_log_seen(log)[0], 0u);
+    cr_expect(!wl_owner_log_due(log, 0, 11000, &after), "it is still telling");
+    cr_expect(wl_owner_log_due(log, 0, 11500, &after), "the rest was lost");
+    cr_expect_eq(after, 0u);
+    wl_owner_log_destroy(&log);
+}
+
+Test(owner_log, goes_on_from_a_snapshot) {
+    wl_owner_log_t *log = wl_owner_log_new(2, true);
+    uint64_t after = 0;
+    wl_owner_log_restore(log, (const uint64_t[]){41, 42});
+    cr_expect(wl_owner_log_due(log, 1, 1000, &after));
+    cr_expect_eq(after, 42u);
+    wl_owner_log_told(log, 1, 7, true, 1001); /* another file: its log is shorter */
+    cr_expect_eq(wl_owner_log_seen(log)[1], 7u);
+    wl_owner_log_destroy(&log);
+}
+
+static wl_owner_log_t *ready_log(bool every_commit, uint64_t log_seq) {
+    wl_owner_log_t *log = wl_owner_log_new(1, every_commit);
+    uint64_t after = 0;
+    (void)wl_owner_log_due(log, 0, 1000, &after);
+    wl_owner_log_told(log, 0, log_seq, true, 1001);
+    return log;
+}
+
+Test(owner_log, a_commit_counts_when_the_next_one_begins) {
+    wl_owner_log_t *log = ready_log(true, 10);
+    wl_owner_log_stored(log, 0, 5, 11);
+    wl_owner_log_stored(log, 0, 5, 11);
+    cr_expect_eq(wl_owner_log_seen(log)[0], 10u, "more messages of it may come");
+    wl_owner_log_stored(log, 0, 6, 13);
+    cr_expect_eq(wl_owner_log_seen(log)[0], 11u);
+    cr_expect(wl_owner_log_ready(log));
+    wl_owner_log_destroy(&log);
+}
+
+Test(owner_log, a_missing_commit_is_asked_for_but_not_all_the_time) {
+    wl_owner_log_t *log = ready_log(true, 10);
+    uint64_t after = 0;
+    wl_owner_log_stored(log, 0, 5, 11);
+    wl_owner_log_stored(log, 0, 7, 13);
+    cr_expect(!wl_owner_log_ready(log));
+    cr_expect_eq(wl_owner_log_seen(log)[0], 10u);
+    cr_expect(!wl_owner_log_due(log, 0, 1500, &after), "asked half a second ago");
+    cr_expect(wl_owner_log_due(log, 0, 2000, &after));
+    cr_expect_eq(after, 10u);
+    wl_owner_log_stored(log, 0, 8, 14);
+    cr_expect_eq(wl_owner_log_seen(log)[0], 10u, "there is a hole");
+    wl_owner_log_told(log, 0, 14, true, 2500);
+    cr_expect(wl_owner_log_ready(log));
+    cr_expect_eq(wl_owner_log_seen(log)[0], 14u);
+    wl_owner_log_stored(log, 0, 9, 15);
+    cr_expect_eq(wl_owner_log_seen(log)[0], 14u);
+    wl_owner_log_destroy(&log);
+}
+
+Test(owner_log, an_answer_from_before_a_loss_does_not_end_the_doubt) {
+    wl_owner_log_t *log = ready_log(true, 10);
+    uint64_t after = 0;
+    wl_owner_log_stored(log, 0, 5, 11);
+    wl_owner_log_stored(log, 0, 7, 13);
+    (void)wl_owner_log_due(log, 0, 2000, &after);
+    wl_owner_log_stored(log, 0, 9, 15); /* commit 8 was lost while the answer was under way */
+    wl_owner_log_told(log, 0, 13, true, 2500);
+    cr_expect(!wl_owner_log_ready(log));
+    cr_expect(wl_owner_log_due(log, 0, 3000, &after));
+    wl_owner_log_told(log, 0, 15, true, 3001);
+    cr_expect(wl_owner_log_ready(log));
+    wl_owner_log_destroy(&log);
+}
+
+Test(owner_log, with_several_presence_actors_a_jump_is_no_loss) {
+    wl_owner_log_t *log = ready_log(false, 10);
+    wl_owner_log_stored(log, 0, 5, 11);
+    wl_owner_log_stored(log, 0, 9, 15);
+    cr_expect(wl_owner_log_ready(log));
+    cr_expect_eq(wl_owner_log_seen(log)[0], 11u);
+    wl_owner_log_destroy(&log);
+}
