@@ -1,7 +1,7 @@
 /* presence.h (actor): level 1 of the read path: who owns anything at all.
  * Control   $TERM
  * Binds     inproc://presence.<i> (PULL)
- * Takes     READ, ASK from frontends; NOTICE from the dispatcher; STORED, OWNERS from shards; CONFIG
+ * Takes     READ, ASK from frontends; NOTICE from the dispatcher; STORED, OWNERS from shards
  * Sends     REPLY (absent) and TOLD to frontends; READ, NOTICE, STORED to caches; TELL_OWNERS to
  *           shards
  * Promises  never a wrong "no": users pass as unknown until every shard has told its owners, a user

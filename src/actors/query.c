@@ -130,7 +130,7 @@ static void query_read(query_t *self, const wl_msg_t *msg) {
     }
 }
 
-/* ---- what the database says ------------------------------------------------------------------- */
+/* ---- what the database says ----------------------------------------------------------------- */
 
 static void query_fill(query_t *self, const wl_fetched_head_t *head,
                        const wl_fetched_item_t *fetched) {

@@ -1,5 +1,5 @@
-/* render.h: how an actor turns a user's assets into the answer of a read. Shared by cache and query,
- * which reply to a frontend, and by the frontend, which writes the body of absent users itself.
+/* render.h: how an actor turns a user's assets into the answer of a read. Shared by cache and
+ * query, which reply to a frontend, and by the frontend, which writes the bodies of absent users.
  * Belongs to the actor's thread; allocates nothing but the growth of its buffer. */
 #ifndef WL_ACTORS_RENDER_H
 #define WL_ACTORS_RENDER_H

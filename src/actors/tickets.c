@@ -8,9 +8,9 @@
 enum {
     BUCKET_MS = 16,
     BUCKETS = 4096, /* 65.5 s: more than the longest wait, so that no bucket mixes two rounds */
-    NOWHERE = UINT32_MAX,
 };
-static_assert(BUCKETS * BUCKET_MS > WL_TICKET_WAIT_MS_MAX + 2 * BUCKET_MS, "one round of the wheel");
+#define NOWHERE UINT32_MAX
+static_assert(BUCKETS * BUCKET_MS > WL_TICKET_WAIT_MS_MAX + 2 * BUCKET_MS, "one round");
 
 struct wl_tickets {
     wl_ticket_t *at;           /* owned */
@@ -113,7 +113,7 @@ void wl_tickets_release(wl_tickets_t *self, wl_ticket_t *ticket) {
 
 uint32_t wl_tickets_expire(wl_tickets_t *self, int64_t now, wl_ticket_fn tell, void *arg) {
     uint32_t expired = 0;
-    /* a bucket is due when its last millisecond has passed; after a long stall one round is enough */
+    /* due: its last millisecond has passed. After a long stall one round is enough. */
     int64_t due = now / BUCKET_MS;
     if (due - self->bucket_at > BUCKETS) {
         self->bucket_at = due - BUCKETS;

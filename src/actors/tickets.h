@@ -5,7 +5,8 @@
  * A ticket's number travels through the other actors and comes back with the answer. It carries a
  * generation that changes each time the place is released, so an answer that comes after its
  * request was given up finds nothing instead of another client's request.
- * Deadlines are kept in a wheel of 16 ms buckets: adding and releasing cost the same at any load. */
+ * Deadlines are kept in a wheel of 16 ms buckets: adding and releasing cost the same at any load.
+ */
 #ifndef WL_ACTORS_TICKETS_H
 #define WL_ACTORS_TICKETS_H
 

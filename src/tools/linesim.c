@@ -36,7 +36,7 @@ static const char usage[] =
     "  --reorder SHARE    messages sent after their successor\n"
     "  --error-rate SHARE calls that fail\n"
     "  --latency-ms N     before each answer\n"
-    "  --secret TEXT      refuse calls that are not signed with it (or LINESIM_SECRET)\n"
+    "  --secret-file FILE refuse calls that are not signed with the key in it\n"
     "  --journal FILE     append \"line uid version\" of each acknowledged change\n"
     "  --truth FILE       write every asset there at the end, one JSON object a line\n"
     "  --control PORT     HTTP: /stats /truth /truth.ndjson /fault /burst\n"
@@ -76,6 +76,19 @@ static double number_of(const char *option, const char *text, double max) {
     return value;
 }
 
+/* The first line of a file, or the end of the program: a key has no place on a command line. */
+static const char *secret_read(const char *path) {
+    static char secret[256];
+    FILE *file = fopen(path, "r");
+    if (file == NULL || fgets(secret, sizeof secret, file) == NULL || secret[0] == '\n') {
+        (void)fprintf(stderr, "linesim: --secret-file: %s holds no key\n", path);
+        exit(EXIT_USAGE);
+    }
+    (void)fclose(file);
+    secret[strcspn(secret, "\r\n")] = '\0';
+    return secret;
+}
+
 typedef enum {
     OPTION_LINE = 256, OPTION_USERS, OPTION_FIRST_UID, OPTION_OWNERS, OPTION_SEED, OPTION_WRITER,
     OPTION_PUB, OPTION_RATE, OPTION_CHANGES, OPTION_MODE, OPTION_BATCH, OPTION_DUP, OPTION_REORDER,
@@ -99,7 +112,7 @@ static const struct option long_options[] = {
     {"reorder", required_argument, NULL, OPTION_REORDER},
     {"error-rate", required_argument, NULL, OPTION_ERROR_RATE},
     {"latency-ms", required_argument, NULL, OPTION_LATENCY},
-    {"secret", required_argument, NULL, OPTION_SECRET},
+    {"secret-file", required_argument, NULL, OPTION_SECRET},
     {"journal", required_argument, NULL, OPTION_JOURNAL},
     {"truth", required_argument, NULL, OPTION_TRUTH},
     {"control", required_argument, NULL, OPTION_CONTROL},
@@ -126,7 +139,7 @@ static bool sim_option(options_t *self, int option, const char *value) {
     case OPTION_LATENCY:
         sim->latency_ms = (uint32_t)number_of("latency-ms", value, 60000);
         return true;
-    case OPTION_SECRET: sim->secret = value; return true;
+    case OPTION_SECRET: sim->secret = secret_read(value); return true;
     case OPTION_TRUTH: self->truth = value; return true;
     case OPTION_CONTROL:
         self->control_port = (uint16_t)number_of("control", value, 65535);
@@ -160,7 +173,6 @@ static void options_read(int argc, char **argv, options_t *self) {
     self->changes = UINT64_MAX;
     self->publisher.sim = &self->sim;
     self->publisher.batch_max = 50;
-    self->sim.secret = getenv("LINESIM_SECRET");
     for (int option = 0; (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
         if (option == OPTION_HELP) {
             (void)fputs(usage, stdout);

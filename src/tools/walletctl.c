@@ -87,7 +87,7 @@ int main(int argc, char **argv) {
     for (int option; (option = getopt_long(argc, argv, "e:w:h", long_options, NULL)) != -1;) {
         ctl_exit_t code;
         if (!option_take(&options, option, &code)) {
-            return code;
+            return (int)code;
         }
     }
     if (optind == argc) {
@@ -96,7 +96,7 @@ int main(int argc, char **argv) {
     }
     ctl_exit_t code = ctl_verb_run(&options, argc - optind, argv + optind);
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        return ctl_complain(CTL_EXIT_REFUSED, "cannot write to stdout");
+        return (int)ctl_complain(CTL_EXIT_REFUSED, "cannot write to stdout");
     }
-    return code;
+    return (int)code;
 }

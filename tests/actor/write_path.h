@@ -59,6 +59,15 @@ static inline void stage_restart(stage_t *self, wl_actor_fn *body) {
     wl_actor_destroy(&self->actor);
     zsock_destroy(&self->outbox);
     wl_encoder_destroy(&self->encoder);
+    /* libzmq frees the name of a closed inproc mailbox a moment later, on a thread of its own */
+    zsock_t *mailbox = NULL;
+    int64_t until = wl_mono_now().ms + PATIENCE_MS;
+    while (wl_topology_inbox(self->options.kind, 0, &mailbox, NULL) != WL_OK &&
+           wl_mono_now().ms < until) {
+        (void)zmq_poll(NULL, 0, 2);
+    }
+    (void)zsock_unbind(mailbox, "%s", zsock_endpoint(mailbox));
+    zsock_destroy(&mailbox);
     stage_start(self, self->options.kind, body);
 }
 

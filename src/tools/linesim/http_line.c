@@ -123,8 +123,9 @@ static enum MHD_Result serve(http_line_t *self, struct MHD_Connection *connectio
     }
     sim_fault_t fault = sim_call_begin(self->sim, self->line, json_array_size(uids));
     enum MHD_Result result = MHD_NO;
-    if (fault == SIM_FAULT_SLOW) {
-        sim_hold(self->sim, self->line, SLOW_MS);
+    uint32_t wait_ms = self->sim->latency_ms + (fault == SIM_FAULT_SLOW ? SLOW_MS : 0);
+    if (wait_ms > 0) {
+        sim_hold(self->sim, self->line, wait_ms);
     }
     if (fault == SIM_FAULT_HANG || fault == SIM_FAULT_ERROR || fault == SIM_FAULT_GARBAGE ||
         fault == SIM_FAULT_HUGE) {

@@ -53,7 +53,7 @@ struct publisher {
     zsock_t *pub;
     FILE *journal;
     message_t window[WINDOW];
-    message_t scratch;    /* PUB messages */
+    message_t scratch[2]; /* PUB messages: one, and its successor when they change places */
     uint64_t msgid;
     double allowance;     /* changes that the rate allows now */
     int64_t allowance_ms;
@@ -165,13 +165,13 @@ static bool chance(publisher_t *self, double share) {
     return hit;
 }
 
-/* Sends, maybe twice. */
-static void message_tell(publisher_t *self, message_t *message, bool request) {
-    message_pack(self, message, request);
+/* Sends a request, maybe twice. */
+static void request_tell(publisher_t *self, message_t *message) {
+    message_pack(self, message, true);
+    request_send(self, message);
     if (chance(self, self->options.duplicates)) {
-        request ? request_send(self, message) : published_send(self, message);
+        request_send(self, message);
     }
-    request ? request_send(self, message) : published_send(self, message);
 }
 
 static message_t *window_free(publisher_t *self) {
@@ -210,19 +210,34 @@ static bool tell_request(publisher_t *self, uint64_t most, uint64_t *told) {
         second->msgid = ++self->msgid;
         message_draw(self, second, most - *told);
         *told += second->count;
-        message_tell(self, second, true);
+        request_tell(self, second);
         count_told(self, second);
     }
-    message_tell(self, first, true);
+    request_tell(self, first);
     count_told(self, first);
     return true;
 }
 
+/* Draws and packs one PUB message; its seq is taken here, whenever it is sent. */
+static message_t *published_draw(publisher_t *self, uint32_t place, uint64_t most,
+                                 uint64_t *told) {
+    message_t *message = &self->scratch[place];
+    message_draw(self, message, most - *told);
+    message_pack(self, message, false);
+    *told += message->count;
+    count_told(self, message);
+    return message;
+}
+
 static bool tell_published(publisher_t *self, uint64_t most, uint64_t *told) {
-    message_draw(self, &self->scratch, most);
-    *told += self->scratch.count;
-    message_tell(self, &self->scratch, false);
-    count_told(self, &self->scratch);
+    const message_t *first = published_draw(self, 0, most, told);
+    if (*told < most && chance(self, self->options.reorder)) {
+        published_send(self, published_draw(self, 1, most, told));
+    }
+    published_send(self, first);
+    if (chance(self, self->options.duplicates)) {
+        published_send(self, first);
+    }
     return true;
 }
 
@@ -408,7 +423,8 @@ publisher_t *publisher_start(const publisher_options_t *options) {
     for (uint32_t i = 0; i < WINDOW; i++) {
         msgpack_sbuffer_init(&self->window[i].body);
     }
-    msgpack_sbuffer_init(&self->scratch.body);
+    msgpack_sbuffer_init(&self->scratch[0].body);
+    msgpack_sbuffer_init(&self->scratch[1].body);
     wl_err_t err = wl_actor_start("publisher", publisher_run, &self, &self->thread, NULL);
     WL_ASSERT(err == WL_OK);
     return self;
@@ -423,7 +439,8 @@ void publisher_stop(publisher_t **pointer) {
     for (uint32_t i = 0; i < WINDOW; i++) {
         msgpack_sbuffer_destroy(&self->window[i].body);
     }
-    msgpack_sbuffer_destroy(&self->scratch.body);
+    msgpack_sbuffer_destroy(&self->scratch[0].body);
+    msgpack_sbuffer_destroy(&self->scratch[1].body);
     (void)pthread_mutex_destroy(&self->lock);
     wl_free(self);
     *pointer = NULL;

@@ -174,15 +174,7 @@ bool sim_asset(const sim_t *self, const sim_line_t *line, uint64_t uid, wl_asset
     return true;
 }
 
-static void sleep_ms(uint32_t ms) {
-    struct timespec wait = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-    (void)nanosleep(&wait, NULL);
-}
-
 sim_fault_t sim_call_begin(sim_t *self, sim_line_t *line, uint64_t users) {
-    if (self->latency_ms > 0) {
-        sleep_ms(self->latency_ms);
-    }
     (void)pthread_mutex_lock(&self->lock);
     line->calls++;
     line->users_asked += users;
@@ -209,7 +201,9 @@ void sim_call_end(sim_t *self, sim_line_t *line) {
 void sim_hold(sim_t *self, sim_line_t *line, uint32_t ms) {
     struct timespec until;
     (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += ms / 1000;
+    until.tv_nsec += (long)(ms % 1000) * 1000000;
+    until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
     (void)pthread_mutex_lock(&self->lock);
     while (!self->ending && (ms > 0 || line->fault == SIM_FAULT_HANG)) {
         int woken = ms > 0 ? pthread_cond_timedwait(&self->changed, &self->lock, &until)

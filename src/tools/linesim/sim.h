@@ -86,7 +86,7 @@ double sim_random_share(sim_t *self); /* [0, 1) */
 /* The truth about a user. false: owns nothing and never did. */
 bool sim_asset(const sim_t *self, const sim_line_t *line, uint64_t uid, wl_asset_t *ret);
 
-/* A call begins: counts it, waits out the latency and decides how it misbehaves. Takes the lock. */
+/* A call begins: counts it and decides how it misbehaves. Takes the lock. */
 sim_fault_t sim_call_begin(sim_t *self, sim_line_t *line, uint64_t users);
 void sim_call_end(sim_t *self, sim_line_t *line);
 /* Blocks while the fault is HANG or for `ms`, until the end of linesim at most. Takes the lock. */

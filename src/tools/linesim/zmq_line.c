@@ -3,7 +3,10 @@
 #include "base/actor.h"
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "lines/sign.h"
+#include "proto/args.h"
 
+#include <inttypes.h>
 #include <msgpack.h>
 #include <string.h>
 
@@ -65,60 +68,89 @@ static void pack_asset(msgpack_packer *pack, const wl_asset_t *asset, sim_fault_
     msgpack_pack_int64(pack, asset->changed_at);
 }
 
-/* [1, msgid, nil, {"assets": [...]}] for the uids of the request's args. */
-static void answer_pack(zmq_lines_t *self, sim_line_t *line, uint64_t msgid,
-                        const msgpack_object *uids, sim_fault_t fault, msgpack_sbuffer *into) {
+/* What one call asks. */
+typedef struct {
+    uint64_t msgid;
+    const msgpack_object *args;
+    uint32_t count;
+    uint64_t uids[WL_PULL_UIDS_MAX];
+} call_t;
+
+/* Reads [0, msgid, "assets", [{"uids": [...], ...}]]. false: something else. */
+static bool call_read(const msgpack_object *request, call_t *ret) {
+    const msgpack_object *uids = NULL;
+    if (request->type != MSGPACK_OBJECT_ARRAY || request->via.array.size != 4) {
+        return false;
+    }
+    const msgpack_object *at = request->via.array.ptr;
+    if (at[3].type != MSGPACK_OBJECT_ARRAY || at[3].via.array.size != 1 ||
+        wl_value_u64(&at[1], &ret->msgid) != WL_OK) {
+        return false;
+    }
+    ret->args = at[3].via.array.ptr;
+    if (ret->args->type != MSGPACK_OBJECT_MAP ||
+        wl_args_array(ret->args, "uids", WL_PULL_UIDS_MAX, &uids, NULL) != WL_OK) {
+        return false;
+    }
+    ret->count = uids->via.array.size;
+    for (uint32_t i = 0; i < ret->count; i++) {
+        if (wl_value_u64(&uids->via.array.ptr[i], &ret->uids[i]) != WL_OK) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Is the call signed as lines/sign.h says? */
+static bool call_signed(const sim_t *sim, const call_t *call) {
+    char time[32];
+    char nonce[65];
+    char signature[65];
+    char body[WL_PULL_UIDS_MAX * 21 + 1] = "";
+    char expected[65];
+    if (wl_args_text(call->args, "time", time, sizeof time - 1, NULL) != WL_OK ||
+        wl_args_text(call->args, "nonce", nonce, sizeof nonce - 1, NULL) != WL_OK ||
+        wl_args_text(call->args, "signature", signature, sizeof signature - 1, NULL) != WL_OK) {
+        return false;
+    }
+    size_t used = 0;
+    for (uint32_t i = 0; i < call->count; i++) {
+        used += (size_t)snprintf(body + used, sizeof body - used, "%s%" PRIu64,
+                                 i == 0 ? "" : ",", call->uids[i]);
+    }
+    wl_sign_request_t request = {.method = "ZMQ", .path = "assets", .query = "", .time = time,
+                                 .nonce = nonce, .body = body, .body_bytes = used};
+    wl_sign(sim->secret, strlen(sim->secret), &request, expected);
+    return strcmp(expected, signature) == 0;
+}
+
+/* [1, msgid, nil, {"assets": [...]}] for the users of the call. */
+static void answer_pack(zmq_lines_t *self, const sim_line_t *line, const call_t *call,
+                        sim_fault_t fault, msgpack_sbuffer *into) {
     msgpack_packer pack;
     msgpack_packer_init(&pack, into, msgpack_sbuffer_write);
     msgpack_pack_array(&pack, 4);
     msgpack_pack_uint8(&pack, 1);
-    msgpack_pack_uint64(&pack, msgid);
+    msgpack_pack_uint64(&pack, call->msgid);
     if (fault == SIM_FAULT_ERROR) {
         pack_text(&pack, "injected");
         msgpack_pack_nil(&pack);
         return;
     }
+    wl_asset_t assets[WL_PULL_UIDS_MAX];
+    uint32_t owned = 0;
+    (void)pthread_mutex_lock(&self->sim->lock);
+    for (uint32_t i = 0; fault != SIM_FAULT_EMPTY && i < call->count; i++) {
+        owned += sim_asset(self->sim, line, call->uids[i], &assets[owned]);
+    }
+    (void)pthread_mutex_unlock(&self->sim->lock);
     msgpack_pack_nil(&pack);
     msgpack_pack_map(&pack, 1);
     pack_text(&pack, "assets");
-    (void)pthread_mutex_lock(&self->sim->lock);
-    uint32_t owned = 0;
-    wl_asset_t asset;
-    for (uint32_t i = 0; fault != SIM_FAULT_EMPTY && i < uids->via.array.size; i++) {
-        owned += sim_asset(self->sim, line, uids->via.array.ptr[i].via.u64, &asset);
-    }
     msgpack_pack_array(&pack, owned);
-    for (uint32_t i = 0; fault != SIM_FAULT_EMPTY && i < uids->via.array.size; i++) {
-        if (sim_asset(self->sim, line, uids->via.array.ptr[i].via.u64, &asset)) {
-            pack_asset(&pack, &asset, fault);
-        }
+    for (uint32_t i = 0; i < owned; i++) {
+        pack_asset(&pack, &assets[i], fault);
     }
-    (void)pthread_mutex_unlock(&self->sim->lock);
-}
-
-/* Finds msgid and uids in [0, msgid, "assets", [{"uids": [...]}]]. */
-static bool request_read(const msgpack_object *request, uint64_t *ret_msgid,
-                         const msgpack_object **ret_uids) {
-    if (request->type != MSGPACK_OBJECT_ARRAY || request->via.array.size != 4) {
-        return false;
-    }
-    const msgpack_object *at = request->via.array.ptr;
-    if (at[1].type != MSGPACK_OBJECT_POSITIVE_INTEGER || at[3].type != MSGPACK_OBJECT_ARRAY ||
-        at[3].via.array.size != 1 || at[3].via.array.ptr[0].type != MSGPACK_OBJECT_MAP) {
-        return false;
-    }
-    const msgpack_object_map *args = &at[3].via.array.ptr[0].via.map;
-    for (uint32_t i = 0; i < args->size; i++) {
-        const msgpack_object *key = &args->ptr[i].key;
-        if (key->type == MSGPACK_OBJECT_STR && key->via.str.size == 4 &&
-            memcmp(key->via.str.ptr, "uids", 4) == 0 &&
-            args->ptr[i].val.type == MSGPACK_OBJECT_ARRAY) {
-            *ret_msgid = at[1].via.u64;
-            *ret_uids = &args->ptr[i].val;
-            return true;
-        }
-    }
-    return false;
 }
 
 /* Sends now, or later when the line is slow. Takes the message. */
@@ -146,42 +178,57 @@ static void late_send(zmq_lines_t *self) {
     self->late_count = kept;
 }
 
+/* The answer as bytes, or nothing: the line hangs. */
+static void answer_build(zmq_lines_t *self, sim_line_t *line, const call_t *call,
+                         sim_fault_t fault, msgpack_sbuffer *answer) {
+    if (fault == SIM_FAULT_GARBAGE) {
+        (void)msgpack_sbuffer_write(answer, "\xc1\xff\xdf garbage", 12);
+    } else if (fault == SIM_FAULT_HUGE) {
+        char *huge = wl_alloc_zero(1, HUGE_BYTES);
+        (void)msgpack_sbuffer_write(answer, huge, HUGE_BYTES);
+        wl_free(huge);
+    } else if (fault != SIM_FAULT_HANG) {
+        answer_pack(self, line, call, fault, answer);
+    }
+}
+
+static sim_fault_t call_judge(zmq_lines_t *self, sim_line_t *line, const call_t *call) {
+    sim_fault_t fault = sim_call_begin(self->sim, line, call->count);
+    sim_call_end(self->sim, line);
+    if (self->sim->secret != NULL && !call_signed(self->sim, call)) {
+        (void)pthread_mutex_lock(&self->sim->lock);
+        line->unsigned_calls++;
+        (void)pthread_mutex_unlock(&self->sim->lock);
+        fault = SIM_FAULT_ERROR;
+    }
+    return fault;
+}
+
 static void serve(zmq_lines_t *self, uint32_t index) {
     sim_line_t *line = &self->sim->lines[index];
     zmsg_t *message = zmsg_recv(self->routers[index]);
     zframe_t *body = message == NULL ? NULL : zmsg_last(message);
     msgpack_unpacked request;
     msgpack_unpacked_init(&request);
-    uint64_t msgid = 0;
-    const msgpack_object *uids = NULL;
-    if (body == NULL ||
-        msgpack_unpack_next(&request, (const char *)zframe_data(body), zframe_size(body), NULL) !=
-            MSGPACK_UNPACK_SUCCESS ||
-        !request_read(&request.data, &msgid, &uids)) {
-        msgpack_unpacked_destroy(&request);
-        zmsg_destroy(&message);
-        return;
-    }
-    sim_fault_t fault = sim_call_begin(self->sim, line, uids->via.array.size);
     msgpack_sbuffer answer;
     msgpack_sbuffer_init(&answer);
-    if (fault == SIM_FAULT_GARBAGE) {
-        (void)msgpack_sbuffer_write(&answer, "\xc1\xff\xdf garbage", 12);
-    } else if (fault == SIM_FAULT_HUGE) {
-        char *huge = wl_alloc_zero(1, HUGE_BYTES);
-        (void)msgpack_sbuffer_write(&answer, huge, HUGE_BYTES);
-        wl_free(huge);
-    } else if (fault != SIM_FAULT_HANG) {
-        answer_pack(self, line, msgid, uids, fault, &answer);
+    call_t call = {0};
+    sim_fault_t fault = SIM_FAULT_HANG;
+    if (body != NULL &&
+        msgpack_unpack_next(&request, (const char *)zframe_data(body), zframe_size(body), NULL) ==
+            MSGPACK_UNPACK_SUCCESS &&
+        call_read(&request.data, &call)) {
+        fault = call_judge(self, line, &call);
+        answer_build(self, line, &call, fault, &answer);
     }
-    sim_call_end(self->sim, line);
-    msgpack_unpacked_destroy(&request);
-    if (fault == SIM_FAULT_HANG) {
-        zmsg_destroy(&message);
-    } else {
+    if (answer.size > 0) {
         zframe_reset(body, answer.data, answer.size);
-        answer_send(self, self->routers[index], message, fault == SIM_FAULT_SLOW ? SLOW_MS : 0);
+        answer_send(self, self->routers[index], message,
+                    self->sim->latency_ms + (fault == SIM_FAULT_SLOW ? SLOW_MS : 0));
+    } else {
+        zmsg_destroy(&message);
     }
+    msgpack_unpacked_destroy(&request);
     msgpack_sbuffer_destroy(&answer);
 }
 
