@@ -15,8 +15,7 @@ static void read_assets(const msgpack_object *list) {
     wl_fault_t fault;
     for (uint32_t i = 0; i < list->via.array.size; i++) {
         wl_asset_t asset;
-        wl_err_t err =
-            wl_value_asset(&list->via.array.ptr[i], wl_rpc_zone(rpc), &asset, &fault);
+        wl_err_t err = wl_value_asset(&list->via.array.ptr[i], wl_rpc_zone(rpc), &asset, &fault);
         if (err == WL_OK && asset.extra_bytes > 0 &&
             !wl_extra_valid(asset.extra, asset.extra_bytes)) {
             abort();

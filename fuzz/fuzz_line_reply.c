@@ -19,16 +19,27 @@ static const wl_wall_ms_t pulled_at = {1700000000000};
 enum { SHAPE_STANDARD, SHAPE_FOREIGN, SHAPE_DECIMAL, SHAPE_REPLY, SHAPE_MSGPACK, SHAPES };
 
 static wl_line_t line_of(unsigned shape) {
-    wl_line_t line = {.id = "cash", .unit = "CNY", .scale = 2, .kind = WL_KIND_CASH,
+    wl_line_t line = {.id = "cash",
+                      .unit = "CNY",
+                      .scale = 2,
+                      .kind = WL_KIND_CASH,
                       .versions = true,
                       .sanity = {.amount_min = -1000000, .amount_max = INT64_MAX}};
     if (shape == SHAPE_FOREIGN || shape == SHAPE_DECIMAL) {
-        line.mapping = (wl_mapping_t){
-            .used = true, .list = "/data/list", .uid = "/user_id", .bucket = "/sub/0",
-            .amount = "/balance", .pending = "/on~1the~0way", .count = "/n", .state = "/s",
-            .expires_at = "/until", .changed_at = "/updated_ms", .version = "/rev",
-            .title = "/name",
-            .amount_rule = shape == SHAPE_DECIMAL ? WL_AMOUNT_DECIMAL : WL_AMOUNT_MINOR};
+        line.mapping = (wl_mapping_t){.used = true,
+                                      .list = "/data/list",
+                                      .uid = "/user_id",
+                                      .bucket = "/sub/0",
+                                      .amount = "/balance",
+                                      .pending = "/on~1the~0way",
+                                      .count = "/n",
+                                      .state = "/s",
+                                      .expires_at = "/until",
+                                      .changed_at = "/updated_ms",
+                                      .version = "/rev",
+                                      .title = "/name",
+                                      .amount_rule = shape == SHAPE_DECIMAL ? WL_AMOUNT_DECIMAL
+                                                                            : WL_AMOUNT_MINOR};
     }
     return line;
 }
@@ -109,8 +120,7 @@ static void check_again(wl_answer_reader_t *again, const wl_answer_t *answer) {
     char *text = written(answer->assets, answer->asset_count);
     WL_ASSERT(text != NULL);
     wl_answer_t second = {.uids = asked, .uid_count = WL_COUNT_OF(asked), .made_version = 42};
-    wl_err_t err =
-        wl_answer_read_json(again, &standard, pulled_at, text, strlen(text), &second);
+    wl_err_t err = wl_answer_read_json(again, &standard, pulled_at, text, strlen(text), &second);
     WL_ASSERT(err == WL_OK);
     WL_ASSERT(second.asset_count == answer->asset_count && second.refused_total == 0);
     for (uint32_t i = 0; i < second.asset_count; i++) {

@@ -64,9 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count) {
         memcpy(fixed, bytes, count);
         memcpy(fixed, "WLPS\1", 5);
         store_u64(fixed + LENGTH_AT, count);
-        store_u64(fixed + CHECKSUM_AT,
-                  XXH3_64bits_withSeed(fixed + HEAD_BYTES, count - HEAD_BYTES,
-                                       XXH3_64bits(fixed, CHECKSUM_AT)));
+        store_u64(fixed + CHECKSUM_AT, XXH3_64bits_withSeed(fixed + HEAD_BYTES, count - HEAD_BYTES,
+                                                            XXH3_64bits(fixed, CHECKSUM_AT)));
         load(fixed, count);
     }
     return 0;

@@ -37,18 +37,17 @@ typedef struct {
     uint32_t count;
 } house_t;
 
-static wl_err_t house_start_kind(house_t *self, const wl_settings_t *settings,
-                                 wl_actor_kind_t kind, wl_fault_t *fault) {
+static wl_err_t house_start_kind(house_t *self, const wl_settings_t *settings, wl_actor_kind_t kind,
+                                 wl_fault_t *fault) {
     uint32_t instances = wl_topology_instances(settings, kind);
     for (uint32_t i = 0; i < instances; i++) {
         char name[24];
         (void)snprintf(name, sizeof name, "%s.%u", wl_actor_kind_name(kind), i);
         wl_actor_options_t options = {.settings = settings, .kind = kind, .instance = i};
-        wl_err_t err =
-            wl_actor_start(name, bodies[kind], &options, &self->at[self->count], fault);
+        wl_err_t err = wl_actor_start(name, bodies[kind], &options, &self->at[self->count], fault);
         if (err != WL_OK) {
-            wl_log(WL_LOG_ERROR, name, "start_failed", "%s: %s (%s)", fault->where,
-                   fault->message, wl_err_text(err));
+            wl_log(WL_LOG_ERROR, name, "start_failed", "%s: %s (%s)", fault->where, fault->message,
+                   wl_err_text(err));
             return err;
         }
         self->kind[self->count++] = kind;
@@ -73,6 +72,9 @@ static void house_tell(house_t *self, wl_actor_kind_t kind, const char *word) {
 }
 
 static void house_stop(house_t *self) {
+    for (wl_actor_kind_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
+        house_tell(self, kind, WL_WORD_STOPPING);
+    }
     for (uint32_t step = 0; step < WL_ACTOR_KINDS; step++) {
         for (uint32_t i = 0; i < self->count; i++) {
             if (self->kind[i] == stop_order[step]) {

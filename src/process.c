@@ -4,8 +4,8 @@
 #include "base/log.h"
 #include "topology.h"
 
-#include <czmq.h>
 #include <curl/curl.h>
+#include <czmq.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -47,9 +47,12 @@ typedef struct {
 
 static void arguments_read(int argc, char **argv, arguments_t *self) {
     static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"set", required_argument, NULL, 's'},
-        {"check", no_argument, NULL, 'k'},        {"settings", no_argument, NULL, 'p'},
-        {"version", no_argument, NULL, 'v'},      {"help", no_argument, NULL, 'h'},
+        {"config", required_argument, NULL, 'c'},
+        {"set", required_argument, NULL, 's'},
+        {"check", no_argument, NULL, 'k'},
+        {"settings", no_argument, NULL, 'p'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     for (int c = 0; (c = getopt_long(argc, argv, "c:s:h", options, NULL)) != -1;) {

@@ -6,13 +6,13 @@
 #include <string.h>
 
 enum {
-    ROUTER_HWM = 1000,          /* replies kept for one client; beyond them it does not read */
-    SUBSCRIBER_HWM = 100000,    /* a burst of 100,000 PUB messages is lost with less, measured */
-    LINGER_MS = 200,            /* last replies on their way when the process ends */
-    HANDSHAKE_MS = 3000,        /* a peer that connects and says nothing */
-    HEARTBEAT_MS = 10000,       /* finds half-open connections */
+    ROUTER_HWM = 1000,       /* replies kept for one client; beyond them it does not read */
+    SUBSCRIBER_HWM = 100000, /* a burst of 100,000 PUB messages is lost with less, measured */
+    LINGER_MS = 200,         /* last replies on their way when the process ends */
+    HANDSHAKE_MS = 3000,     /* a peer that connects and says nothing */
+    HEARTBEAT_MS = 10000,    /* finds half-open connections */
     HEARTBEAT_TIMEOUT_MS = 30000,
-    BACKLOG = 1024,             /* connections waiting to be accepted */
+    BACKLOG = 1024, /* connections waiting to be accepted */
     /* Twice the request bound: an oversized request still gets an error, a huge one is cut off. */
     FRAME_BYTES_MAX = 2 * WL_REQUEST_BYTES_MAX,
 };
@@ -80,7 +80,7 @@ wl_err_t wl_topology_outbox(wl_actor_kind_t kind, uint32_t instance, zsock_t **r
 }
 
 static bool endpoint_loopback(const char *endpoint) {
-    static const char *const local[] = {"inproc://",       "ipc://",      "tcp://127.",
+    static const char *const local[] = {"inproc://", "ipc://", "tcp://127.",
                                         "tcp://localhost:", "tcp://[::1]:"};
     for (size_t i = 0; i < sizeof local / sizeof *local; i++) {
         if (strncmp(endpoint, local[i], strlen(local[i])) == 0) {
@@ -184,14 +184,14 @@ static wl_err_t socket_bind(zsock_t **socket, const char *where, const char *end
     return WL_OK;
 }
 
-wl_err_t wl_topology_router(const wl_settings_t *settings, wl_actor_kind_t kind,
-                            uint32_t instance, zsock_t **ret, wl_fault_t *fault) {
+wl_err_t wl_topology_router(const wl_settings_t *settings, wl_actor_kind_t kind, uint32_t instance,
+                            zsock_t **ret, wl_fault_t *fault) {
     bool frontend = kind == WL_ACTOR_FRONTEND;
     WL_ASSERT(frontend || kind == WL_ACTOR_INTAKE);
     char endpoint[512];
-    bool found = wl_settings_list_item(
-        frontend ? settings->frontend_endpoint : settings->intake_endpoint, instance, endpoint,
-        sizeof endpoint);
+    bool found =
+        wl_settings_list_item(frontend ? settings->frontend_endpoint : settings->intake_endpoint,
+                              instance, endpoint, sizeof endpoint);
     WL_ASSERT(found);
     zsock_t *router = socket_new(ZMQ_ROUTER, ROUTER_HWM);
     zsock_set_router_mandatory(router, 1); /* a client that is gone is an error, not silence */
@@ -200,8 +200,7 @@ wl_err_t wl_topology_router(const wl_settings_t *settings, wl_actor_kind_t kind,
                        fault);
 }
 
-wl_err_t wl_topology_subscriber(const wl_settings_t *settings, zsock_t **ret,
-                                wl_fault_t *fault) {
+wl_err_t wl_topology_subscriber(const wl_settings_t *settings, zsock_t **ret, wl_fault_t *fault) {
     *ret = NULL;
     if (settings->intake_subscribe[0] == '\0') {
         return WL_OK;

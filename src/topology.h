@@ -16,16 +16,16 @@
 #include <czmq.h>
 
 /* NAME, name: in start order; main stops them in the order of wl_actor_stop_order(). */
-#define WL_ACTORS(A)                                                                               \
-    A(CONSOLE, console)                                                                            \
-    A(SHARD, shard)                                                                                \
-    A(CACHE, cache)                                                                                \
-    A(PRESENCE, presence)                                                                          \
-    A(QUERY, query)                                                                                \
-    A(PULLER, puller)                                                                              \
-    A(DISPATCHER, dispatcher)                                                                      \
-    A(INTAKE, intake)                                                                              \
-    A(FRONTEND, frontend)                                                                          \
+#define WL_ACTORS(A)          \
+    A(CONSOLE, console)       \
+    A(SHARD, shard)           \
+    A(CACHE, cache)           \
+    A(PRESENCE, presence)     \
+    A(QUERY, query)           \
+    A(PULLER, puller)         \
+    A(DISPATCHER, dispatcher) \
+    A(INTAKE, intake)         \
+    A(FRONTEND, frontend)     \
     A(CONFIG, config)
 
 typedef enum {

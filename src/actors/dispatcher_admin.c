@@ -43,7 +43,7 @@ static void pack_flag(msgpack_packer *packer, const char *key, bool value) {
     value ? msgpack_pack_true(packer) : msgpack_pack_false(packer);
 }
 
-/* ---- lines and queue --------------------------------------------------------------------------- */
+/* ---- lines and queue ------------------------------------------------------------------------- */
 
 static wl_err_t admin_lines(wl_dispatcher_t *self, msgpack_packer *packer) {
     const wl_config_t *config = self->hub.config;
@@ -111,7 +111,7 @@ static wl_err_t admin_queue(wl_dispatcher_t *self, msgpack_packer *packer) {
     return WL_OK;
 }
 
-/* ---- dead letters ------------------------------------------------------------------------------ */
+/* ---- dead letters ---------------------------------------------------------------------------- */
 
 static void pack_letter(msgpack_packer *packer, const wl_dead_letter_t *letter) {
     msgpack_pack_map(packer, 7);
@@ -270,7 +270,7 @@ static wl_err_t admin_dead_discard(wl_dispatcher_t *self, const msgpack_object *
     return err;
 }
 
-/* ---- requests ---------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static wl_err_t admin_do(wl_dispatcher_t *self, const wl_admin_item_t *request,
                          wl_fault_t *fault) {

@@ -25,7 +25,8 @@ wl_lane_t *wl_dispatcher_lane(wl_dispatcher_t *self, const char *line) {
 }
 
 static bool lane_idle(const wl_dispatcher_t *self, const wl_lane_t *lane) {
-    return lane->config == NULL && !lane->behind && wl_pending_waiting(self->pending, lane->line) == 0 &&
+    return lane->config == NULL && !lane->behind &&
+           wl_pending_waiting(self->pending, lane->line) == 0 &&
            wl_pending_flying(self->pending, lane->line) == 0;
 }
 
@@ -98,7 +99,7 @@ void wl_dispatcher_notice(wl_dispatcher_t *self, const char *line, uint64_t uid,
     wl_notice_add(to, &item);
 }
 
-/* ---- pulls ------------------------------------------------------------------------------------- */
+/* ---- pulls ----------------------------------------------------------------------------------- */
 
 static void lane_send_pull(wl_dispatcher_t *self, uint32_t index, const wl_pending_pull_t *pull) {
     const wl_lane_t *lane = self->lanes[index];
@@ -157,7 +158,7 @@ void wl_dispatcher_pump(wl_dispatcher_t *self) {
     }
 }
 
-/* ---- what nobody answers for ------------------------------------------------------------------- */
+/* ---- what nobody answers for ----------------------------------------------------------------- */
 
 static void lane_give_up(wl_dispatcher_t *self, wl_lane_t *lane, wl_mono_ms_t now) {
     wl_pending_pull_t pulls[TAKE_STEP];

@@ -27,7 +27,7 @@ enum {
     DIRECT_FLYING_MAX = 4096, /* payloads on their way to shards; more are pulled in turn */
 };
 
-/* ---- adding pairs ------------------------------------------------------------------------------ */
+/* ---- adding pairs ---------------------------------------------------------------------------- */
 
 /* WL_ERR_FULL: the entry has to wait. *ret_merged: a pull that covers it was due, and its notice
  * was given then. */
@@ -42,19 +42,21 @@ static wl_err_t read_add(wl_dispatcher_t *self, const wl_pending_add_t *add, uin
 }
 
 /* Where to go on in an entry: announces it unless a part of it was added before. */
-static uint32_t entry_resume(wl_dispatcher_t *self, const wl_queue_entry_t *entry,
-                             uint32_t pairs) {
-    if (self->stuck_id == entry->id) {
-        self->stuck_id = 0;
-        return self->stuck_at;
+static uint32_t entry_resume(wl_dispatcher_t *self, wl_lane_t *lane,
+                             const wl_queue_entry_t *entry, uint32_t pairs) {
+    if (lane->stuck_id == entry->id) {
+        lane->stuck_id = 0;
+        return lane->stuck_at;
     }
     wl_pending_entry(self->pending, entry->id, pairs);
     return 0;
 }
 
-static bool entry_stuck(wl_dispatcher_t *self, const wl_queue_entry_t *entry, uint32_t at) {
-    self->stuck_id = entry->id;
-    self->stuck_at = at;
+/* A lane has at most one such entry: while it is stuck no later one of the lane is read. */
+static bool entry_stuck(wl_dispatcher_t *self, wl_lane_t *lane, const wl_queue_entry_t *entry,
+                        uint32_t at) {
+    lane->stuck_id = entry->id;
+    lane->stuck_at = at;
     self->stop = true;
     return false;
 }
@@ -74,7 +76,8 @@ static void entry_damaged(wl_dispatcher_t *self, const wl_queue_entry_t *entry,
            reason);
 }
 
-static bool entry_take_changes(wl_dispatcher_t *self, const wl_queue_entry_t *entry) {
+static bool entry_take_changes(wl_dispatcher_t *self, const wl_queue_entry_t *entry,
+                               wl_lane_t *lane) {
     size_t count = 0;
     if (wl_changes_unpack(entry->body, entry->body_bytes, self->changes, &count) != WL_OK) {
         entry_damaged(self, entry, "the changes do not decode");
@@ -86,7 +89,7 @@ static bool entry_take_changes(wl_dispatcher_t *self, const wl_queue_entry_t *en
             self->changes[pairs++] = self->changes[i];
         }
     }
-    for (uint32_t i = entry_resume(self, entry, pairs); i < pairs; i++) {
+    for (uint32_t i = entry_resume(self, lane, entry, pairs); i < pairs; i++) {
         const wl_change_t *change = &self->changes[i];
         wl_pending_add_t add = {.uid = change->uid,
                                 .line = entry->line,
@@ -98,7 +101,7 @@ static bool entry_take_changes(wl_dispatcher_t *self, const wl_queue_entry_t *en
         uint64_t seq = 0;
         bool merged = false;
         if (read_add(self, &add, &seq, &merged) != WL_OK) {
-            return entry_stuck(self, entry, i);
+            return entry_stuck(self, lane, entry, i);
         }
         if (!merged) {
             wl_dispatcher_notice(self, entry->line, change->uid, seq, WL_MARK_PENDING);
@@ -107,7 +110,7 @@ static bool entry_take_changes(wl_dispatcher_t *self, const wl_queue_entry_t *en
     return true;
 }
 
-/* ---- entries that bring the values ------------------------------------------------------------- */
+/* ---- entries that bring the values ----------------------------------------------------------- */
 
 /* Moves the assets of one user to stand together, from `at` on; returns how many. */
 static uint32_t assets_group(wl_asset_list_t *assets, uint32_t at) {
@@ -189,7 +192,7 @@ static wl_err_t entry_take_group(wl_dispatcher_t *self, const wl_queue_entry_t *
 }
 
 static bool entry_take_assets(wl_dispatcher_t *self, const wl_queue_entry_t *entry,
-                              const wl_lane_t *lane) {
+                              wl_lane_t *lane) {
     wl_asset_list_t assets = {NULL, 0};
     if (wl_decoder_asset_blob(self->decoder, entry->body, entry->body_bytes, &assets) != WL_OK) {
         entry_damaged(self, entry, "the assets do not decode");
@@ -203,26 +206,25 @@ static bool entry_take_assets(wl_dispatcher_t *self, const wl_queue_entry_t *ent
         }
         at += assets_group(&assets, at);
     }
-    uint32_t resume = entry_resume(self, entry, users);
+    uint32_t resume = entry_resume(self, lane, entry, users);
     uint32_t user = 0;
     for (uint32_t at = 0; at < assets.count; user++) {
         uint32_t count = assets_group(&assets, at);
         if (user >= resume && entry_take_group(self, entry, lane, &assets.at[at], count) != WL_OK) {
-            return entry_stuck(self, entry, user);
+            return entry_stuck(self, lane, entry, user);
         }
         at += count;
     }
     return true;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* false: it did not fit as a whole and has to be read again. */
-static bool entry_take(wl_dispatcher_t *self, const wl_queue_entry_t *entry,
-                       const wl_lane_t *lane) {
+static bool entry_take(wl_dispatcher_t *self, const wl_queue_entry_t *entry, wl_lane_t *lane) {
     switch ((int)entry->kind) {
     case WL_ENTRY_CHANGES:
-    case WL_ENTRY_REFRESH: return entry_take_changes(self, entry);
+    case WL_ENTRY_REFRESH: return entry_take_changes(self, entry, lane);
     case WL_ENTRY_ASSETS: return entry_take_assets(self, entry, lane);
     default: entry_damaged(self, entry, "unknown kind of entry"); return true;
     }
@@ -248,7 +250,7 @@ static void on_entry(const wl_queue_entry_t *entry, void *arg) {
         self->stop = true;
         return;
     }
-    bool begun = self->stuck_id == entry->id;
+    bool begun = lane->stuck_id == entry->id; /* then its lane is not behind, see entry_stuck() */
     if (!begun && (lane->behind ||
                    wl_pending_waiting(self->pending, lane->line) >= lane_share(self))) {
         lane->behind_after = lane->behind ? lane->behind_after : entry->id - 1;
@@ -329,7 +331,7 @@ void wl_dispatcher_read(wl_dispatcher_t *self) {
     self->more = self->more || self->stop;
 }
 
-/* ---- retries and hints ------------------------------------------------------------------------- */
+/* ---- retries and hints ----------------------------------------------------------------------- */
 
 void wl_dispatcher_take_retry(const wl_retry_row_t *row, void *arg) {
     wl_dispatcher_t *self = arg;
@@ -380,8 +382,8 @@ void wl_dispatcher_take_hint(wl_dispatcher_t *self, const char *line, uint64_t u
     if (uid == 0 || self->hub.draining || lane == NULL || lane->config == NULL) {
         return;
     }
-    /* A pair that flies is answered soon. One that sleeps has failed and is tried again in its time:
-     * users who look often must not turn its back-off into a burst. */
+    /* A pair that flies is answered soon. One that sleeps has failed and is tried again in its
+     * time: users who look often must not turn its back-off into a burst. */
     const char *state = wl_pending_state(self->pending, line, uid);
     if (strcmp(state, "none") != 0 && strcmp(state, "waiting") != 0) {
         return;

@@ -81,7 +81,7 @@ void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, ui
     (void)wl_pending_fail(self->pending, lane->line, uid, seq, due, give_up, &attempts);
 }
 
-/* ---- outcomes ---------------------------------------------------------------------------------- */
+/* ---- outcomes -------------------------------------------------------------------------------- */
 
 static const char *done_reason(wl_pull_outcome_t outcome) {
     switch (outcome) {
@@ -140,7 +140,7 @@ void wl_dispatcher_take_pulled(wl_dispatcher_t *self, const wl_msg_t *msg) {
     }
 }
 
-/* ---- writing ----------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 void wl_dispatcher_settle(wl_dispatcher_t *self, size_t least) {
     wl_settlement_collect(self->settlement, self->pending);

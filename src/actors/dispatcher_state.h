@@ -33,6 +33,8 @@ typedef struct {
     wl_retry_budget_t budget; /* retries are at most a fifth of the pulls */
     bool behind;              /* some of its entries were passed over and wait in the queue */
     uint64_t behind_after;    /* their ids are above this */
+    uint64_t stuck_id;        /* the one entry that was taken in part, 0 = none */
+    uint32_t stuck_at;        /* how many of its pairs were added */
     wl_line_item_t health;    /* as its puller told last; line "" = never */
 } wl_lane_t;
 
@@ -46,8 +48,6 @@ typedef struct {
 
     /* dispatcher_read.c */
     uint64_t cursor;         /* entries up to this one were taken or passed over */
-    uint64_t stuck_id;       /* an entry that was taken in part, 0 = none */
-    uint32_t stuck_at;       /* how many of its pairs were added */
     bool more;               /* the queue may hold entries after the cursor */
     bool stop;               /* this turn has read enough, or nothing more fits */
     bool retries_left;       /* rows of the retry table that did not fit */
@@ -71,7 +71,7 @@ typedef struct {
     int64_t swept_at;        /* monotonic ms of the last look for lost pulls */
 } wl_dispatcher_t;
 
-/* ---- dispatcher_lanes.c ---- */
+/* ---- dispatcher_lanes.c ---------------------------------------------------------------------- */
 /* NULL: there is none (find), or no room for one more (have). */
 wl_lane_t *wl_dispatcher_lane(wl_dispatcher_t *self, const char *line);
 wl_lane_t *wl_dispatcher_have_lane(wl_dispatcher_t *self, const char *line);
@@ -84,7 +84,7 @@ void wl_dispatcher_sweep(wl_dispatcher_t *self);
 void wl_dispatcher_notice(wl_dispatcher_t *self, const char *line, uint64_t uid, uint64_t seq,
                           wl_mark_state_t state);
 
-/* ---- dispatcher_read.c ---- */
+/* ---- dispatcher_read.c ----------------------------------------------------------------------- */
 /* Takes up entries as far as they fit and a turn allows. */
 void wl_dispatcher_read(wl_dispatcher_t *self);
 /* Loads the retry table; what does not fit is loaded when there is room. */
@@ -94,7 +94,7 @@ void wl_dispatcher_take_retry(const wl_retry_row_t *row, void *arg);
 /* A user looks at an old copy. */
 void wl_dispatcher_take_hint(wl_dispatcher_t *self, const char *line, uint64_t uid);
 
-/* ---- dispatcher_settle.c ---- */
+/* ---- dispatcher_settle.c --------------------------------------------------------------------- */
 void wl_dispatcher_take_done(wl_dispatcher_t *self, const wl_msg_t *msg);
 void wl_dispatcher_take_pulled(wl_dispatcher_t *self, const wl_msg_t *msg);
 /* A flying pull has failed: retry, dead letter, or nothing when nothing was notified. */
@@ -103,7 +103,7 @@ void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, ui
 /* Writes what waits, when at least `least` things do. */
 void wl_dispatcher_settle(wl_dispatcher_t *self, size_t least);
 
-/* ---- dispatcher_admin.c ---- */
+/* ---- dispatcher_admin.c ---------------------------------------------------------------------- */
 void wl_dispatcher_take_admin(wl_dispatcher_t *self, const wl_msg_t *msg);
 
 #endif

@@ -200,12 +200,19 @@ static int on_drain_step(zloop_t *loop, int timer, void *arg) {
     return drained || late ? -1 : 0;
 }
 
+/* The first word of the end starts the clock. */
+static void hub_end_by(wl_hub_t *self) {
+    if (self->drain_until == 0) {
+        self->drain_until = wl_mono_now().ms + (int64_t)self->settings->server_drain_ms;
+    }
+}
+
 static int on_pipe(zloop_t *loop, zsock_t *pipe, void *arg) {
     wl_hub_t *self = arg;
     char *word = zstr_recv(pipe);
     if (word == NULL || strcmp(word, "$TERM") == 0) {
         self->draining = true;
-        self->drain_until = wl_mono_now().ms + (int64_t)self->settings->server_drain_ms;
+        hub_end_by(self);
         while (hub_drain_inbox(self) == TURN_MESSAGES) {
         }
         if (self->handlers.drain != NULL) {
@@ -213,6 +220,8 @@ static int on_pipe(zloop_t *loop, zsock_t *pipe, void *arg) {
         }
         hub_turn_end(self);
         (void)zloop_timer(loop, DRAIN_STEP_MS, 0, on_drain_step, self);
+    } else if (strcmp(word, WL_WORD_STOPPING) == 0) {
+        hub_end_by(self);
     } else if (self->handlers.told != NULL) {
         self->handlers.told(self->self, word);
         hub_turn_end(self);

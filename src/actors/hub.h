@@ -15,6 +15,10 @@
 #include "proto/messages.h"
 #include "topology.h"
 
+/* Told to all actors before the first one is stopped: they drain one after the other, and share
+ * one server.drain_ms, which begins now. */
+#define WL_WORD_STOPPING "STOPPING"
+
 /* What main gives to every actor. */
 typedef struct {
     const wl_settings_t *settings; /* read-only for the life of the process */
@@ -57,7 +61,7 @@ typedef struct {
     wl_hub_handlers_t handlers;
     void *self;                    /* borrowed: the actor */
     bool draining;
-    int64_t drain_until;           /* monotonic ms */
+    int64_t drain_until;           /* monotonic ms, 0 = the end has not begun */
 } wl_hub_t;
 
 /* Opens the mailbox and the loop. Call first in an actor's open. */

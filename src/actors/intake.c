@@ -41,7 +41,7 @@ typedef struct {
     wl_asset_t assets[WL_PAYLOAD_ASSETS_MAX];   /* of the request being read */
 } intake_t;
 
-/* ---- replies ------------------------------------------------------------------------------------- */
+/* ---- replies --------------------------------------------------------------------------------- */
 
 static void intake_sent(intake_t *self, wl_err_t err) {
     WL_COUNT(&self->hub.counters, rpc_replies, err == WL_OK);
@@ -71,7 +71,7 @@ static void intake_acknowledge(intake_t *self, const wl_intake_waiter_t *waiter)
                                          result));
 }
 
-/* ---- what clients ask ---------------------------------------------------------------------------- */
+/* ---- what clients ask ------------------------------------------------------------------------ */
 
 /* The line of a notification. Without a configuration nobody knows. */
 static wl_err_t intake_line(const intake_t *self, const msgpack_object *args,
@@ -89,8 +89,8 @@ static wl_err_t intake_line(const intake_t *self, const msgpack_object *args,
         return wl_fault(fault, WL_ERR_NOT_FOUND, "line", "line \"%s\" is not configured", id);
     }
     if (line->mode == WL_MODE_LINK) {
-        return wl_fault(fault, WL_ERR_BAD_REQUEST, "line", "line \"%s\" is a link, it holds nothing",
-                        id);
+        return wl_fault(fault, WL_ERR_BAD_REQUEST, "line",
+                        "line \"%s\" is a link, it holds nothing", id);
     }
     *ret_line = line;
     return WL_OK;
@@ -274,7 +274,7 @@ static void intake_drain_router(intake_t *self) {
     }
 }
 
-/* ---- what lines publish -------------------------------------------------------------------------- */
+/* ---- what lines publish ---------------------------------------------------------------------- */
 
 /* Follows the publisher's sequence; a gap means that PUB/SUB has dropped messages. */
 static void intake_follow(intake_t *self, const char *line, const msgpack_object *args) {
@@ -335,7 +335,7 @@ static void intake_drain_subscriber(intake_t *self) {
     }
 }
 
-/* ---- the group commit ---------------------------------------------------------------------------- */
+/* ---- the group commit ------------------------------------------------------------------------ */
 
 static void intake_commit(intake_t *self) {
     if (wl_intake_batch_entries(self->batch) == 0) {
@@ -383,7 +383,7 @@ static int on_socket(zloop_t *loop, zsock_t *socket, void *arg) {
     return 0;
 }
 
-/* ---- messages ------------------------------------------------------------------------------------ */
+/* ---- messages -------------------------------------------------------------------------------- */
 
 static void intake_take_replies(intake_t *self, const wl_msg_t *msg) {
     for (uint32_t i = 0; i < msg->count; i++) {
@@ -442,7 +442,7 @@ static bool intake_drained(void *arg) {
     return wl_tickets_used(self->tickets) == 0;
 }
 
-/* ---- life ---------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static wl_err_t intake_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     intake_t *self = arg;

@@ -8,7 +8,7 @@
  * Sends     QUEUED and ADMIN to the dispatcher, ADMIN to the console
  * Promises  a notification is acknowledged only after it is durable; all that came in a turn is one
  *           append. Blocks on the disk: the append returns after its fsync, some milliseconds,
- *           meanwhile clients wait in their sockets. When the disk refuses, all of the turn are told
+ *           meanwhile clients wait in their sockets. When the disk refuses, the whole turn is told
  *           `busy`; at most TICKETS_MAX operators wait, each at most 5 s, the next is told `busy`.
  *           Before the first configuration clients are told `unavailable` and publications wait in
  *           their socket */

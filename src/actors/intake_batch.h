@@ -36,7 +36,8 @@ uint32_t wl_intake_batch_waiters(const wl_intake_batch_t *self);
 /* 1,024 entries or 4 MiB: the rest waits in the sockets. */
 bool wl_intake_batch_full(const wl_intake_batch_t *self);
 size_t wl_intake_batch_entries(const wl_intake_batch_t *self);
-uint64_t wl_intake_batch_users(const wl_intake_batch_t *self); /* changes and assets in all entries */
+/* Changes and assets in all entries. */
+uint64_t wl_intake_batch_users(const wl_intake_batch_t *self);
 
 /* Appends all entries and returns when they are durable; see wl_queue_append(). */
 WL_MUST_USE wl_err_t wl_intake_batch_append(wl_intake_batch_t *self, wl_queue_t *queue,

@@ -15,7 +15,7 @@
 enum {
     TICK_MS = 5,         /* finest step of batch_wait_ms and of rates */
     HEALTH_MS = 1000,    /* how often health is told without a change */
-    PAUSE_UNREADY_MS = 200, /* before the first configuration, or of a line that we do not know yet */
+    PAUSE_UNREADY_MS = 200, /* before the first configuration, or beyond the bound of a line */
     LINES_MAX = 4 * WL_LINES_MAX, /* of several configurations; idle ones of old ones make room */
     DISPATCHERS_MAX = 16,
 };
@@ -42,7 +42,7 @@ typedef struct {
     int64_t health_at;            /* monotonic ms when health was told last */
 } puller_t;
 
-/* ---- handing back -------------------------------------------------------------------------------- */
+/* ---- handing back ---------------------------------------------------------------------------- */
 
 /* What all pulls of one PULLED have in common. */
 typedef struct {
@@ -77,7 +77,7 @@ static void puller_hand_back_waiting(puller_t *self, wl_puller_line_t *line, han
     }
 }
 
-/* ---- answers ----------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static void puller_store(puller_t *self, const call_t *call, const wl_line_pull_t *pull,
                          const wl_pull_verdict_t *verdict) {
@@ -169,7 +169,7 @@ static void on_answer(const wl_answer_t *answer, void *arg) {
     wl_hub_flush(&self->hub);
 }
 
-/* ---- asking -------------------------------------------------------------------------------------- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 static void puller_ask(puller_t *self, uint32_t slot, const wl_line_pull_t *pulls,
                        uint32_t count) {
@@ -239,7 +239,7 @@ static void puller_pump_all(puller_t *self) {
     }
 }
 
-/* ---- lines --------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 static bool puller_owns(const puller_t *self, const char *line) {
     return wl_line_owner(line, wl_hub_instances(&self->hub, WL_ACTOR_PULLER)) ==
@@ -320,7 +320,7 @@ static void puller_tell_health(puller_t *self, bool changed_only) {
     }
 }
 
-/* ---- messages ------------------------------------------------------------------------------------ */
+/* ---- messages -------------------------------------------------------------------------------- */
 
 static wl_line_pull_t pull_from(const wl_pull_head_t *head, const wl_pull_item_t *item,
                                 wl_mono_ms_t now) {

@@ -86,7 +86,7 @@ const wl_line_t *wl_puller_line_config(const wl_puller_line_t *self) {
     return self->asked ? &self->config : NULL;
 }
 
-/* ---- waiting ----------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static void ring_push(ring_t *ring, const wl_line_pull_t *pull) {
     if (ring->count == ring->room) {
@@ -133,7 +133,7 @@ bool wl_puller_line_pop(wl_puller_line_t *self, wl_line_pull_t *ret_pull) {
     return ring_pop(&self->interactive, ret_pull) || ring_pop(&self->bulk, ret_pull);
 }
 
-/* ---- calls ------------------------------------------------------------------------------------- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 static void ring_forget_stale(ring_t *ring, int64_t stale_before) {
     wl_line_pull_t stale;
@@ -230,7 +230,7 @@ uint32_t wl_puller_line_in_flight(const wl_puller_line_t *self) {
 
 int64_t wl_puller_line_pause_ms(const wl_puller_line_t *self, wl_mono_ms_t now) {
     int64_t pause_ms = self->paused_until - now.ms;
-    /* Half open is no pause: what waits is asked, or handed back, as soon as the probe has ended. */
+    /* Half open is no pause: what waits is asked or handed back as soon as the probe has ended. */
     if (self->breaker.state == WL_BREAKER_OPEN) {
         int64_t breaker_ms = wl_breaker_wait_ms(&self->breaker, now);
         pause_ms = breaker_ms > pause_ms ? breaker_ms : pause_ms;
@@ -239,7 +239,7 @@ int64_t wl_puller_line_pause_ms(const wl_puller_line_t *self, wl_mono_ms_t now) 
     return pause_ms > 0 ? pause_ms : 0;
 }
 
-/* ---- health ------------------------------------------------------------------------------------ */
+/* ---- health ---------------------------------------------------------------------------------- */
 
 bool wl_puller_line_judge(wl_puller_line_t *self, wl_mono_ms_t now) {
     bool failing = self->last_failed && now.ms - self->good_at > SICK_MS;

@@ -67,7 +67,7 @@ static void settlement_forget(wl_settlement_t *self, pair_t *pair) {
 static void settlement_drop_dead(wl_settlement_t *self) {
     for (size_t i = 0; i < self->dead.count; i++) {
         void *body = NULL;
-        memcpy(&body, &self->dead.at[i].body, sizeof body); /* our own copy, whatever the type says */
+        memcpy(&body, &self->dead.at[i].body, sizeof body); /* our own copy */
         wl_free(body);
     }
     self->dead.count = 0;

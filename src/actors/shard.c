@@ -39,7 +39,7 @@ typedef struct {
     bool owns;
 } store_item_t;
 
-/* A transaction to be. Messages are only valid while they are taken, so what is needed is copied. */
+/* A transaction to be. Messages are valid only while they are taken, so it has copies. */
 typedef struct {
     store_head_t heads[BATCH_HEADS];
     store_item_t *items;   /* owned */
@@ -128,7 +128,7 @@ static void batch_add(batch_t *batch, const wl_store_head_t *head, const wl_stor
     }
 }
 
-/* ---- one transaction --------------------------------------------------------------------------- */
+/* ---- one transaction ------------------------------------------------------------------------- */
 
 /* Rule 7 against what is stored, for lines that limit their steps. */
 static wl_err_t shard_check_step(shard_t *self, const wl_line_t *line, const wl_asset_t *asset,
@@ -265,7 +265,7 @@ static void shard_commit(shard_t *self) {
     batch_clear(&self->batch);
 }
 
-/* ---- messages ---------------------------------------------------------------------------------- */
+/* ---- messages -------------------------------------------------------------------------------- */
 
 static bool store_item_ours(const shard_t *self, const wl_store_head_t *head,
                             const wl_store_item_t *item) {
@@ -358,7 +358,7 @@ static void on_tick(void *arg) {
     wl_shard_owners_step(self->owners);
 }
 
-/* ---- life -------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static wl_err_t shard_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     shard_t *self = arg;
@@ -374,8 +374,10 @@ static wl_err_t shard_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     char path[600];
     (void)snprintf(path, sizeof path, "%s/assets-%u.db", self->hub.settings->server_data_dir,
                    self->hub.instance);
-    wl_asset_db_options_t options = {
-        .path = path, .shard = self->hub.instance, .busy_timeout_ms = BUSY_TIMEOUT_MS};
+    wl_asset_db_options_t options = {.path = path,
+                                     .shard = self->hub.instance,
+                                     .shards = self->shards,
+                                     .busy_timeout_ms = BUSY_TIMEOUT_MS};
     err = wl_asset_db_open(&options, &self->db, &boot->fault);
     if (err == WL_OK) {
         self->owners = wl_shard_owners_new(&self->hub, self->db);

@@ -1,5 +1,5 @@
-/* shard_owners.h: tells presence actors who owns something, chunk by chunk between the shard's other
- * work. Part of the shard actor and used on its thread only.
+/* shard_owners.h: tells presence actors who owns something, chunk by chunk between the shard's
+ * other work. Part of the shard actor and used on its thread only.
  *
  * A chunk that did not fit the mailbox is sent again at the next step: presence may believe what it
  * was told only if nothing is missing before `last`. */

@@ -84,6 +84,8 @@ wl_ticket_t *wl_tickets_take(wl_tickets_t *self, const wl_peer_t *peer, uint64_t
     memcpy(ticket->peer.identity, peer->identity, peer->identity_bytes);
     ticket->peer.identity_bytes = peer->identity_bytes;
     ticket->peer.delimiter = peer->delimiter;
+    ticket->peer.correlated = peer->correlated;
+    memcpy(ticket->peer.correlation, peer->correlation, sizeof peer->correlation);
     tickets_link(self, ticket, index);
     return ticket;
 }

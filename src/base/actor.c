@@ -7,9 +7,9 @@
 #include <stdio.h>
 
 struct wl_actor {
-    zactor_t *thread;   /* owned */
+    zactor_t *thread; /* owned */
     wl_actor_fn *body;
-    wl_boot_t *boot;    /* owned; the thread reads it until its signal */
+    wl_boot_t *boot; /* owned; the thread reads it until its signal */
     char name[24];
 };
 
@@ -21,8 +21,8 @@ static void actor_main(zsock_t *pipe, void *arg) {
     self->body(pipe, self->boot);
 }
 
-wl_err_t wl_actor_start(const char *name, wl_actor_fn *body, const void *options,
-                        wl_actor_t **ret, wl_fault_t *fault) {
+wl_err_t wl_actor_start(const char *name, wl_actor_fn *body, const void *options, wl_actor_t **ret,
+                        wl_fault_t *fault) {
     WL_ASSERT(name != NULL && body != NULL && ret != NULL);
     wl_actor_t *self = wl_alloc_zero(1, sizeof *self);
     (void)snprintf(self->name, sizeof self->name, "%s", name);

@@ -6,12 +6,12 @@
 
 #include <stddef.h>
 
-void *wl_alloc(size_t bytes);                                    /* not cleared, never NULL */
-void *wl_alloc_zero(size_t count, size_t each);                  /* cleared, overflow checked */
-void *wl_realloc(void *at, size_t bytes);                        /* NULL is accepted */
-void *wl_realloc_array(void *at, size_t count, size_t each);     /* overflow checked */
-char *wl_strdup(const char *text);                               /* NULL gives NULL */
-void wl_free(void *at);                                          /* NULL is accepted */
+void *wl_alloc(size_t bytes);                                /* not cleared, never NULL */
+void *wl_alloc_zero(size_t count, size_t each);              /* cleared, overflow checked */
+void *wl_realloc(void *at, size_t bytes);                    /* NULL is accepted */
+void *wl_realloc_array(void *at, size_t count, size_t each); /* overflow checked */
+char *wl_strdup(const char *text);                           /* NULL gives NULL */
+void wl_free(void *at);                                      /* NULL is accepted */
 
 /* WL_AUTO(wl_foo) foo = NULL; calls wl_foo_destroy(&foo) at the end of the scope. */
 #define WL_AUTO(T) __attribute__((cleanup(T##_destroy))) T##_t *

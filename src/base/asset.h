@@ -10,18 +10,18 @@
 #include <stdint.h>
 
 /* name on the wire and in the configuration, doc */
-#define WL_KINDS(K)                                                                                \
-    K(CASH, "cash", "money that can be spent or withdrawn")                                        \
-    K(ACTIVITY, "activity", "a withdrawable reward of an activity")                                \
-    K(CASHBACK, "cashback", "money returned on purchases")                                         \
-    K(COUPON, "coupon", "pieces, each worth something somewhere")                                  \
-    K(COIN, "coin", "virtual coins of a line")                                                     \
+#define WL_KINDS(K)                                                 \
+    K(CASH, "cash", "money that can be spent or withdrawn")         \
+    K(ACTIVITY, "activity", "a withdrawable reward of an activity") \
+    K(CASHBACK, "cashback", "money returned on purchases")          \
+    K(COUPON, "coupon", "pieces, each worth something somewhere")   \
+    K(COIN, "coin", "virtual coins of a line")                      \
     K(LINK, "link", "no value, only a way to the line's own page")
 
-#define WL_STATES(S)                                                                               \
-    S(AVAILABLE, "available", "can be used now")                                                   \
-    S(FROZEN, "frozen", "owned, but cannot be used now")                                           \
-    S(EXPIRED, "expired", "was owned until expires_at")                                            \
+#define WL_STATES(S)                                     \
+    S(AVAILABLE, "available", "can be used now")         \
+    S(FROZEN, "frozen", "owned, but cannot be used now") \
+    S(EXPIRED, "expired", "was owned until expires_at")  \
     S(GONE, "gone", "a tombstone: deleted at this version")
 
 typedef enum {
@@ -38,28 +38,28 @@ typedef enum {
         WL_STATE_COUNT
 } wl_state_t;
 
-const char *wl_kind_name(wl_kind_t kind);              /* "?" when out of range */
-bool wl_kind_parse(const char *text, wl_kind_t *ret);  /* false: unknown, *ret untouched */
+const char *wl_kind_name(wl_kind_t kind);             /* "?" when out of range */
+bool wl_kind_parse(const char *text, wl_kind_t *ret); /* false: unknown, *ret untouched */
 const char *wl_state_name(wl_state_t state);
 bool wl_state_parse(const char *text, wl_state_t *ret);
 
 typedef struct {
     uint64_t uid;
-    uint64_t version;                 /* only grows per (uid, line, bucket); 0 = none given */
-    int64_t amount;                   /* minor units */
-    int64_t pending;                  /* owed but not yet available, same unit */
-    int64_t expires_at;               /* wall ms, 0 = never */
-    int64_t changed_at;               /* wall ms, the line's clock: display only */
-    int64_t pulled_at;                /* wall ms, our clock, when the pull started */
-    uint32_t count;                   /* pieces */
-    uint8_t kind;                     /* wl_kind_t */
-    uint8_t state;                    /* wl_state_t */
-    uint8_t scale;                    /* 0..9: amount / 10^scale units */
-    uint16_t extra_bytes;             /* 0..WL_EXTRA_BYTES_MAX */
-    char line[WL_LINE_ID_MAX + 1];    /* [a-z0-9_-]{1,32} */
-    char bucket[WL_BUCKET_MAX + 1];   /* "" = the line's only one */
-    char unit[WL_UNIT_MAX + 1];       /* "CNY", "bean" */
-    const uint8_t *extra;             /* borrowed msgpack map, NULL when extra_bytes is 0 */
+    uint64_t version;               /* only grows per (uid, line, bucket); 0 = none given */
+    int64_t amount;                 /* minor units */
+    int64_t pending;                /* owed but not yet available, same unit */
+    int64_t expires_at;             /* wall ms, 0 = never */
+    int64_t changed_at;             /* wall ms, the line's clock: display only */
+    int64_t pulled_at;              /* wall ms, our clock, when the pull started */
+    uint32_t count;                 /* pieces */
+    uint8_t kind;                   /* wl_kind_t */
+    uint8_t state;                  /* wl_state_t */
+    uint8_t scale;                  /* 0..9: amount / 10^scale units */
+    uint16_t extra_bytes;           /* 0..WL_EXTRA_BYTES_MAX */
+    char line[WL_LINE_ID_MAX + 1];  /* [a-z0-9_-]{1,32} */
+    char bucket[WL_BUCKET_MAX + 1]; /* "" = the line's only one */
+    char unit[WL_UNIT_MAX + 1];     /* "CNY", "bean" */
+    const uint8_t *extra;           /* borrowed msgpack map, NULL when extra_bytes is 0 */
 } wl_asset_t;
 
 /* [a-z0-9_-]{1,32}, NUL-terminated */

@@ -6,11 +6,11 @@
 /* Prints the place to stderr and aborts. */
 _Noreturn void wl_check_failed(const char *file, int line, const char *text);
 
-#define WL_ASSERT(condition)                                                                       \
-    do {                                                                                           \
-        if (__builtin_expect(!(condition), 0)) {                                                   \
-            wl_check_failed(__FILE__, __LINE__, #condition);                                       \
-        }                                                                                          \
+#define WL_ASSERT(condition)                                 \
+    do {                                                     \
+        if (__builtin_expect(!(condition), 0)) {             \
+            wl_check_failed(__FILE__, __LINE__, #condition); \
+        }                                                    \
     } while (0)
 
 #endif

@@ -8,13 +8,13 @@
 
 enum {
     /* words */
-    WL_LINE_ID_MAX = 32,       /* bytes of a line id, [a-z0-9_-] */
-    WL_BUCKET_MAX = 16,        /* bytes of a bucket name */
-    WL_UNIT_MAX = 12,          /* bytes of a unit, "CNY" */
-    WL_SCALE_MAX = 9,          /* decimal digits behind the point */
-    WL_EXTRA_BYTES_MAX = 512,  /* msgpack map of display fields */
-    WL_SLOTS = 4096,           /* logical shards of users, fixed for ever */
-    WL_GOLDEN_SLOTS = 4,       /* positions of the personal centre */
+    WL_LINE_ID_MAX = 32,      /* bytes of a line id, [a-z0-9_-] */
+    WL_BUCKET_MAX = 16,       /* bytes of a bucket name */
+    WL_UNIT_MAX = 12,         /* bytes of a unit, "CNY" */
+    WL_SCALE_MAX = 9,         /* decimal digits behind the point */
+    WL_EXTRA_BYTES_MAX = 512, /* msgpack map of display fields */
+    WL_SLOTS = 4096,          /* logical shards of users, fixed for ever */
+    WL_GOLDEN_SLOTS = 4,      /* positions of the personal centre */
 
     /* configuration */
     WL_LINES_MAX = 64,              /* lines of one configuration */
@@ -25,25 +25,25 @@ enum {
     WL_DOCUMENT_BYTES_MAX = 102400, /* one runtime configuration document */
 
     /* the wire to clients */
-    WL_REQUEST_BYTES_MAX = 65536,   /* one request frame */
-    WL_WALK_DEPTH_MAX = 16,         /* nesting of any MessagePack that we read */
-    WL_ROUTING_ID_MAX = 255,        /* bytes of a ROUTER identity */
-    WL_HAS_UIDS_MAX = 1000,         /* wallet.has_assets */
-    WL_CHANGES_MAX = 1000,          /* notify.changed */
-    WL_PAYLOAD_ASSETS_MAX = 200,    /* notify.assets */
-    WL_MESSAGE_TEXT_MAX = 160,      /* bytes of an error message */
+    WL_REQUEST_BYTES_MAX = 65536, /* one request frame */
+    WL_WALK_DEPTH_MAX = 16,       /* nesting of any MessagePack that we read */
+    WL_ROUTING_ID_MAX = 255,      /* bytes of a ROUTER identity */
+    WL_HAS_UIDS_MAX = 1000,       /* wallet.has_assets */
+    WL_CHANGES_MAX = 1000,        /* notify.changed */
+    WL_PAYLOAD_ASSETS_MAX = 200,  /* notify.assets */
+    WL_MESSAGE_TEXT_MAX = 160,    /* bytes of an error message */
 
     /* one user */
     WL_USER_ASSETS_MAX = 256, /* live assets of one user; more are refused by the store */
 
     /* between actors */
-    WL_BATCH_ITEMS_MAX = 256,           /* items of one message */
-    WL_MESSAGE_BYTES_MAX = 4194304,     /* one message between actors */
-    WL_MAILBOX_HWM = 10000,             /* messages, on each side of a pipe */
-    WL_HINTS_MAX = 4,                   /* version hints kept per (uid, line) */
+    WL_BATCH_ITEMS_MAX = 256,       /* items of one message */
+    WL_MESSAGE_BYTES_MAX = 4194304, /* one message between actors */
+    WL_MAILBOX_HWM = 10000,         /* messages, on each side of a pipe */
+    WL_HINTS_MAX = 4,               /* version hints kept per (uid, line) */
 
     /* lines */
-    WL_PULL_UIDS_MAX = 200,             /* users of one pull */
+    WL_PULL_UIDS_MAX = 200,               /* users of one pull */
     WL_LINE_RESPONSE_BYTES_MAX = 1048576, /* default cap of one answer */
 };
 

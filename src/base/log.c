@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 enum {
-    LINE_BYTES = 1024,     /* one log line; longer texts are cut */
-    REPEAT_CODES = 64,     /* codes watched for repetition; a collision shares a budget */
-    REPEAT_LINES = 10,     /* lines of one code per window */
+    LINE_BYTES = 1024, /* one log line; longer texts are cut */
+    REPEAT_CODES = 64, /* codes watched for repetition; a collision shares a budget */
+    REPEAT_LINES = 10, /* lines of one code per window */
     REPEAT_WINDOW_MS = 10000,
 };
 
@@ -115,9 +115,10 @@ void wl_log(wl_log_level_t level, const char *actor, const char *code, const cha
     (void)gmtime_r(&seconds, &utc);
     char line[LINE_BYTES];
     size_t used = strftime(line, sizeof line, "{\"ts\":\"%Y-%m-%dT%H:%M:%S", &utc);
-    used += (size_t)snprintf(line + used, sizeof line - used,
-                             ".%03dZ\",\"level\":\"%s\",\"actor\":\"%s\",\"code\":\"%s\",\"text\":\"",
-                             (int)(now % 1000), level_names[level], actor, code);
+    used +=
+        (size_t)snprintf(line + used, sizeof line - used,
+                         ".%03dZ\",\"level\":\"%s\",\"actor\":\"%s\",\"code\":\"%s\",\"text\":\"",
+                         (int)(now % 1000), level_names[level], actor, code);
     used = json_append(line, used, text);
     line[used++] = '"';
     if (repeats > 0) {

@@ -26,9 +26,17 @@ typedef struct {
 } setting_row_t;
 
 static const setting_row_t setting_rows[] = {
-#define S(t, s, k, v, lo, hi, h)                                                                   \
-    {#s, #k, #s "." #k, v, h, lo, hi, offsetof(wl_settings_t, s##_##k),                            \
-     sizeof(((wl_settings_t *)0)->s##_##k), TYPE_##t},
+#define S(t, s, k, v, lo, hi, h)            \
+    {#s,                                    \
+     #k,                                    \
+     #s "." #k,                             \
+     v,                                     \
+     h,                                     \
+     lo,                                    \
+     hi,                                    \
+     offsetof(wl_settings_t, s##_##k),      \
+     sizeof(((wl_settings_t *)0)->s##_##k), \
+     TYPE_##t},
 #include "base/settings.def"
 #undef S
 };

@@ -27,8 +27,7 @@ void wl_settings_defaults(wl_settings_t *ret);
 
 /* Reads an INI file over *settings. Unknown sections and keys are errors that name the nearest
  * known one; fault->line is the line, fault->where "section.key". */
-WL_MUST_USE wl_err_t wl_settings_file(wl_settings_t *settings, const char *path,
-                                      wl_fault_t *fault);
+WL_MUST_USE wl_err_t wl_settings_file(wl_settings_t *settings, const char *path, wl_fault_t *fault);
 /* Takes WALLET_SECTION_KEY variables over *settings. An unknown key of a known section is an error;
  * WALLET_ variables of other sections are somebody else's. */
 WL_MUST_USE wl_err_t wl_settings_environment(wl_settings_t *settings, char *const *environment,

@@ -21,11 +21,11 @@ struct wl_entry_ref {
 };
 
 struct wl_entry_ledger {
-    entry_t *by_id;         /* uthash of entries not released */
-    entry_t *first_free;    /* released, oldest first */
-    entry_t *last_free;     /* its tail */
-    wl_pool_t *entry_pool;  /* owned */
-    wl_pool_t *ref_pool;    /* owned */
+    entry_t *by_id;        /* uthash of entries not released */
+    entry_t *first_free;   /* released, oldest first */
+    entry_t *last_free;    /* its tail */
+    wl_pool_t *entry_pool; /* owned */
+    wl_pool_t *ref_pool;   /* owned */
     uint32_t refs_max;
 };
 

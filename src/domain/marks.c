@@ -8,9 +8,9 @@
 #include <string.h>
 
 typedef struct {
-    uint64_t seq;   /* the newest notice that set it */
-    uint8_t line;   /* number in names */
-    uint8_t state;  /* wl_mark_state_t, never NONE */
+    uint64_t seq;  /* the newest notice that set it */
+    uint8_t line;  /* number in names */
+    uint8_t state; /* wl_mark_state_t, never NONE */
 } mark_t;
 
 typedef struct {
@@ -101,10 +101,9 @@ wl_err_t wl_marks_set(wl_marks_t *self, uint64_t uid, const char *line, uint64_t
     marks_user_t *user = marks_user_find(self, uid);
     mark_t *mark = marks_find(self, user, line);
     if (mark == NULL) {
-        return state == WL_MARK_NONE
-                   ? WL_OK
-                   : marks_append(self, user, uid, line,
-                                  (mark_t){.seq = seq, .state = (uint8_t)state});
+        return state == WL_MARK_NONE ? WL_OK
+                                     : marks_append(self, user, uid, line,
+                                                    (mark_t){.seq = seq, .state = (uint8_t)state});
     }
     if (seq < mark->seq) {
         return WL_OK;

@@ -24,8 +24,8 @@
 #include <utlist.h>
 
 enum {
-    REFS_PER_KEY = 16,    /* entries that may name one pair before the queue has to hold them */
-    INTERACTIVE_RUN = 7,  /* then one of bulk: at least one of eight */
+    REFS_PER_KEY = 16,   /* entries that may name one pair before the queue has to hold them */
+    INTERACTIVE_RUN = 7, /* then one of bulk: at least one of eight */
 };
 
 typedef struct {
@@ -52,7 +52,7 @@ typedef struct row {
         wl_due_t due; /* in the heap: SLEEPING */
     };
     flight_t *flight; /* owned; FLYING only */
-    wl_aim_t aim;        /* of the next pull */
+    wl_aim_t aim;     /* of the next pull */
     uint32_t attempts;
     uint8_t state;    /* row_state_t */
     bool interactive; /* the next pull */
@@ -71,13 +71,13 @@ typedef struct {
 struct wl_pending {
     row_t *rows; /* uthash by key */
     uint32_t keys_max;
-    uint64_t seq; /* of the last add */
-    wl_line_names_t *names;    /* owned; each row holds its lane */
-    wl_aim_store_t aims;       /* owned: what aims are made of */
-    wl_pool_t *row_pool;       /* owned */
-    wl_pool_t *flight_pool;    /* owned */
-    wl_due_heap_t sleeping;    /* of row_t.due */
-    size_t waiting_count;      /* of all lanes */
+    uint64_t seq;           /* of the last add */
+    wl_line_names_t *names; /* owned; each row holds its lane */
+    wl_aim_store_t aims;    /* owned: what aims are made of */
+    wl_pool_t *row_pool;    /* owned */
+    wl_pool_t *flight_pool; /* owned */
+    wl_due_heap_t sleeping; /* of row_t.due */
+    size_t waiting_count;   /* of all lanes */
     lane_t lanes[WL_LINE_NAMES_MAX];
 };
 

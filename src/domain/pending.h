@@ -34,8 +34,8 @@ typedef struct {
 /* One pull to make. */
 typedef struct {
     uint64_t uid;
-    uint64_t seq;         /* the newest add that this pull covers */
-    uint32_t attempt;     /* 0 = first */
+    uint64_t seq;     /* the newest add that this pull covers */
+    uint32_t attempt; /* 0 = first */
     bool interactive;
     wl_wall_ms_t notified_at; /* of the oldest change covered; 0 = none */
     uint8_t hint_count;
@@ -45,13 +45,13 @@ typedef struct {
 typedef struct {
     uint64_t uid;
     const char *line;
-    const char *bucket;   /* "" */
-    uint64_t version;     /* 0 = not said */
-    uint64_t entry_id;    /* the queue entry to release, 0 = none */
+    const char *bucket; /* "" */
+    uint64_t version;   /* 0 = not said */
+    uint64_t entry_id;  /* the queue entry to release, 0 = none */
     bool interactive;
-    uint32_t attempt;     /* > 0: loaded from the retry table */
+    uint32_t attempt; /* > 0: loaded from the retry table */
     wl_wall_ms_t notified_at;
-    wl_mono_ms_t due;     /* 0 = now; a new pair, as of a loaded retry, sleeps until then */
+    wl_mono_ms_t due; /* 0 = now; a new pair, as of a loaded retry, sleeps until then */
 } wl_pending_add_t;
 
 /* keys_max: pairs held at once; at the bound wl_pending_add refuses and the change stays in the
@@ -121,11 +121,11 @@ size_t wl_pending_lost(wl_pending_t *self, const char *line, wl_mono_ms_t before
 size_t wl_pending_released(wl_pending_t *self, uint64_t *ret_ids, size_t max);
 
 typedef struct {
-    size_t keys;     /* all pairs */
+    size_t keys; /* all pairs */
     size_t waiting;
     size_t flying;
     size_t sleeping;
-    size_t entries;  /* entries announced and not yet taken by wl_pending_released */
+    size_t entries; /* entries announced and not yet taken by wl_pending_released */
 } wl_pending_stats_t;
 wl_pending_stats_t wl_pending_stats(const wl_pending_t *self);
 

@@ -50,11 +50,11 @@ typedef struct {
 
 struct wl_presence_set {
     wl_presence_mode_t mode;
-    uint8_t hash_bits;                 /* 0 in exact mode */
-    uint64_t mask;                     /* of the hash, hashed mode */
-    uint64_t members;                  /* distinct codes */
-    part_t *hashed[HASHED_PARTS_MAX];  /* by key, owned, NULL = empty; hashed mode */
-    part_t *exact;                     /* uthash by key; exact mode */
+    uint8_t hash_bits;                /* 0 in exact mode */
+    uint64_t mask;                    /* of the hash, hashed mode */
+    uint64_t members;                 /* distinct codes */
+    part_t *hashed[HASHED_PARTS_MAX]; /* by key, owned, NULL = empty; hashed mode */
+    part_t *exact;                    /* uthash by key; exact mode */
 };
 
 wl_presence_set_t *wl_presence_set_new(wl_presence_mode_t mode, uint8_t hash_bits) {
@@ -216,8 +216,7 @@ uint64_t wl_presence_set_members(const wl_presence_set_t *self) {
 }
 
 double wl_presence_set_expected_fp(const wl_presence_set_t *self) {
-    return self->mode == WL_PRESENCE_EXACT ? 0
-                                           : (double)self->members / ((double)self->mask + 1);
+    return self->mode == WL_PRESENCE_EXACT ? 0 : (double)self->members / ((double)self->mask + 1);
 }
 
 /* ---- all parts ------------------------------------------------------------------------------ */

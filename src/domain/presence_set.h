@@ -60,7 +60,7 @@ void wl_presence_set_save(wl_presence_set_t *self, const uint64_t *seen, uint32_
 /* WL_ERR_DAMAGED: wrong magic, version, length, checksum or content; nothing is returned then. Even
  * behind a checksum that holds, each bitmap's structure is walked first. 10 M users: 40 ms. */
 WL_MUST_USE wl_err_t wl_presence_set_load(const void *blob, size_t bytes,
-                                          wl_presence_set_t **ret_set,
-                                          wl_presence_seen_t *ret_seen, wl_fault_t *fault);
+                                          wl_presence_set_t **ret_set, wl_presence_seen_t *ret_seen,
+                                          wl_fault_t *fault);
 
 #endif

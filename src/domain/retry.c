@@ -4,9 +4,9 @@
 
 enum {
     MILLI = 1000,
-    EARNED_MILLI = 200,   /* of one first attempt: retries stay 20 % of the pulls */
-    SAVED_SECONDS = 10,   /* of the minimum */
-    SAVED_TOKENS = 100,   /* half a pull's users, for a line that fails for a moment */
+    EARNED_MILLI = 200, /* of one first attempt: retries stay 20 % of the pulls */
+    SAVED_SECONDS = 10, /* of the minimum */
+    SAVED_TOKENS = 100, /* half a pull's users, for a line that fails for a moment */
 };
 
 void wl_retry_budget_init(wl_retry_budget_t *self, uint32_t minimum, wl_mono_ms_t now) {

@@ -4,10 +4,10 @@
 
 enum {
     COOKIE_NO_RUNS = 12346,
-    COOKIE_RUNS = 12347,     /* low half; the high half is the number of containers - 1 */
+    COOKIE_RUNS = 12347, /* low half; the high half is the number of containers - 1 */
     CONTAINERS_MAX = 65536,
-    OFFSETS_FROM = 4,        /* with runs: an offset table only from so many containers on */
-    ARRAY_MAX = 4096,        /* members of an array container; more are a bitset */
+    OFFSETS_FROM = 4, /* with runs: an offset table only from so many containers on */
+    ARRAY_MAX = 4096, /* members of an array container; more are a bitset */
     BITSET_BYTES = 8192,
 };
 

@@ -13,7 +13,7 @@ typedef struct source {
     struct source *next; /* heard more recently */
     uint64_t last;       /* the newest number seen */
     UT_hash_handle hh;
-    char key[];          /* "line/source" */
+    char key[]; /* "line/source" */
 } source_t;
 
 struct wl_sequence {

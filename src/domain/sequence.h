@@ -12,10 +12,10 @@ typedef struct wl_sequence wl_sequence_t;
 enum { WL_SOURCE_MAX = 64 }; /* bytes of a source that are looked at; longer ones are cut */
 
 typedef enum {
-    WL_SEQ_FIRST,     /* first message heard of this source */
-    WL_SEQ_NEXT,      /* exactly the next */
-    WL_SEQ_GAP,       /* some are missing in between */
-    WL_SEQ_OLD        /* seen before, or a restart of the publisher when seq is 1: counts on */
+    WL_SEQ_FIRST, /* first message heard of this source */
+    WL_SEQ_NEXT,  /* exactly the next */
+    WL_SEQ_GAP,   /* some are missing in between */
+    WL_SEQ_OLD    /* seen before, or a restart of the publisher when seq is 1: counts on */
 } wl_seq_verdict_t;
 
 /* sources_max 0 counts as 1. */

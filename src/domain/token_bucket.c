@@ -27,8 +27,7 @@ void wl_token_bucket_init(wl_token_bucket_t *self, uint32_t rate, uint32_t burst
     self->milli = (int64_t)self->burst * MILLI;
 }
 
-void wl_token_bucket_set(wl_token_bucket_t *self, uint32_t rate, uint32_t burst,
-                         wl_mono_ms_t now) {
+void wl_token_bucket_set(wl_token_bucket_t *self, uint32_t rate, uint32_t burst, wl_mono_ms_t now) {
     WL_ASSERT(self != NULL);
     token_bucket_fill(self, now); /* the past was earned at the old rate */
     self->rate = rate;

@@ -12,9 +12,9 @@
 #include <string.h>
 
 enum {
-    ASSETS_MIN = 256,      /* capacity of a new reader; grows by doubling */
-    ASSETS_KEPT = 8192,    /* a larger table is given back before the next answer */
-    ZONE_BYTES = 16384,    /* of the first chunk of extras */
+    ASSETS_MIN = 256,   /* capacity of a new reader; grows by doubling */
+    ASSETS_KEPT = 8192, /* a larger table is given back before the next answer */
+    ZONE_BYTES = 16384, /* of the first chunk of extras */
 };
 
 wl_answer_reader_t *wl_answer_reader_new(void) {
@@ -132,8 +132,7 @@ void wl_answer_add(wl_answer_reader_t *self, const wl_asset_t *asset) {
     }
     if (self->asset_count == self->asset_capacity) {
         self->asset_capacity *= 2;
-        self->assets =
-            wl_realloc_array(self->assets, self->asset_capacity, sizeof *self->assets);
+        self->assets = wl_realloc_array(self->assets, self->asset_capacity, sizeof *self->assets);
     }
     record.pulled_at = self->asset_count; /* the place in the answer until wl_answer_finish() */
     self->assets[self->asset_count++] = record;

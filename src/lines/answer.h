@@ -27,7 +27,7 @@ WL_MUST_USE wl_err_t wl_answer_read_json(wl_answer_reader_t *self, const wl_line
                                          wl_wall_ms_t pulled_at, const void *bytes, size_t count,
                                          wl_answer_t *answer);
 WL_MUST_USE wl_err_t wl_answer_read_msgpack(wl_answer_reader_t *self, const wl_line_t *line,
-                                            wl_wall_ms_t pulled_at, const void *bytes,
-                                            size_t count, wl_answer_t *answer);
+                                            wl_wall_ms_t pulled_at, const void *bytes, size_t count,
+                                            wl_answer_t *answer);
 
 #endif

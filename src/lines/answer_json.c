@@ -71,8 +71,7 @@ static wl_err_t read_numbers(const wl_record_t *record, wl_asset_t *asset, wl_fa
 }
 
 /* A record that forgot its amount must not become a zero. */
-static wl_err_t check_value(const wl_record_t *record, const wl_asset_t *asset,
-                            wl_fault_t *fault) {
+static wl_err_t check_value(const wl_record_t *record, const wl_asset_t *asset, wl_fault_t *fault) {
     bool pieces = asset->kind == WL_KIND_COUPON ||
                   (record->mapping != NULL && record->mapping->amount[0] == '\0');
     bool has_value = wl_record_get(record, WL_RECORD_AMOUNT) != NULL ||

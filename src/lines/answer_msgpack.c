@@ -27,8 +27,7 @@ static void fill_defaults(const msgpack_object *map, const wl_asset_t *blank, wl
     }
 }
 
-static wl_err_t check_value(const msgpack_object *map, const wl_asset_t *asset,
-                            wl_fault_t *fault) {
+static wl_err_t check_value(const msgpack_object *map, const wl_asset_t *asset, wl_fault_t *fault) {
     bool pieces = asset->kind == WL_KIND_COUPON;
     bool has_value = has_key(map, "amount") || (pieces && has_key(map, "count"));
     if (has_value || asset->state == WL_STATE_GONE) {
@@ -121,8 +120,7 @@ wl_err_t wl_answer_read_msgpack(wl_answer_reader_t *self, const wl_line_t *line,
     }
     const msgpack_object *list = NULL;
     if (wl_args_find(root, "assets", &list) != WL_OK || list->type != MSGPACK_OBJECT_ARRAY) {
-        return wl_answer_fail(self, answer, WL_ERR_MALFORMED,
-                              "the answer has no list \"assets\"");
+        return wl_answer_fail(self, answer, WL_ERR_MALFORMED, "the answer has no list \"assets\"");
     }
     if (!wl_answer_count_allowed(self, list->via.array.size)) {
         return wl_answer_fail(self, answer, WL_ERR_TOO_BIG, "more records than users can have");

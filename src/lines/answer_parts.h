@@ -11,20 +11,20 @@
 enum { WL_ANSWER_STRANGERS_MAX = 16 }; /* refusals kept of records without an asked user */
 
 struct wl_answer_reader {
-    const wl_line_t *line;         /* borrowed, of the read under way */
-    int64_t pulled_at;             /* wall ms of the read under way */
-    uint64_t made_version;         /* likewise */
-    uint32_t asked_count;          /* users asked for */
-    uint32_t asset_count;          /* accepted so far */
-    uint32_t asset_capacity;       /* of assets */
-    uint32_t refusal_count;        /* entries of refusals */
-    uint32_t stranger_count;       /* those of them without an asked user */
-    uint32_t refused_total;        /* records refused */
-    wl_asset_t *assets;            /* owned */
-    msgpack_zone zone;             /* owned; what assets[].extra points to */
-    wl_unpacker_t *unpacker;       /* owned */
-    uint64_t asked[WL_PULL_UIDS_MAX];                                              /* ascending */
-    bool refused[WL_PULL_UIDS_MAX];                                                /* per asked */
+    const wl_line_t *line;            /* borrowed, of the read under way */
+    int64_t pulled_at;                /* wall ms of the read under way */
+    uint64_t made_version;            /* likewise */
+    uint32_t asked_count;             /* users asked for */
+    uint32_t asset_count;             /* accepted so far */
+    uint32_t asset_capacity;          /* of assets */
+    uint32_t refusal_count;           /* entries of refusals */
+    uint32_t stranger_count;          /* those of them without an asked user */
+    uint32_t refused_total;           /* records refused */
+    wl_asset_t *assets;               /* owned */
+    msgpack_zone zone;                /* owned; what assets[].extra points to */
+    wl_unpacker_t *unpacker;          /* owned */
+    uint64_t asked[WL_PULL_UIDS_MAX]; /* ascending */
+    bool refused[WL_PULL_UIDS_MAX];   /* per asked */
     wl_answer_refusal_t refusals[WL_PULL_UIDS_MAX + WL_ANSWER_STRANGERS_MAX];
 };
 

@@ -48,8 +48,8 @@ void wl_call_seal(wl_call_key_t key, const char *method, const char *path, const
 
 char *wl_call_uids_text(const wl_call_t *self, const char *before, const char *between,
                         const char *behind, size_t *ret_bytes) {
-    size_t most = strlen(before) + strlen(behind) + 1 +
-                  self->uid_count * (UID_DIGITS_MAX + strlen(between));
+    size_t most =
+        strlen(before) + strlen(behind) + 1 + self->uid_count * (UID_DIGITS_MAX + strlen(between));
     char *text = wl_alloc(most);
     size_t used = (size_t)snprintf(text, most, "%s", before);
     for (uint32_t i = 0; i < self->uid_count; i++) {

@@ -12,8 +12,8 @@ typedef struct {
     wl_mono_ms_t started;   /* when it was asked */
     uint32_t slot;          /* 0 .. WL_CALLS_MAX - 1, its alone while it is under way */
     uint32_t uid_count;
-    wl_line_t line;         /* a copy: the configuration may change meanwhile */
-    uint64_t uids[];        /* uid_count */
+    wl_line_t line;  /* a copy: the configuration may change meanwhile */
+    uint64_t uids[]; /* uid_count */
 } wl_call_t;
 
 /* How a call ended on the wire. */

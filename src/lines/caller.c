@@ -12,13 +12,13 @@
 
 struct wl_caller {
     wl_answer_fn answered;
-    void *arg;                        /* of answered */
-    wl_secrets_t *secrets;            /* owned */
-    wl_answer_reader_t *reader;       /* owned */
-    wl_http_caller_t *http;           /* owned */
-    wl_zmq_caller_t *zmq;             /* owned */
-    uint64_t last_version;            /* made for the call before, microseconds */
-    uint32_t in_flight;               /* calls under way */
+    void *arg;                         /* of answered */
+    wl_secrets_t *secrets;             /* owned */
+    wl_answer_reader_t *reader;        /* owned */
+    wl_http_caller_t *http;            /* owned */
+    wl_zmq_caller_t *zmq;              /* owned */
+    uint64_t last_version;             /* made for the call before, microseconds */
+    uint32_t in_flight;                /* calls under way */
     uint16_t free_slots[WL_CALLS_MAX]; /* the first WL_CALLS_MAX - in_flight are free */
 };
 

@@ -16,26 +16,26 @@ typedef struct wl_caller wl_caller_t;
 
 /* One asset of an answer that broke a rule; its user keeps the last good value. */
 typedef struct {
-    uint64_t uid;      /* 0 when even that could not be read: any user without an asset is meant */
+    uint64_t uid; /* 0 when even that could not be read: any user without an asset is meant */
     char reason[96];
 } wl_answer_refusal_t;
 
 /* Borrowed for the duration of the callback. */
 typedef struct {
     uint64_t call_id;
-    wl_err_t err;                 /* WL_OK, DEADLINE, UNAVAILABLE, TOO_BIG, MALFORMED */
-    int http_status;              /* 0 for ZeroMQ or no answer */
-    int64_t retry_after_ms;       /* as the line asked, 0 = not said */
+    wl_err_t err;           /* WL_OK, DEADLINE, UNAVAILABLE, TOO_BIG, MALFORMED */
+    int http_status;        /* 0 for ZeroMQ or no answer */
+    int64_t retry_after_ms; /* as the line asked, 0 = not said */
     int64_t elapsed_ms;
-    char reason[96];              /* "" when err is WL_OK */
-    const uint64_t *uids;         /* as asked */
-    uint64_t made_version;        /* of lines without versions: grows from call to call */
+    char reason[96];       /* "" when err is WL_OK */
+    const uint64_t *uids;  /* as asked */
+    uint64_t made_version; /* of lines without versions: grows from call to call */
     uint32_t uid_count;
-    const wl_asset_t *assets;     /* asked users only; wl_asset_valid() and wl_asset_sane() hold */
+    const wl_asset_t *assets; /* asked users only; wl_asset_valid() and wl_asset_sane() hold */
     uint32_t asset_count;
     const wl_answer_refusal_t *refusals;
-    uint32_t refusal_count;       /* the first one of each asked user, and 16 others at most */
-    uint32_t refused_total;       /* all records refused, those without an entry too */
+    uint32_t refusal_count; /* the first one of each asked user, and 16 others at most */
+    uint32_t refused_total; /* all records refused, those without an entry too */
 } wl_answer_t;
 
 typedef void (*wl_answer_fn)(const wl_answer_t *answer, void *arg);

@@ -24,33 +24,33 @@
 #include <unistd.h>
 
 enum {
-    EVENTS_PER_TURN = 64,      /* sockets served per wake-up, so that other readers get a turn */
-    CONNECTIONS_KEPT = 256,    /* idle ones, for reuse */
-    BODY_BYTES_MIN = 4096,     /* first piece of an answer's buffer */
-    RETRY_AFTER_S_MAX = 3600,  /* longer is a mistake of the line */
+    EVENTS_PER_TURN = 64,     /* sockets served per wake-up, so that other readers get a turn */
+    CONNECTIONS_KEPT = 256,   /* idle ones, for reuse */
+    BODY_BYTES_MIN = 4096,    /* first piece of an answer's buffer */
+    RETRY_AFTER_S_MAX = 3600, /* longer is a mistake of the line */
     NS_PER_MS = 1000000,
 };
 
 typedef struct {
-    wl_call_t *call;              /* owned until ended() */
-    CURL *easy;                   /* owned */
-    wl_http_request_t request;    /* owned; curl borrows it */
-    char *body;                   /* owned, the answer so far */
+    wl_call_t *call;           /* owned until ended() */
+    CURL *easy;                /* owned */
+    wl_http_request_t request; /* owned; curl borrows it */
+    char *body;                /* owned, the answer so far */
     size_t body_bytes;
     size_t body_capacity;
-    bool too_big;                 /* longer than the line's response_bytes_max */
-    bool address_refused;         /* the host has no address that we connect to */
-    char error[CURL_ERROR_SIZE];  /* curl's own words */
+    bool too_big;                /* longer than the line's response_bytes_max */
+    bool address_refused;        /* the host has no address that we connect to */
+    char error[CURL_ERROR_SIZE]; /* curl's own words */
 } transfer_t;
 
 struct wl_http_caller {
-    zloop_t *loop;                         /* borrowed */
+    zloop_t *loop; /* borrowed */
     wl_call_end_fn ended;
-    void *arg;                             /* of ended */
-    CURLM *multi;                          /* owned */
-    int epoll;                             /* owned; what curl waits for */
-    int timer;                             /* owned, in epoll; when curl wants to be woken */
-    transfer_t *transfers[WL_CALLS_MAX];   /* owned, by the slot of the call */
+    void *arg;                           /* of ended */
+    CURLM *multi;                        /* owned */
+    int epoll;                           /* owned; what curl waits for */
+    int timer;                           /* owned, in epoll; when curl wants to be woken */
+    transfer_t *transfers[WL_CALLS_MAX]; /* owned, by the slot of the call */
 };
 
 /* One transfer. */

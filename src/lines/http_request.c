@@ -20,8 +20,8 @@ static wl_err_t url_open(const wl_line_t *line, CURLU *url) {
     while (base > 0 && line->url[base - 1] == '/') {
         base--;
     }
-    const char *path = line->mapping.used && line->mapping.path[0] != '\0' ? line->mapping.path
-                                                                           : "/assets";
+    const char *path =
+        line->mapping.used && line->mapping.path[0] != '\0' ? line->mapping.path : "/assets";
     if (base == 0 || line->url[base - 1] == ':' || strpbrk(line->url, "?#") != NULL ||
         path[0] != '/') {
         return WL_ERR_SETTINGS; /* curl would make a host of the path */
@@ -66,8 +66,7 @@ wl_err_t wl_http_request_open(wl_http_request_t *self, const wl_call_t *call, wl
     wl_err_t err = url_open(&call->line, url);
     if (err == WL_OK) {
         self->url = url_part(url, CURLUPART_URL);
-        self->body =
-            wl_call_uids_text(call, "{\"uids\":[\"", "\",\"", "\"]}", &self->body_bytes);
+        self->body = wl_call_uids_text(call, "{\"uids\":[\"", "\",\"", "\"]}", &self->body_bytes);
         add_header(self, "Content-Type", "application/json");
         add_header(self, "Accept", "application/json");
         add_header(self, "User-Agent", "walletd/" WL_VERSION);

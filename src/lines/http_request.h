@@ -8,8 +8,8 @@
 #include <curl/curl.h>
 
 typedef struct {
-    char *url;                  /* owned */
-    char *body;                 /* owned, {"uids":["1","2"]} */
+    char *url;  /* owned */
+    char *body; /* owned, {"uids":["1","2"]} */
     size_t body_bytes;
     struct curl_slist *headers; /* owned */
 } wl_http_request_t;

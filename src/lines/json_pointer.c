@@ -54,8 +54,8 @@ json_t *wl_json_pointer_find(json_t *root, const char *pointer) {
             return NULL;
         }
         /* Neither function minds a value of another type: it has no such member. */
-        at = json_is_array(at) ? json_array_get(at, token_index(token))
-                               : json_object_get(at, token);
+        at =
+            json_is_array(at) ? json_array_get(at, token_index(token)) : json_object_get(at, token);
         pointer += bytes;
     }
     return at;

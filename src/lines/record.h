@@ -9,22 +9,22 @@
 #include <jansson.h>
 
 /* NAME, key of the standard contract */
-#define WL_RECORD_FIELDS(F)                                                                        \
-    F(UID, "uid")                                                                                  \
-    F(LINE, "line")                                                                                \
-    F(BUCKET, "bucket")                                                                            \
-    F(KIND, "kind")                                                                                \
-    F(AMOUNT, "amount")                                                                            \
-    F(UNIT, "unit")                                                                                \
-    F(SCALE, "scale")                                                                              \
-    F(COUNT, "count")                                                                              \
-    F(PENDING, "pending")                                                                          \
-    F(STATE, "state")                                                                              \
-    F(EXPIRES_AT, "expires_at")                                                                    \
-    F(VERSION, "version")                                                                          \
-    F(CHANGED_AT, "changed_at")                                                                    \
-    F(TITLE, "title")                                                                              \
-    F(BADGE, "badge")                                                                              \
+#define WL_RECORD_FIELDS(F)     \
+    F(UID, "uid")               \
+    F(LINE, "line")             \
+    F(BUCKET, "bucket")         \
+    F(KIND, "kind")             \
+    F(AMOUNT, "amount")         \
+    F(UNIT, "unit")             \
+    F(SCALE, "scale")           \
+    F(COUNT, "count")           \
+    F(PENDING, "pending")       \
+    F(STATE, "state")           \
+    F(EXPIRES_AT, "expires_at") \
+    F(VERSION, "version")       \
+    F(CHANGED_AT, "changed_at") \
+    F(TITLE, "title")           \
+    F(BADGE, "badge")           \
     F(EXTRA, "extra")
 
 typedef enum {

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 enum {
-    REREAD_MS = 5000,     /* how long a key is used before its file is looked at again */
-    FOLDER_MAX = 400,     /* bytes, as settings.def allows */
+    REREAD_MS = 5000, /* how long a key is used before its file is looked at again */
+    FOLDER_MAX = 400, /* bytes, as settings.def allows */
     PATH_BYTES = FOLDER_MAX + WL_LINE_ID_MAX + 2,
 };
 

@@ -22,7 +22,6 @@ typedef struct {
 
 /* key may have any length; ret_hex is NUL-terminated. Nothing may be NULL, but for body when
  * body_bytes is 0. */
-void wl_sign(const void *key, size_t key_bytes, const wl_sign_request_t *request,
-             char ret_hex[65]);
+void wl_sign(const void *key, size_t key_bytes, const wl_sign_request_t *request, char ret_hex[65]);
 
 #endif

@@ -24,42 +24,42 @@ enum {
     RECONNECT_MS = 50,             /* first pause before connecting again... */
     RECONNECT_MAX_MS = 2000,       /* ...doubled up to this one */
     HANDSHAKE_MS = 3000,
-    HEARTBEAT_MS = 5000,           /* a connection that died silently is found... */
-    HEARTBEAT_TIMEOUT_MS = 15000,  /* ...after so long */
+    HEARTBEAT_MS = 5000,          /* a connection that died silently is found... */
+    HEARTBEAT_TIMEOUT_MS = 15000, /* ...after so long */
     NS_PER_MS = 1000000,
 };
 
 typedef struct {
-    struct wl_zmq_caller *caller;   /* back, for the reader */
-    zsock_t *socket;                /* owned DEALER, NULL = free */
+    struct wl_zmq_caller *caller; /* back, for the reader */
+    zsock_t *socket;              /* owned DEALER, NULL = free */
     char line[WL_LINE_ID_MAX + 1];
     char url[WL_URL_MAX + 1];
-    uint32_t response_bytes_max;    /* an option of the socket, so part of the key */
-    uint32_t waiting;               /* calls under way */
-    wl_mono_ms_t used_at;           /* last call */
-    wl_mono_ms_t opened_at;         /* when the socket was made */
+    uint32_t response_bytes_max; /* an option of the socket, so part of the key */
+    uint32_t waiting;            /* calls under way */
+    wl_mono_ms_t used_at;        /* last call */
+    wl_mono_ms_t opened_at;      /* when the socket was made */
 } link_t;
 
 typedef struct {
-    wl_call_t *call;       /* owned, NULL = free */
-    link_t *link;          /* borrowed */
-    uint64_t msgid;        /* generation * WL_CALLS_MAX + slot */
+    wl_call_t *call; /* owned, NULL = free */
+    link_t *link;    /* borrowed */
+    uint64_t msgid;  /* generation * WL_CALLS_MAX + slot */
     wl_mono_ms_t deadline;
     bool sent;
-    msgpack_sbuffer body;  /* owned; the request until it is sent */
+    msgpack_sbuffer body; /* owned; the request until it is sent */
 } waiting_t;
 
 struct wl_zmq_caller {
-    zloop_t *loop;                   /* borrowed */
+    zloop_t *loop; /* borrowed */
     wl_call_end_fn ended;
-    void *arg;                       /* of ended */
-    wl_replies_t *replies;           /* owned */
-    int timer;                       /* owned; deadlines and unsent requests */
-    int64_t armed_at;                /* monotonic ms for which the timer is set, 0 = off */
-    uint64_t generation;             /* of the next call */
+    void *arg;             /* of ended */
+    wl_replies_t *replies; /* owned */
+    int timer;             /* owned; deadlines and unsent requests */
+    int64_t armed_at;      /* monotonic ms for which the timer is set, 0 = off */
+    uint64_t generation;   /* of the next call */
     uint64_t dropped;
-    uint32_t waiting_count;          /* calls under way */
-    uint32_t unsent_count;           /* those of them without a connection so far */
+    uint32_t waiting_count; /* calls under way */
+    uint32_t unsent_count;  /* those of them without a connection so far */
     link_t links[LINKS_MAX];
     waiting_t waiting[WL_CALLS_MAX]; /* by the slot of the call */
 };
@@ -109,8 +109,8 @@ static bool waiting_send(wl_zmq_caller_t *self, waiting_t *waiting) {
 /* The call that this reply of this line answers, or NULL: one line must not answer for another. */
 static waiting_t *reply_find(wl_zmq_caller_t *self, const link_t *link, uint64_t msgid) {
     waiting_t *waiting = &self->waiting[msgid % WL_CALLS_MAX];
-    bool answers = waiting->call != NULL && waiting->msgid == msgid && waiting->link == link &&
-                   waiting->sent;
+    bool answers =
+        waiting->call != NULL && waiting->msgid == msgid && waiting->link == link && waiting->sent;
     return answers ? waiting : NULL;
 }
 

@@ -14,8 +14,7 @@ void wl_zmq_caller_destroy(wl_zmq_caller_t **self);
 
 /* Takes the call over on WL_OK, until ended(). WL_ERR_SETTINGS: the endpoint cannot be used.
  * WL_ERR_FULL: too many lines at once. */
-WL_MUST_USE wl_err_t wl_zmq_caller_start(wl_zmq_caller_t *self, wl_call_t *call,
-                                         wl_call_key_t key);
+WL_MUST_USE wl_err_t wl_zmq_caller_start(wl_zmq_caller_t *self, wl_call_t *call, wl_call_key_t key);
 
 /* Late, doubled or unreadable messages of lines, dropped so far. */
 uint64_t wl_zmq_caller_dropped(const wl_zmq_caller_t *self);

@@ -14,8 +14,7 @@ static bool object_is_text(const msgpack_object *value) {
 
 /* A float that stands for exactly one integer. NaN and infinities are not. */
 static bool object_is_integral(const msgpack_object *value) {
-    bool is_float =
-        value->type == MSGPACK_OBJECT_FLOAT32 || value->type == MSGPACK_OBJECT_FLOAT64;
+    bool is_float = value->type == MSGPACK_OBJECT_FLOAT32 || value->type == MSGPACK_OBJECT_FLOAT64;
     return is_float && fabs(value->via.f64) <= exact_double_max &&
            trunc(value->via.f64) == value->via.f64;
 }
@@ -132,8 +131,7 @@ wl_err_t wl_args_u64(const msgpack_object *args, const char *key, uint64_t *ret,
     return wl_value_u64(value, ret) == WL_OK ? WL_OK : fault_number(fault, key, value, false);
 }
 
-wl_err_t wl_args_i64(const msgpack_object *args, const char *key, int64_t *ret,
-                     wl_fault_t *fault) {
+wl_err_t wl_args_i64(const msgpack_object *args, const char *key, int64_t *ret, wl_fault_t *fault) {
     const msgpack_object *value = NULL;
     wl_err_t err = wl_args_find(args, key, &value);
     if (err != WL_OK) {
@@ -172,8 +170,8 @@ wl_err_t wl_args_array(const msgpack_object *args, const char *key, uint32_t max
                         wl_value_type_name(value));
     }
     if (value->via.array.size > max) {
-        return wl_fault(fault, WL_ERR_BAD_REQUEST, key, "%s: at most %u elements, got %u", key,
-                        max, value->via.array.size);
+        return wl_fault(fault, WL_ERR_BAD_REQUEST, key, "%s: at most %u elements, got %u", key, max,
+                        value->via.array.size);
     }
     *ret = value;
     return WL_OK;

@@ -63,8 +63,8 @@ static wl_err_t absent_is_zero(wl_err_t err) {
     return err == WL_ERR_NOT_FOUND ? WL_OK : err;
 }
 
-static wl_err_t read_number(const msgpack_object *map, const char *key, uint64_t max,
-                            uint64_t *ret, wl_fault_t *fault) {
+static wl_err_t read_number(const msgpack_object *map, const char *key, uint64_t max, uint64_t *ret,
+                            wl_fault_t *fault) {
     uint64_t value = 0;
     wl_err_t err = absent_is_zero(wl_args_u64(map, key, &value, fault));
     if (err == WL_OK && value > max) {
@@ -164,8 +164,7 @@ static wl_err_t read_extra(const msgpack_object *map, msgpack_zone *zone, wl_ass
 }
 
 static wl_err_t read_texts(const msgpack_object *map, wl_asset_t *asset, wl_fault_t *fault) {
-    wl_err_t err =
-        absent_is_zero(wl_args_text(map, "line", asset->line, WL_LINE_ID_MAX, fault));
+    wl_err_t err = absent_is_zero(wl_args_text(map, "line", asset->line, WL_LINE_ID_MAX, fault));
     if (err == WL_OK) {
         err = absent_is_zero(wl_args_text(map, "bucket", asset->bucket, WL_BUCKET_MAX, fault));
     }

@@ -68,8 +68,8 @@ static wl_err_t changes_read(const msgpack_object *root, wl_change_t *ret_change
     return WL_OK;
 }
 
-wl_err_t wl_changes_unpack(const void *bytes, size_t count,
-                           wl_change_t ret_changes[WL_CHANGES_MAX], size_t *ret_count) {
+wl_err_t wl_changes_unpack(const void *bytes, size_t count, wl_change_t ret_changes[WL_CHANGES_MAX],
+                           size_t *ret_count) {
     static const wl_walk_limits_t limits = {WL_WALK_DEPTH_MAX,
                                             WL_CHANGES_MAX * (CHANGE_FIELDS_MAX + 1) + 1};
     wl_err_t err = wl_walk(bytes, count, &limits, NULL);

@@ -139,9 +139,9 @@ static wl_err_t decode_U64S(wl_decoder_t *self, const msgpack_object *from, size
 #define PLACE_U64S &
 
 /* Takes the next of `fields` into ret->name; a field that is not there stays zero. */
-#define DECODE_FIELD(kind, name, max, doc)                                                         \
-    if (next < fields.size && err == WL_OK) {                                                      \
-        err = decode_##kind(self, &fields.ptr[next++], (max), PLACE_##kind ret->name);             \
+#define DECODE_FIELD(kind, name, max, doc)                                             \
+    if (next < fields.size && err == WL_OK) {                                          \
+        err = decode_##kind(self, &fields.ptr[next++], (max), PLACE_##kind ret->name); \
     }
 
 static wl_err_t decode_hint(wl_decoder_t *self, msgpack_object_array fields, wl_hint_t *ret) {
@@ -215,36 +215,36 @@ static wl_err_t decode_ASSETS(wl_decoder_t *self, const msgpack_object *from, si
 
 /* Messages: head, items and what is around them. */
 
-#define MESSAGE_FUNCTIONS(NAME, name, id, route, doc)                                              \
-    static wl_err_t decode_##name##_head(wl_decoder_t *self, msgpack_object_array fields,          \
-                                         wl_##name##_head_t *ret) {                                \
-        wl_err_t err = WL_OK;                                                                      \
-        uint32_t next = 0;                                                                         \
-        (void)self, (void)fields, (void)next, (void)ret;                                           \
-        WL_HEAD_##NAME(DECODE_FIELD) return err;                                                   \
-    }                                                                                              \
-    static wl_err_t decode_##name##_item(wl_decoder_t *self, msgpack_object_array fields,          \
-                                         wl_##name##_item_t *ret) {                                \
-        wl_err_t err = WL_OK;                                                                      \
-        uint32_t next = 0;                                                                         \
-        (void)self;                                                                                \
-        WL_ITEM_##NAME(DECODE_FIELD) return err;                                                   \
-    }                                                                                              \
-    static wl_err_t decode_##name(wl_decoder_t *self, msgpack_object_array head,                   \
-                                  msgpack_object_array items, wl_msg_t *msg) {                     \
-        wl_err_t err = decode_##name##_head(self, head, &msg->head.name);                          \
-        msg->items.name = wl_unpacker_alloc(self->unpacker, items.size, sizeof *msg->items.name);  \
-        for (uint32_t i = 0; i < items.size && err == WL_OK; i++) {                                \
-            if (items.ptr[i].type != MSGPACK_OBJECT_ARRAY) {                                       \
-                return WL_ERR_MALFORMED;                                                           \
-            }                                                                                      \
-            err = decode_##name##_item(self, items.ptr[i].via.array, &msg->items.name[i]);         \
-        }                                                                                          \
-        return err;                                                                                \
+#define MESSAGE_FUNCTIONS(NAME, name, id, route, doc)                                             \
+    static wl_err_t decode_##name##_head(wl_decoder_t *self, msgpack_object_array fields,         \
+                                         wl_##name##_head_t *ret) {                               \
+        wl_err_t err = WL_OK;                                                                     \
+        uint32_t next = 0;                                                                        \
+        (void)self, (void)fields, (void)next, (void)ret;                                          \
+        WL_HEAD_##NAME(DECODE_FIELD) return err;                                                  \
+    }                                                                                             \
+    static wl_err_t decode_##name##_item(wl_decoder_t *self, msgpack_object_array fields,         \
+                                         wl_##name##_item_t *ret) {                               \
+        wl_err_t err = WL_OK;                                                                     \
+        uint32_t next = 0;                                                                        \
+        (void)self;                                                                               \
+        WL_ITEM_##NAME(DECODE_FIELD) return err;                                                  \
+    }                                                                                             \
+    static wl_err_t decode_##name(wl_decoder_t *self, msgpack_object_array head,                  \
+                                  msgpack_object_array items, wl_msg_t *msg) {                    \
+        wl_err_t err = decode_##name##_head(self, head, &msg->head.name);                         \
+        msg->items.name = wl_unpacker_alloc(self->unpacker, items.size, sizeof *msg->items.name); \
+        for (uint32_t i = 0; i < items.size && err == WL_OK; i++) {                               \
+            if (items.ptr[i].type != MSGPACK_OBJECT_ARRAY) {                                      \
+                return WL_ERR_MALFORMED;                                                          \
+            }                                                                                     \
+            err = decode_##name##_item(self, items.ptr[i].via.array, &msg->items.name[i]);        \
+        }                                                                                         \
+        return err;                                                                               \
     }
 WL_MESSAGES(MESSAGE_FUNCTIONS)
 
-#define MESSAGE_CASE(NAME, name, id, route, doc)                                                   \
+#define MESSAGE_CASE(NAME, name, id, route, doc) \
     case WL_MSG_##NAME: return decode_##name(self, head, items, msg);
 
 static wl_err_t decode_message(wl_decoder_t *self, uint64_t id, msgpack_object_array head,

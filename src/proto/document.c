@@ -58,11 +58,11 @@ static void fields_begin(FILE *out) {
 #define ITEM_ROW(kind, name, max, doc) field_row(out, "item", #name, #kind, (max), doc);
 #define LIST_ROW(kind, name, max, doc) field_row(out, "element", #name, #kind, (max), doc);
 
-#define MESSAGE_SECTION(NAME, name, id, route, doc)                                                \
-    static void name##_document(FILE *out) {                                                       \
-        (void)fprintf(out, "#### %d %s\n\n%s: %s.\n\n", (id), #NAME, route, doc);                  \
-        fields_begin(out);                                                                         \
-        WL_HEAD_##NAME(HEAD_ROW) WL_ITEM_##NAME(ITEM_ROW)(void) fputc('\n', out);                  \
+#define MESSAGE_SECTION(NAME, name, id, route, doc)                               \
+    static void name##_document(FILE *out) {                                      \
+        (void)fprintf(out, "#### %d %s\n\n%s: %s.\n\n", (id), #NAME, route, doc); \
+        fields_begin(out);                                                        \
+        WL_HEAD_##NAME(HEAD_ROW) WL_ITEM_##NAME(ITEM_ROW)(void) fputc('\n', out); \
     }
 WL_MESSAGES(MESSAGE_SECTION)
 
@@ -124,7 +124,8 @@ typedef struct {
 } limit_row_t;
 
 /* The numbers of limits.h that someone outside the code can meet. */
-#define LIMIT(name, doc) {#name, doc, name}
+#define LIMIT(name, doc) \
+    { #name, doc, name }
 static const limit_row_t limit_rows[] = {
     LIMIT(WL_REQUEST_BYTES_MAX, "bytes of one request"),
     LIMIT(WL_WALK_DEPTH_MAX, "nested arrays and maps of any MessagePack"),

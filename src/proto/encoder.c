@@ -198,25 +198,25 @@ static void message_item(wl_encoder_t *self, wl_msg_id_t id, size_t item_fields)
     encode_array(self, item_fields);
 }
 
-#define MESSAGE_FUNCTIONS(NAME, name, id, route, doc)                                              \
-    void wl_##name##_begin(wl_encoder_t *self, const wl_##name##_head_t *from) {                   \
-        enum { HEAD_FIELDS = 0 WL_HEAD_##NAME(WL_FIELD_ONE) };                                     \
-        WL_ASSERT(from != NULL || HEAD_FIELDS == 0);                                               \
-        message_begin(self, WL_MSG_##NAME, HEAD_FIELDS);                                           \
-        WL_HEAD_##NAME(ENCODE_FIELD) message_open_items(self);                                     \
-    }                                                                                              \
-    void wl_##name##_add(wl_encoder_t *self, const wl_##name##_item_t *from) {                     \
-        message_item(self, WL_MSG_##NAME, 0 WL_ITEM_##NAME(WL_FIELD_ONE));                         \
-        WL_ITEM_##NAME(ENCODE_FIELD) WL_ASSERT(self->used <= WL_MESSAGE_BYTES_MAX);                \
+#define MESSAGE_FUNCTIONS(NAME, name, id, route, doc)                               \
+    void wl_##name##_begin(wl_encoder_t *self, const wl_##name##_head_t *from) {    \
+        enum { HEAD_FIELDS = 0 WL_HEAD_##NAME(WL_FIELD_ONE) };                      \
+        WL_ASSERT(from != NULL || HEAD_FIELDS == 0);                                \
+        message_begin(self, WL_MSG_##NAME, HEAD_FIELDS);                            \
+        WL_HEAD_##NAME(ENCODE_FIELD) message_open_items(self);                      \
+    }                                                                               \
+    void wl_##name##_add(wl_encoder_t *self, const wl_##name##_item_t *from) {      \
+        message_item(self, WL_MSG_##NAME, 0 WL_ITEM_##NAME(WL_FIELD_ONE));          \
+        WL_ITEM_##NAME(ENCODE_FIELD) WL_ASSERT(self->used <= WL_MESSAGE_BYTES_MAX); \
     }
 WL_MESSAGES(MESSAGE_FUNCTIONS)
 
-#define MESSAGE_CASE(NAME, name, id, route, doc)                                                   \
-    case WL_MSG_##NAME:                                                                            \
-        wl_##name##_begin(self, &msg->head.name);                                                  \
-        for (uint32_t i = 0; i < msg->count; i++) {                                                \
-            wl_##name##_add(self, &msg->items.name[i]);                                            \
-        }                                                                                          \
+#define MESSAGE_CASE(NAME, name, id, route, doc)        \
+    case WL_MSG_##NAME:                                 \
+        wl_##name##_begin(self, &msg->head.name);       \
+        for (uint32_t i = 0; i < msg->count; i++) {     \
+            wl_##name##_add(self, &msg->items.name[i]); \
+        }                                               \
         break;
 
 void wl_msg_encode(wl_encoder_t *self, const wl_msg_t *msg) {

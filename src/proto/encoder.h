@@ -31,8 +31,8 @@ wl_bytes_t wl_encoder_finish(wl_encoder_t *self);
  * wl_read_add(encoder, &item): appends one to the message of the same name that was begun; the
  * caller keeps ownership. Never more than WL_BATCH_ITEMS_MAX items and WL_MESSAGE_BYTES_MAX bytes
  * (asserted): ask wl_encoder_full() first when items are large or many. */
-#define WL_MSG_ENCODE(NAME, name, id, route, doc)                                                  \
-    void wl_##name##_begin(wl_encoder_t *self, const wl_##name##_head_t *head);                    \
+#define WL_MSG_ENCODE(NAME, name, id, route, doc)                               \
+    void wl_##name##_begin(wl_encoder_t *self, const wl_##name##_head_t *head); \
     void wl_##name##_add(wl_encoder_t *self, const wl_##name##_item_t *item);
 WL_MESSAGES(WL_MSG_ENCODE)
 #undef WL_MSG_ENCODE

@@ -59,12 +59,12 @@ typedef enum {
 #define WL_FIELD(kind, name, max, doc) WL_FIELD_##kind(name, max)
 
 /* wl_read_head_t, wl_read_item_t, ... ; a head without fields keeps one unused byte. */
-#define WL_MSG_STRUCTS(NAME, name, id, route, doc)                                                 \
-    typedef struct {                                                                               \
-        WL_HEAD_##NAME(WL_FIELD) uint8_t unused;                                                   \
-    } wl_##name##_head_t;                                                                          \
-    typedef struct {                                                                               \
-        WL_ITEM_##NAME(WL_FIELD)                                                                   \
+#define WL_MSG_STRUCTS(NAME, name, id, route, doc) \
+    typedef struct {                               \
+        WL_HEAD_##NAME(WL_FIELD) uint8_t unused;   \
+    } wl_##name##_head_t;                          \
+    typedef struct {                               \
+        WL_ITEM_##NAME(WL_FIELD)                   \
     } wl_##name##_item_t;
 WL_MESSAGES(WL_MSG_STRUCTS)
 #undef WL_MSG_STRUCTS

@@ -6,7 +6,7 @@
 
 const char *wl_msg_name(wl_msg_id_t id) {
     switch (id) {
-#define NAME_CASE(NAME, name, number, route, doc)                                                  \
+#define NAME_CASE(NAME, name, number, route, doc) \
     case WL_MSG_##NAME: return #NAME;
         WL_MESSAGES(NAME_CASE)
 #undef NAME_CASE
@@ -33,8 +33,7 @@ static bool equal_BYTES(wl_bytes_t a, wl_bytes_t b) {
 }
 
 static bool equal_U64S(wl_u64_list_t a, wl_u64_list_t b) {
-    return a.count == b.count &&
-           (a.count == 0 || memcmp(a.at, b.at, a.count * sizeof *a.at) == 0);
+    return a.count == b.count && (a.count == 0 || memcmp(a.at, b.at, a.count * sizeof *a.at) == 0);
 }
 
 #define equal_U8 equal_U64
@@ -67,22 +66,22 @@ static bool equal_ASSETS(wl_asset_list_t a, wl_asset_list_t b) {
     return equal;
 }
 
-#define EQUAL_FUNCTIONS(NAME, name, id, route, doc)                                                \
-    static bool name##_head_equal(const wl_##name##_head_t *a, const wl_##name##_head_t *b) {      \
-        (void)a, (void)b;                                                                          \
-        return true WL_HEAD_##NAME(EQUAL_FIELD);                                                   \
-    }                                                                                              \
-    static bool name##_item_equal(const wl_##name##_item_t *a, const wl_##name##_item_t *b) {      \
-        return true WL_ITEM_##NAME(EQUAL_FIELD);                                                   \
+#define EQUAL_FUNCTIONS(NAME, name, id, route, doc)                                           \
+    static bool name##_head_equal(const wl_##name##_head_t *a, const wl_##name##_head_t *b) { \
+        (void)a, (void)b;                                                                     \
+        return true WL_HEAD_##NAME(EQUAL_FIELD);                                              \
+    }                                                                                         \
+    static bool name##_item_equal(const wl_##name##_item_t *a, const wl_##name##_item_t *b) { \
+        return true WL_ITEM_##NAME(EQUAL_FIELD);                                              \
     }
 WL_MESSAGES(EQUAL_FUNCTIONS)
 
-#define EQUAL_CASE(NAME, name, number, route, doc)                                                 \
-    case WL_MSG_##NAME:                                                                            \
-        equal = name##_head_equal(&a->head.name, &b->head.name);                                   \
-        for (uint32_t i = 0; i < a->count && equal; i++) {                                         \
-            equal = name##_item_equal(&a->items.name[i], &b->items.name[i]);                       \
-        }                                                                                          \
+#define EQUAL_CASE(NAME, name, number, route, doc)                           \
+    case WL_MSG_##NAME:                                                      \
+        equal = name##_head_equal(&a->head.name, &b->head.name);             \
+        for (uint32_t i = 0; i < a->count && equal; i++) {                   \
+            equal = name##_item_equal(&a->items.name[i], &b->items.name[i]); \
+        }                                                                    \
         break;
 
 bool wl_msg_equal(const wl_msg_t *a, const wl_msg_t *b) {
@@ -145,26 +144,26 @@ static void print_ASSETS(FILE *out, const char *name, wl_asset_list_t value) {
     (void)fprintf(out, " %s=[%" PRIu32 "]", name, value.count);
 }
 
-#define PRINT_FUNCTIONS(NAME, name, id, route, doc)                                                \
-    static void name##_head_print(FILE *out, const wl_##name##_head_t *from) {                     \
-        (void)out, (void)from;                                                                     \
-        WL_HEAD_##NAME(PRINT_FIELD)                                                                \
-    }                                                                                              \
-    static void name##_item_print(FILE *out, const wl_##name##_item_t *from) {                     \
-        WL_ITEM_##NAME(PRINT_FIELD)                                                                \
+#define PRINT_FUNCTIONS(NAME, name, id, route, doc)                            \
+    static void name##_head_print(FILE *out, const wl_##name##_head_t *from) { \
+        (void)out, (void)from;                                                 \
+        WL_HEAD_##NAME(PRINT_FIELD)                                            \
+    }                                                                          \
+    static void name##_item_print(FILE *out, const wl_##name##_item_t *from) { \
+        WL_ITEM_##NAME(PRINT_FIELD)                                            \
     }
 WL_MESSAGES(PRINT_FUNCTIONS)
 
-#define PRINT_CASE(NAME, name, number, route, doc)                                                 \
-    case WL_MSG_##NAME:                                                                            \
-        (void)fprintf(out, #NAME " items=%" PRIu32, msg->count);                                   \
-        name##_head_print(out, &msg->head.name);                                                   \
-        (void)fputc('\n', out);                                                                    \
-        for (uint32_t i = 0; i < msg->count; i++) {                                                \
-            (void)fputc(' ', out);                                                                 \
-            name##_item_print(out, &msg->items.name[i]);                                           \
-            (void)fputc('\n', out);                                                                \
-        }                                                                                          \
+#define PRINT_CASE(NAME, name, number, route, doc)               \
+    case WL_MSG_##NAME:                                          \
+        (void)fprintf(out, #NAME " items=%" PRIu32, msg->count); \
+        name##_head_print(out, &msg->head.name);                 \
+        (void)fputc('\n', out);                                  \
+        for (uint32_t i = 0; i < msg->count; i++) {              \
+            (void)fputc(' ', out);                               \
+            name##_item_print(out, &msg->items.name[i]);         \
+            (void)fputc('\n', out);                              \
+        }                                                        \
         break;
 
 void wl_msg_print(const wl_msg_t *msg, FILE *out) {

@@ -3,8 +3,7 @@
 #include <string.h>
 
 static const wl_method_info_t methods[WL_METHOD_COUNT] = {
-#define METHOD_ROW(NAME, text, port, cost, args, result)                                           \
-    {text, args, result, WL_PORT_##port, cost},
+#define METHOD_ROW(NAME, text, port, cost, args, result) {text, args, result, WL_PORT_##port, cost},
     WL_METHODS(METHOD_ROW)
 #undef METHOD_ROW
 };

@@ -64,8 +64,8 @@ static wl_err_t change_read(const msgpack_object *value, wl_change_t *ret, wl_fa
         err = wl_args_u64(value, "version", &change.version, fault);
     }
     if (err == WL_OK && change.version > WL_VERSION_MAX) {
-        return wl_fault(fault, WL_ERR_BAD_REQUEST, "version",
-                        "version: must be at most %" PRIu64, WL_VERSION_MAX);
+        return wl_fault(fault, WL_ERR_BAD_REQUEST, "version", "version: must be at most %" PRIu64,
+                        WL_VERSION_MAX);
     }
     if (err == WL_OK || err == WL_ERR_NOT_FOUND) {
         *ret = change;

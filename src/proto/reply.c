@@ -57,8 +57,7 @@ static size_t array_head(const uint8_t *at, size_t count) {
 /* The next object; *used moves past it. The walk has shown that it is there. */
 static bool read_next(wl_replies_t *self, const uint8_t *bytes, size_t count, size_t *used,
                       msgpack_object *ret) {
-    msgpack_unpack_return done =
-        msgpack_unpack((const char *)bytes, count, used, &self->zone, ret);
+    msgpack_unpack_return done = msgpack_unpack((const char *)bytes, count, used, &self->zone, ret);
     return done == MSGPACK_UNPACK_SUCCESS || done == MSGPACK_UNPACK_EXTRA_BYTES;
 }
 

@@ -200,6 +200,15 @@ wl_err_t wl_rpc_decode(wl_rpc_t *self, const void *bytes, size_t count, wl_port_
 
 /* Frames. */
 
+/* Takes the frame of ZMQ_REQ_CORRELATE, if `frame` is one; the delimiter follows it. */
+static void recv_correlation(void *socket, zmq_msg_t *frame, wl_peer_t *peer) {
+    if (!zmq_msg_more(frame) || zmq_msg_size(frame) != WL_CORRELATION_BYTES) {
+        return;
+    }
+    memcpy(peer->correlation, zmq_msg_data(frame), WL_CORRELATION_BYTES);
+    peer->correlated = wl_frame_recv(socket, frame);
+}
+
 /* Takes the identity and the delimiter; the body is in self->body afterwards. */
 static wl_err_t recv_frames(wl_rpc_t *self, void *socket, wl_peer_t *peer, wl_fault_t *fault) {
     zmq_msg_t *frame = &self->body;
@@ -213,21 +222,23 @@ static wl_err_t recv_frames(wl_rpc_t *self, void *socket, wl_peer_t *peer, wl_fa
     if (!zmq_msg_more(frame) || !wl_frame_recv(socket, frame)) {
         return envelope_fault(fault, "a message without a body");
     }
+    recv_correlation(socket, frame, peer);
     if (zmq_msg_more(frame) && zmq_msg_size(frame) == 0) {
         peer->delimiter = true;
         if (!wl_frame_recv(socket, frame)) {
             return envelope_fault(fault, "a message without a body");
         }
     }
-    if (zmq_msg_more(frame)) {
+    if (zmq_msg_more(frame) || (peer->correlated && !peer->delimiter)) {
+        peer->correlated = false;
         wl_frame_drain(socket, frame);
         return envelope_fault(fault, "a request is one frame, behind an empty one if you like");
     }
     return WL_OK;
 }
 
-wl_err_t wl_rpc_recv(wl_rpc_t *self, zsock_t *router, wl_port_t port,
-                     wl_rpc_request_t *ret_request, wl_fault_t *fault) {
+wl_err_t wl_rpc_recv(wl_rpc_t *self, zsock_t *router, wl_port_t port, wl_rpc_request_t *ret_request,
+                     wl_fault_t *fault) {
     wl_peer_t peer = {.identity_bytes = 0};
     wl_err_t err = recv_frames(self, zsock_resolve(router), &peer, fault);
     if (err == WL_ERR_EMPTY) {
@@ -271,6 +282,10 @@ static wl_err_t send_reply(wl_rpc_t *self, zsock_t *router, const wl_peer_t *pee
     wl_bytes_t head = {(const uint8_t *)self->reply.data, self->reply.size};
     wl_bytes_t none = {NULL, 0};
     wl_err_t err = send_frame(socket, identity, none, ZMQ_SNDMORE);
+    if (err == WL_OK && peer->correlated) {
+        wl_bytes_t number = {peer->correlation, WL_CORRELATION_BYTES};
+        err = send_frame(socket, number, none, ZMQ_SNDMORE);
+    }
     if (err == WL_OK && peer->delimiter) {
         err = send_frame(socket, none, none, ZMQ_SNDMORE);
     }

@@ -1,6 +1,7 @@
 /* rpc.h: what clients speak: MessagePack-RPC in one frame behind ROUTER (design section 4).
- * Requests come as [identity][body] from a bare DEALER or [identity][""][body] from REQ and
- * DEALERs that send the delimiter; the reply is framed as the request was.
+ * Requests come as [identity][body] from a bare DEALER, [identity][""][body] from REQ and DEALERs
+ * that send the delimiter, or [identity][number][""][body] from a REQ with ZMQ_REQ_CORRELATE; the
+ * reply is framed as the request was.
  * Used by the thread that owns the ROUTER. */
 #ifndef WL_PROTO_RPC_H
 #define WL_PROTO_RPC_H
@@ -15,11 +16,16 @@
 /* A client that says more gets this much; keeps now + deadline_ms far from overflow. */
 enum { WL_DEADLINE_MS_MAX = 86400000 };
 
+/* Bytes of the frame that a REQ with ZMQ_REQ_CORRELATE puts in front of the delimiter. */
+enum { WL_CORRELATION_BYTES = 4 };
+
 /* The way back to one client. */
 typedef struct {
     uint8_t identity[WL_ROUTING_ID_MAX]; /* as ROUTER gave it */
     uint8_t identity_bytes;              /* 0 = not known: nothing can be sent */
     bool delimiter;                      /* an empty frame stands before the body */
+    bool correlated;                     /* and before that the client's number for the request */
+    uint8_t correlation[WL_CORRELATION_BYTES];
 } wl_peer_t;
 
 /* One request as it lies in the receive buffer; reused from call to call, one per ROUTER. */

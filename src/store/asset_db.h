@@ -13,8 +13,8 @@
 typedef struct wl_asset_db wl_asset_db_t;
 
 typedef struct {
-    const char *path;        /* file of this shard */
-    uint32_t shard;          /* stored in the file: opening another shard's file is refused */
+    const char *path;         /* file of this shard */
+    uint32_t shard;           /* stored in the file: opening another shard's file is refused */
     uint32_t busy_timeout_ms; /* how long begin waits for another handle of the file */
 } wl_asset_db_options_t;
 
@@ -27,7 +27,7 @@ typedef enum {
 
 /* Rows that a read returned; reused from call to call. */
 typedef struct {
-    wl_asset_t *at;      /* extra points into bytes_pool */
+    wl_asset_t *at; /* extra points into bytes_pool */
     uint32_t count;
     uint32_t capacity;
     uint8_t *pool;
@@ -38,7 +38,8 @@ void wl_asset_rows_clear(wl_asset_rows_t *self);   /* empties it, keeps its memo
 void wl_asset_rows_destroy(wl_asset_rows_t *self); /* frees what it holds, leaves it empty */
 
 /* Opens, creates and migrates the file. WL_ERR_DAMAGED: SQLite finds the file corrupt (the file is
- * left as it is); WL_ERR_SETTINGS: another shard's file, another program's, or a newer schema;
+ * left as it is); WL_ERR_SETTINGS: another shard's file, a file of another number of shards,
+ * another program's, or a newer schema;
  * WL_ERR_IO, WL_ERR_NO_SPACE. Only header and schema are checked here: any later call may find a
  * damaged page and say WL_ERR_DAMAGED. Holds up to 64 MB of pages. fault may be NULL. */
 WL_MUST_USE wl_err_t wl_asset_db_open(const wl_asset_db_options_t *options, wl_asset_db_t **ret,

@@ -92,9 +92,12 @@ static void key_bind(sqlite3_stmt *sql, uint64_t uid, const char *line, const ch
 /* The shard number, the counters and the newest log number, written first into a new file. */
 static wl_err_t meta_load(wl_asset_db_t *self, const wl_asset_db_options_t *options,
                           wl_fault_t *fault) {
-    char *sql = sqlite3_mprintf("INSERT OR IGNORE INTO meta VALUES(1, %u, 0, 0)", options->shard);
+    char *sql = sqlite3_mprintf("INSERT INTO meta(id, shard, commit_seq, owner_trimmed, shards)"
+                                " VALUES(1, %u, 0, 0, %u)",
+                                options->shard, options->shards);
     WL_ASSERT(sql != NULL);
     int64_t shard = 0;
+    int64_t shards = 0;
     int64_t rows = 0;
     wl_err_t err = wl_sqlite_number(self->db, "SELECT count(*) FROM meta", &rows);
     if (err == WL_OK && rows == 0) {
@@ -106,6 +109,9 @@ static wl_err_t meta_load(wl_asset_db_t *self, const wl_asset_db_options_t *opti
     int64_t newest = 0;
     if (err == WL_OK) {
         err = wl_sqlite_number(self->db, "SELECT shard FROM meta", &shard);
+    }
+    if (err == WL_OK) {
+        err = wl_sqlite_number(self->db, "SELECT shards FROM meta", &shards);
     }
     if (err == WL_OK) {
         err = wl_sqlite_number(self->db, "SELECT commit_seq FROM meta", &seq);
@@ -124,6 +130,12 @@ static wl_err_t meta_load(wl_asset_db_t *self, const wl_asset_db_options_t *opti
         return wl_fault(fault, WL_ERR_SETTINGS, options->path,
                         "this is the file of shard %lld, not of shard %u", (long long)shard,
                         options->shard);
+    }
+    if (shards > 0 && options->shards > 0 && shards != (int64_t)options->shards) {
+        return wl_fault(fault, WL_ERR_SETTINGS, options->path,
+                        "shard.instances is %u, this data was written with %lld; the number is "
+                        "fixed once data is there",
+                        options->shards, (long long)shards);
     }
     self->commit_seq = (uint64_t)seq;
     self->owner_trimmed = (uint64_t)trimmed;

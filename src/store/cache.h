@@ -46,7 +46,7 @@ void wl_cache_flush(wl_cache_t *self); /* drops all users; the fences stay */
 
 typedef struct {
     uint64_t users;
-    uint64_t bytes;     /* with the allocator's overhead; never above bytes_max after a call */
+    uint64_t bytes; /* with the allocator's overhead; never above bytes_max after a call */
     uint64_t evictions;
 } wl_cache_stats_t;
 wl_cache_stats_t wl_cache_stats(const wl_cache_t *self);

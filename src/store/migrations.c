@@ -37,6 +37,8 @@ static const wl_migration_t asset_db_steps[] = {
      " BEGIN INSERT INTO owner_log(uid) VALUES(new.uid); END;"
      "CREATE TABLE meta(id INTEGER PRIMARY KEY CHECK(id = 1), shard INTEGER NOT NULL,"
      " commit_seq INTEGER NOT NULL, owner_trimmed INTEGER NOT NULL);"},
+    /* 0: written before this step, not known */
+    {2, "002_shards", "ALTER TABLE meta ADD COLUMN shards INTEGER NOT NULL DEFAULT 0;"},
 };
 
 /* tally holds what stats would otherwise count, and the next entry id: one row, written once per

@@ -25,11 +25,11 @@ typedef enum {
 } wl_entry_kind_t;
 
 typedef struct {
-    uint64_t id;        /* grows; given by append */
-    int64_t at;         /* wall ms when it was accepted */
+    uint64_t id;          /* grows; given by append */
+    int64_t at;           /* wall ms when it was accepted */
     wl_entry_kind_t kind; /* as stored: a newer program may have written a number unknown here */
     char line[WL_LINE_ID_MAX + 1]; /* "" when the stored one is damaged */
-    const void *body;   /* borrowed; from read never NULL */
+    const void *body;              /* borrowed; from read never NULL */
     size_t body_bytes;
 } wl_queue_entry_t;
 
@@ -37,19 +37,19 @@ typedef struct {
     uint64_t uid;
     char line[WL_LINE_ID_MAX + 1];
     uint32_t attempts;
-    int64_t due_at;     /* wall ms */
+    int64_t due_at; /* wall ms */
     int64_t notified_at;
     char reason[97];
 } wl_retry_row_t;
 
 typedef struct {
-    uint64_t id;        /* given by the store */
+    uint64_t id; /* given by the store */
     uint64_t uid;
     char line[WL_LINE_ID_MAX + 1];
     uint32_t attempts;
-    int64_t at;         /* wall ms */
+    int64_t at; /* wall ms */
     char reason[97];
-    const void *body;   /* borrowed: the bytes of an entry that did not decode; else NULL */
+    const void *body; /* borrowed: the bytes of an entry that did not decode; else NULL */
     size_t body_bytes;
 } wl_dead_letter_t;
 
@@ -78,9 +78,9 @@ typedef struct {
     size_t retry_count;
     const wl_retry_row_t *retry_ends; /* only uid and line are read */
     size_t retry_end_count;
-    const wl_dead_letter_t *dead;     /* id is ignored */
+    const wl_dead_letter_t *dead; /* id is ignored */
     size_t dead_count;
-    const uint64_t *acks;             /* entries to remove */
+    const uint64_t *acks; /* entries to remove */
     size_t ack_count;
 } wl_settle_t;
 WL_MUST_USE wl_err_t wl_queue_settle(wl_queue_t *self, const wl_settle_t *settle);

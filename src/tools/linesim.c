@@ -69,8 +69,8 @@ static double number_of(const char *option, const char *text, double max) {
     errno = 0;
     double value = strtod(text, &end);
     if (errno != 0 || end == text || *end != '\0' || !(value >= 0.0) || value > max) {
-        (void)fprintf(stderr, "linesim: --%s: \"%s\" is not a number from 0 to %.0f\n", option, text,
-                      max);
+        (void)fprintf(stderr, "linesim: --%s: \"%s\" is not a number from 0 to %.0f\n", option,
+                      text, max);
         exit(EXIT_USAGE);
     }
     return value;
@@ -90,9 +90,25 @@ static const char *secret_read(const char *path) {
 }
 
 typedef enum {
-    OPTION_LINE = 256, OPTION_USERS, OPTION_FIRST_UID, OPTION_OWNERS, OPTION_SEED, OPTION_WRITER,
-    OPTION_PUB, OPTION_RATE, OPTION_CHANGES, OPTION_MODE, OPTION_BATCH, OPTION_DUP, OPTION_REORDER,
-    OPTION_ERROR_RATE, OPTION_LATENCY, OPTION_SECRET, OPTION_JOURNAL, OPTION_TRUTH, OPTION_CONTROL,
+    OPTION_LINE = 256,
+    OPTION_USERS,
+    OPTION_FIRST_UID,
+    OPTION_OWNERS,
+    OPTION_SEED,
+    OPTION_WRITER,
+    OPTION_PUB,
+    OPTION_RATE,
+    OPTION_CHANGES,
+    OPTION_MODE,
+    OPTION_BATCH,
+    OPTION_DUP,
+    OPTION_REORDER,
+    OPTION_ERROR_RATE,
+    OPTION_LATENCY,
+    OPTION_SECRET,
+    OPTION_JOURNAL,
+    OPTION_TRUTH,
+    OPTION_CONTROL,
     OPTION_HELP
 } option_t;
 
@@ -157,9 +173,7 @@ static bool publisher_option(options_t *self, int option, const char *value) {
     case OPTION_JOURNAL: publisher->journal = value; return true;
     case OPTION_RATE: self->rate = (uint32_t)number_of("rate", value, 1e7); return true;
     case OPTION_CHANGES: self->changes = (uint64_t)number_of("changes", value, 1e15); return true;
-    case OPTION_BATCH:
-        publisher->batch_max = (uint32_t)number_of("batch", value, 200);
-        return true;
+    case OPTION_BATCH: publisher->batch_max = (uint32_t)number_of("batch", value, 200); return true;
     case OPTION_DUP: publisher->duplicates = number_of("dup", value, 1); return true;
     case OPTION_REORDER: publisher->reorder = number_of("reorder", value, 1); return true;
     case OPTION_MODE: return publish_mode_parse(value, &self->mode);
@@ -210,8 +224,7 @@ static wl_err_t running_start(running_t *self, options_t *options, wl_fault_t *f
     }
     if (options->control_port != 0 &&
         control_open(sim, self->publisher, options->control_port, &self->control) != WL_OK) {
-        return wl_fault(fault, WL_ERR_BIND, "--control", "port %u is taken",
-                        options->control_port);
+        return wl_fault(fault, WL_ERR_BIND, "--control", "port %u is taken", options->control_port);
     }
     return WL_OK;
 }

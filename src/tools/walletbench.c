@@ -29,6 +29,8 @@ static const bench_t benches[] = {
      bench_intake_sqlite},
     {"sync_sqlite", "notified to stored / raw batched upsert, FULL", 0.4, true,
      bench_sync_sqlite},
+    {"line_stalled", "sync of one line while another hangs / while all are healthy", 0.90, true,
+     bench_line_stalled},
     {"fresh_p50_ms", "change to visible at half of capacity, median", 20, false,
      bench_fresh_p50},
     {"fresh_p99_ms", "change to visible at half of capacity, 99th percentile", 200, false,

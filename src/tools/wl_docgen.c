@@ -26,7 +26,8 @@ static void config_row(const char *row, void *arg) {
 }
 
 static void config_print(FILE *out) {
-    (void)fputs("| key | type | default | bounds | meaning |\n| --- | --- | --- | --- | --- |\n", out);
+    (void)fputs("| key | type | default | bounds | meaning |\n| --- | --- | --- | --- | --- |\n",
+                out);
     wl_config_document(config_row, out);
 }
 
@@ -49,6 +50,7 @@ int main(int argc, char **argv) {
             return fflush(stdout) == 0 ? 0 : 1;
         }
     }
-    (void)fputs("usage: wl_docgen messages|methods|errors|counters|limits|config|settings\n", stderr);
+    (void)fputs("usage: wl_docgen messages|methods|errors|counters|limits|config|settings\n",
+                stderr);
     return 2;
 }

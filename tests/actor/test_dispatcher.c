@@ -132,7 +132,7 @@ static wl_reply_item_t ask_admin_about(world_t *self, wl_method_t method, const 
     return reply;
 }
 
-/* ---- one change ------------------------------------------------------------------------------------ */
+/* ---- one change ------------------------------------------------------------------------------ */
 
 Test(dispatcher, pulls_a_change_and_acknowledges_it_when_it_is_done) {
     world_t world;
@@ -207,7 +207,7 @@ Test(dispatcher, reads_what_was_queued_while_it_was_away) {
     world_close(&world);
 }
 
-/* ---- failures -------------------------------------------------------------------------------------- */
+/* ---- failures -------------------------------------------------------------------------------- */
 
 Test(dispatcher, makes_a_retry_durable_before_it_acknowledges) {
     world_t world;
@@ -388,7 +388,7 @@ Test(dispatcher, keeps_outcomes_while_the_disk_is_full) {
     world_close(&world);
 }
 
-/* ---- values that come with a notification -------------------------------------------------------- */
+/* ---- values that come with a notification ---------------------------------------------------- */
 
 static void append_assets(world_t *self, const char *line, const wl_asset_t *assets,
                           uint32_t count) {
@@ -456,7 +456,7 @@ Test(dispatcher, asks_the_line_when_another_change_is_due_as_well) {
     world_close(&world);
 }
 
-/* ---- looks at old copies --------------------------------------------------------------------------- */
+/* ---- looks at old copies --------------------------------------------------------------------- */
 
 static void send_hint(world_t *self, const char *line, uint64_t uid) {
     wl_refresh_head_t head = {0};
@@ -490,7 +490,7 @@ Test(dispatcher, pulls_for_a_look_and_forgets_it_when_the_line_fails) {
     world_close(&world);
 }
 
-/* ---- bounds ------------------------------------------------------------------------------------------ */
+/* ---- bounds ---------------------------------------------------------------------------------- */
 
 Test(dispatcher, keeps_a_stuck_line_from_filling_the_memory_of_all) {
     world_t world;
@@ -536,7 +536,8 @@ static void answer_all(world_t *world, uint8_t *seen) {
         for (uint32_t i = 0; i < msg.count; i++) {
             const wl_pull_item_t *pull = &msg.items.pull[i];
             distinct += seen[pull->uid]++ == 0;
-            wl_done_add(world->stage.encoder, &(wl_done_item_t){.uid = pull->uid, .seq = pull->seq});
+            wl_done_add(world->stage.encoder,
+                        &(wl_done_item_t){.uid = pull->uid, .seq = pull->seq});
         }
         stage_send(&world->stage);
         while (neighbour_seek(&world->presence, WL_MSG_NOTICE, &msg, 0)) {
@@ -569,7 +570,7 @@ Test(dispatcher, works_off_more_than_it_can_hold_in_any_line) {
     world_close(&world);
 }
 
-/* ---- lines that come and go ------------------------------------------------------------------------ */
+/* ---- lines that come and go ------------------------------------------------------------------ */
 
 static const char only_coin[] =
     "{\"version\":1000,\"lines\":{"
@@ -620,7 +621,7 @@ Test(dispatcher, gives_up_what_waits_for_a_line_that_stays_away, .timeout = 30) 
     world_close(&world);
 }
 
-/* ---- operators --------------------------------------------------------------------------------------- */
+/* ---- operators ------------------------------------------------------------------------------- */
 
 Test(dispatcher, shows_operators_its_lines_and_its_queue) {
     world_t world;
@@ -648,7 +649,7 @@ Test(dispatcher, shows_operators_its_lines_and_its_queue) {
     world_close(&world);
 }
 
-/* ---- the promise: acknowledged last, lost never ------------------------------------------------------ */
+/* ---- the promise: acknowledged last, lost never ---------------------------------------------- */
 
 enum { PROMISE_USERS = 40, PROMISE_ENTRIES = 300, PROMISE_EACH = 3 };
 
@@ -752,7 +753,7 @@ Test(dispatcher, acknowledges_an_entry_after_all_of_its_pairs_and_loses_none_ove
     world_close(&world);
 }
 
-/* ---- the end ---------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 Test(dispatcher, ends_soon_when_nothing_flies) {
     world_t world;

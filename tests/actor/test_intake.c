@@ -51,7 +51,7 @@ static void world_close(intake_world_t *self) {
     stage_close(&self->stage);
 }
 
-/* ---- requests ------------------------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 typedef struct {
     msgpack_sbuffer bytes;
@@ -146,7 +146,7 @@ static void durable_free(durable_t *self) {
     wl_free(self);
 }
 
-/* ---- notifications -------------------------------------------------------------------------------- */
+/* ---- notifications --------------------------------------------------------------------------- */
 
 Test(intake, acknowledges_a_notification_that_is_durable) {
     intake_world_t world;
@@ -413,7 +413,7 @@ Test(intake, acknowledges_nothing_while_the_disk_is_full_and_recovers) {
     world_close(&world);
 }
 
-/* ---- publications --------------------------------------------------------------------------------- */
+/* ---- publications ---------------------------------------------------------------------------- */
 
 static void publish(zsock_t *pub, const char *topic, const char *line, uint64_t seq,
                     uint64_t uid) {
@@ -506,7 +506,7 @@ Test(intake, leaves_publications_in_their_socket_until_it_is_configured) {
     world_close(&world);
 }
 
-/* ---- operators ------------------------------------------------------------------------------------ */
+/* ---- operators ------------------------------------------------------------------------------- */
 
 static void send_reply(stage_t *stage, uint64_t ticket, wl_err_t err, const char *text) {
     static const uint8_t body[] = {0x81, 0xa5, 'l', 'i', 'n', 'e', 's', 0x05};
@@ -578,7 +578,7 @@ Test(intake, lets_a_bounded_number_of_operators_wait) {
     world_close(&world);
 }
 
-/* ---- the end -------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 Test(intake, ends_soon_while_nothing_happens) {
     intake_world_t world;

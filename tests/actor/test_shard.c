@@ -285,7 +285,7 @@ Test(shard, refuses_to_start_on_the_file_of_another_shard) {
     stage_close(&stage);
 }
 
-/* ---- owners -------------------------------------------------------------------------------------- */
+/* ---- owners ---------------------------------------------------------------------------------- */
 
 /* Adds what one presence is told to `seen` until `last`; returns the log number then. */
 static uint64_t hear_owners(neighbour_t *presence, uint32_t instance, uint8_t *seen,

@@ -91,7 +91,7 @@ static inline wl_msg_t neighbour_await(neighbour_t *self, wl_msg_id_t id) {
     return msg;
 }
 
-/* ---- the queue --------------------------------------------------------------------------------- */
+/* ---- the queue ------------------------------------------------------------------------------- */
 
 static inline wl_queue_t *queue_open(const stage_t *stage, wl_queue_use_t use) {
     char path[128];
@@ -143,7 +143,7 @@ static inline void stage_tell_queued(stage_t *self, uint64_t last_id) {
     stage_send(self);
 }
 
-/* ---- a full disk --------------------------------------------------------------------------------- */
+/* ---- a full disk ----------------------------------------------------------------------------- */
 
 /* From now on no file of this process grows beyond `bytes`; RLIM_INFINITY ends it. */
 static inline void disk_limit(rlim_t bytes) {

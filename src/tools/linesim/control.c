@@ -139,8 +139,8 @@ static enum MHD_Result respond(struct MHD_Connection *connection, unsigned statu
     return result;
 }
 
-static enum MHD_Result on_post(control_t *self, struct MHD_Connection *connection,
-                               const char *path, const upload_t *upload) {
+static enum MHD_Result on_post(control_t *self, struct MHD_Connection *connection, const char *path,
+                               const upload_t *upload) {
     json_t *body = json_loadb(upload->bytes, upload->count, 0, NULL);
     const char *error = "{\"error\":\"no such path\"}";
     if (strcmp(path, "/fault") == 0) {
@@ -196,9 +196,8 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **st
 }
 
 wl_err_t control_open(sim_t *sim, publisher_t *publisher, uint16_t port, control_t **ret) {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons(port),
-                                  .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     control_t *self = wl_alloc_zero(1, sizeof *self);
     self->sim = sim;
     self->publisher = publisher;

@@ -10,12 +10,12 @@
 #include <string.h>
 
 enum {
-    WINDOW = 32,         /* unanswered requests */
-    RESEND_MS = 1000,    /* an unanswered request is sent again */
-    REFUSED_MS = 50,     /* so is a refused one, sooner */
-    CHANGES_MAX = 200,   /* of one message */
+    WINDOW = 32,       /* unanswered requests */
+    RESEND_MS = 1000,  /* an unanswered request is sent again */
+    REFUSED_MS = 50,   /* so is a refused one, sooner */
+    CHANGES_MAX = 200, /* of one message */
     PHASES = 16,
-    TURN_MESSAGES = 64,  /* messages built before replies are read again */
+    TURN_MESSAGES = 64, /* messages built before replies are read again */
     PUB_HWM = 200000,
 };
 
@@ -55,7 +55,7 @@ struct publisher {
     message_t window[WINDOW];
     message_t scratch[2]; /* PUB messages: one, and its successor when they change places */
     uint64_t msgid;
-    double allowance;     /* changes that the rate allows now */
+    double allowance; /* changes that the rate allows now */
     int64_t allowance_ms;
     bool pub_turn;
     char source[24];
@@ -219,8 +219,7 @@ static bool tell_request(publisher_t *self, uint64_t most, uint64_t *told) {
 }
 
 /* Draws and packs one PUB message; its seq is taken here, whenever it is sent. */
-static message_t *published_draw(publisher_t *self, uint32_t place, uint64_t most,
-                                 uint64_t *told) {
+static message_t *published_draw(publisher_t *self, uint32_t place, uint64_t most, uint64_t *told) {
     message_t *message = &self->scratch[place];
     message_draw(self, message, most - *told);
     message_pack(self, message, false);
@@ -354,8 +353,8 @@ static void publish_turn(publisher_t *self) {
     uint64_t told = 0;
     bool going = true;
     for (int i = 0; i < TURN_MESSAGES && told < allowed && going; i++) {
-        bool pub = self->pub != NULL && (phase.mode == PUBLISH_PUB ||
-                                         (phase.mode == PUBLISH_BOTH && self->pub_turn));
+        bool pub = self->pub != NULL &&
+                   (phase.mode == PUBLISH_PUB || (phase.mode == PUBLISH_BOTH && self->pub_turn));
         self->pub_turn = !self->pub_turn;
         uint64_t batch = 0;
         going = pub ? tell_published(self, allowed - told, &batch)

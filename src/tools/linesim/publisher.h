@@ -13,13 +13,13 @@
 typedef enum { PUBLISH_REQ, PUBLISH_PUB, PUBLISH_BOTH } publish_mode_t;
 
 typedef struct {
-    sim_t *sim;             /* borrowed */
-    const char *writer;     /* endpoint of the acknowledged path, NULL = none */
-    const char *publish;    /* endpoint of the PUB path, NULL = none */
-    const char *journal;    /* file, NULL = none */
-    double duplicates;      /* share of messages sent twice */
-    double reorder;         /* share of messages sent after their successor */
-    uint32_t batch_max;     /* changes of one message, 1.. */
+    sim_t *sim;          /* borrowed */
+    const char *writer;  /* endpoint of the acknowledged path, NULL = none */
+    const char *publish; /* endpoint of the PUB path, NULL = none */
+    const char *journal; /* file, NULL = none */
+    double duplicates;   /* share of messages sent twice */
+    double reorder;      /* share of messages sent after their successor */
+    uint32_t batch_max;  /* changes of one message, 1.. */
 } publisher_options_t;
 
 typedef struct publisher publisher_t;
@@ -34,12 +34,12 @@ bool publish_mode_parse(const char *text, publish_mode_t *ret);
 void publisher_burst(publisher_t *self, uint64_t changes, publish_mode_t mode, uint32_t rate);
 
 typedef struct {
-    uint64_t changes;  /* assets changed and told at least once */
+    uint64_t changes; /* assets changed and told at least once */
     uint64_t messages;
-    uint64_t acked;    /* changes */
-    uint64_t resent;   /* messages */
-    uint64_t refused;  /* error replies */
-    bool idle;         /* nothing to do and nothing unanswered */
+    uint64_t acked;   /* changes */
+    uint64_t resent;  /* messages */
+    uint64_t refused; /* error replies */
+    bool idle;        /* nothing to do and nothing unanswered */
 } publisher_stats_t;
 publisher_stats_t publisher_stats(publisher_t *self);
 

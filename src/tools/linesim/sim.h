@@ -14,16 +14,16 @@
 enum { SIM_LINES_MAX = 16 };
 
 /* How a line misbehaves: name, doc */
-#define SIM_FAULTS(F)                                                                              \
-    F(NONE, "none", "answers well")                                                                \
-    F(HANG, "hang", "takes the call and never answers")                                            \
-    F(ERROR, "error", "HTTP 500, or an RPC error")                                                 \
-    F(GARBAGE, "garbage", "answers random bytes")                                                  \
-    F(LIE_USER, "lie-user", "answers with another user's asset")                                   \
-    F(LIE_FLOAT, "lie-float", "amounts are JSON reals or msgpack floats")                          \
-    F(LIE_BIG, "lie-big", "amounts beyond int64")                                                  \
-    F(EMPTY, "empty", "answers that nobody owns anything")                                         \
-    F(SLOW, "slow", "answers after 3 s")                                                           \
+#define SIM_FAULTS(F)                                                     \
+    F(NONE, "none", "answers well")                                       \
+    F(HANG, "hang", "takes the call and never answers")                   \
+    F(ERROR, "error", "HTTP 500, or an RPC error")                        \
+    F(GARBAGE, "garbage", "answers random bytes")                         \
+    F(LIE_USER, "lie-user", "answers with another user's asset")          \
+    F(LIE_FLOAT, "lie-float", "amounts are JSON reals or msgpack floats") \
+    F(LIE_BIG, "lie-big", "amounts beyond int64")                         \
+    F(EMPTY, "empty", "answers that nobody owns anything")                \
+    F(SLOW, "slow", "answers after 3 s")                                  \
     F(HUGE, "huge", "answers 100 MB")
 
 typedef enum {
@@ -40,7 +40,7 @@ typedef struct {
     uint8_t scale;
     uint16_t http_port; /* one of the two is 0 */
     uint16_t zmq_port;
-    bool foreign;       /* answers in another shape, without versions */
+    bool foreign; /* answers in another shape, without versions */
     sim_fault_t fault;
     double fault_rate;  /* share of calls that misbehave */
     uint64_t *versions; /* owned, one per user */
@@ -60,12 +60,12 @@ typedef struct {
     uint64_t seed;
     uint64_t first_uid;
     uint64_t users;
-    double error_rate;      /* share of calls of any line that fail */
+    double error_rate; /* share of calls of any line that fail */
     uint32_t latency_ms;
-    const char *secret;     /* key of signed calls, NULL = not checked */
+    const char *secret; /* key of signed calls, NULL = not checked */
     sim_line_t lines[SIM_LINES_MAX];
     uint32_t line_count;
-    uint64_t random;        /* state of sim_random() */
+    uint64_t random; /* state of sim_random() */
 } sim_t;
 
 void sim_init(sim_t *self);

@@ -115,11 +115,16 @@ static bool call_signed(const sim_t *sim, const call_t *call) {
     }
     size_t used = 0;
     for (uint32_t i = 0; i < call->count; i++) {
-        used += (size_t)snprintf(body + used, sizeof body - used, "%s%" PRIu64,
-                                 i == 0 ? "" : ",", call->uids[i]);
+        used += (size_t)snprintf(body + used, sizeof body - used, "%s%" PRIu64, i == 0 ? "" : ",",
+                                 call->uids[i]);
     }
-    wl_sign_request_t request = {.method = "ZMQ", .path = "assets", .query = "", .time = time,
-                                 .nonce = nonce, .body = body, .body_bytes = used};
+    wl_sign_request_t request = {.method = "ZMQ",
+                                 .path = "assets",
+                                 .query = "",
+                                 .time = time,
+                                 .nonce = nonce,
+                                 .body = body,
+                                 .body_bytes = used};
     wl_sign(sim->secret, strlen(sim->secret), &request, expected);
     return strcmp(expected, signature) == 0;
 }
@@ -179,8 +184,8 @@ static void late_send(zmq_lines_t *self) {
 }
 
 /* The answer as bytes, or nothing: the line hangs. */
-static void answer_build(zmq_lines_t *self, sim_line_t *line, const call_t *call,
-                         sim_fault_t fault, msgpack_sbuffer *answer) {
+static void answer_build(zmq_lines_t *self, sim_line_t *line, const call_t *call, sim_fault_t fault,
+                         msgpack_sbuffer *answer) {
     if (fault == SIM_FAULT_GARBAGE) {
         (void)msgpack_sbuffer_write(answer, "\xc1\xff\xdf garbage", 12);
     } else if (fault == SIM_FAULT_HUGE) {

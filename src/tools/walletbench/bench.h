@@ -57,6 +57,7 @@ bench_result_t bench_start_10m(const bench_setup_t *setup);
 /* write_bench.c */
 bench_result_t bench_intake_sqlite(const bench_setup_t *setup);
 bench_result_t bench_sync_sqlite(const bench_setup_t *setup);
+bench_result_t bench_line_stalled(const bench_setup_t *setup);
 /* fresh_bench.c */
 bench_result_t bench_fresh_p50(const bench_setup_t *setup);
 bench_result_t bench_fresh_p99(const bench_setup_t *setup);

@@ -70,8 +70,8 @@ static bench_result_t fresh_run(const bench_setup_t *setup, double share) {
     char rate[32];
     msgpack_sbuffer_init(&out);
     bench_writer_start(setup, "fresh", "", false, &walletd);
-    (void)bench_writer_sync(&walletd, SYNC_CHANGES);
-    double capacity = bench_writer_sync(&walletd, SYNC_CHANGES);
+    (void)bench_writer_sync(&walletd, SYNC_CHANGES, 0);
+    double capacity = bench_writer_sync(&walletd, SYNC_CHANGES, 0);
     (void)snprintf(rate, sizeof rate, "%.0f", capacity / 2);
     pid_t load = bench_peer_start("notify", walletd.write, rate);
     wallet_t *reader = bench_open(walletd.read);

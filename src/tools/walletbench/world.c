@@ -193,23 +193,27 @@ static bool log_says(const bench_walletd_t *self, const char *word) {
     return found;
 }
 
-static bool map_text_is(const wallet_reply_t *reply, const char *key, const char *text) {
+static bool text_is(const msgpack_object *value, const char *text) {
+    return value->type == MSGPACK_OBJECT_STR && value->via.str.size == strlen(text) &&
+           memcmp(value->via.str.ptr, text, value->via.str.size) == 0;
+}
+
+/* Does the map hold this text under this key? */
+static bool object_text_is(const msgpack_object *object, const char *key, const char *text) {
+    bool same = false;
+    for (uint32_t i = 0; object->type == MSGPACK_OBJECT_MAP && i < object->via.map.size; i++) {
+        const msgpack_object_kv *pair = &object->via.map.ptr[i];
+        same = same || (text_is(&pair->key, key) && text_is(&pair->val, text));
+    }
+    return same;
+}
+
+static bool reply_text_is(const wallet_reply_t *reply, const char *key, const char *text) {
     msgpack_unpacked unpacked;
     msgpack_unpacked_init(&unpacked);
-    bool same = false;
-    if (msgpack_unpack_next(&unpacked, reply->result, reply->result_bytes, NULL) ==
-            MSGPACK_UNPACK_SUCCESS &&
-        unpacked.data.type == MSGPACK_OBJECT_MAP) {
-        const msgpack_object_map *map = &unpacked.data.via.map;
-        for (uint32_t i = 0; i < map->size; i++) {
-            const msgpack_object_str *name = &map->ptr[i].key.via.str;
-            const msgpack_object_str *value = &map->ptr[i].val.via.str;
-            same = same || (map->ptr[i].val.type == MSGPACK_OBJECT_STR &&
-                            name->size == strlen(key) && memcmp(name->ptr, key, name->size) == 0 &&
-                            value->size == strlen(text) &&
-                            memcmp(value->ptr, text, value->size) == 0);
-        }
-    }
+    bool same = msgpack_unpack_next(&unpacked, reply->result, reply->result_bytes, NULL) ==
+                    MSGPACK_UNPACK_SUCCESS &&
+                object_text_is(&unpacked.data, key, text);
     msgpack_unpacked_destroy(&unpacked);
     return same;
 }
@@ -226,7 +230,7 @@ void bench_walletd_wait(const bench_walletd_t *self) {
             walletd_fail(self, "does not become ready");
         }
         ready = wallet_call(reader, "sys.info", NULL, 0, 100, &reply) == WALLET_OK &&
-                map_text_is(&reply, "state", "ready");
+                reply_text_is(&reply, "state", "ready");
     }
     /* The frontend is ready at once; the filter behind it says so in the log. */
     while (!log_says(self, "\"presence_ready\"")) {
@@ -278,9 +282,7 @@ static uint64_t object_sum(const msgpack_object *object, const char *key, int de
     } else if (object->type == MSGPACK_OBJECT_MAP) {
         for (uint32_t i = 0; i < object->via.map.size; i++) {
             const msgpack_object_kv *pair = &object->via.map.ptr[i];
-            if (pair->val.type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
-                pair->key.type == MSGPACK_OBJECT_STR && pair->key.via.str.size == strlen(key) &&
-                memcmp(pair->key.via.str.ptr, key, strlen(key)) == 0) {
+            if (pair->val.type == MSGPACK_OBJECT_POSITIVE_INTEGER && text_is(&pair->key, key)) {
                 sum += pair->val.via.u64;
             } else if (depth > 0) {
                 sum += object_sum(&pair->val, key, depth - 1);
@@ -334,6 +336,40 @@ void bench_wait_quiet(wallet_t *writer, int64_t limit_ms) {
                        (unsigned long long)bench_reply_u64(&reply, "pending"),
                        (unsigned long long)bench_reply_u64(&reply, "in_flight"),
                        (unsigned long long)bench_reply_u64(&reply, "retries_waiting"));
+        }
+        bench_pause(LOOK_MS);
+    }
+}
+
+/* Work that admin.queue counts for one line. */
+static uint64_t line_waiting(const msgpack_object *reply, const char *line) {
+    uint64_t waiting = 0;
+    const msgpack_object_map *map = &reply->via.map;
+    for (uint32_t i = 0; reply->type == MSGPACK_OBJECT_MAP && i < map->size; i++) {
+        const msgpack_object *rows = &map->ptr[i].val;
+        for (uint32_t j = 0; rows->type == MSGPACK_OBJECT_ARRAY && j < rows->via.array.size; j++) {
+            const msgpack_object *row = &rows->via.array.ptr[j];
+            if (object_text_is(row, "line", line)) {
+                waiting += object_sum(row, "pending", 0) + object_sum(row, "in_flight", 0);
+            }
+        }
+    }
+    return waiting;
+}
+
+void bench_wait_line(wallet_t *writer, const char *line, int64_t limit_ms) {
+    int64_t until = wl_mono_now().ms + limit_ms;
+    for (uint64_t waiting = 1; waiting > 0;) {
+        wallet_reply_t reply = bench_call(writer, "admin.queue", NULL, 0);
+        msgpack_unpacked unpacked;
+        msgpack_unpacked_init(&unpacked);
+        if (msgpack_unpack_next(&unpacked, reply.result, reply.result_bytes, NULL) ==
+            MSGPACK_UNPACK_SUCCESS) {
+            waiting = line_waiting(&unpacked.data, line);
+        }
+        msgpack_unpacked_destroy(&unpacked);
+        if (waiting > 0 && wl_mono_now().ms > until) {
+            bench_fail("%llu changes of %s still wait", (unsigned long long)waiting, line);
         }
         bench_pause(LOOK_MS);
     }

@@ -61,6 +61,9 @@ uint64_t bench_counter(wallet_t *writer, const char *name);
 /* Until nothing waits in the queue: no entry, no pull due, under way or to be repeated. */
 void bench_wait_quiet(wallet_t *writer, int64_t limit_ms);
 
+/* Until the queue holds nothing more for one line, while others may hang. */
+void bench_wait_line(wallet_t *writer, const char *line, int64_t limit_ms);
+
 /* Not busy waiting: a pause of the measuring side between two looks. */
 void bench_pause(uint32_t ms);
 

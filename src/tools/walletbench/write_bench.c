@@ -13,12 +13,14 @@ enum {
     QUIET_MS = 60000,
     SYNC_QUICK = 20000,
     SYNC_FULL = 100000,
+    STALLED_CHANGES = 1000, /* of the line that hangs */
     LOOK_MS = 1100, /* counters are up to a second old */
 };
 
 typedef struct {
     const bench_setup_t *setup;
     bench_walletd_t walletd;
+    bench_walletd_t healthy; /* the other side of line_stalled */
     bench_raw_t *raw;
     uint64_t changes; /* of one side */
 } sides_t;
@@ -64,7 +66,7 @@ bench_result_t bench_intake_sqlite(const bench_setup_t *setup) {
 
 static double sync_ours(void *arg) {
     sides_t *sides = arg;
-    return bench_writer_sync(&sides->walletd, sides->changes);
+    return bench_writer_sync(&sides->walletd, sides->changes, 0);
 }
 
 static double sync_theirs(void *arg) {
@@ -72,21 +74,49 @@ static double sync_theirs(void *arg) {
     return bench_raw_upsert(sides->raw, 1, sides->changes);
 }
 
-bench_result_t bench_sync_sqlite(const bench_setup_t *setup) {
-    sides_t sides = {.setup = setup, .raw = bench_raw_open(setup->folder, "raw.db")};
-    sides.changes = setup->quick ? SYNC_QUICK : SYNC_FULL;
-    bench_writer_start(setup, "sync", "", false, &sides.walletd);
-    bench_result_t result = bench_pairs(setup, "changes/s", sync_ours, sync_theirs, &sides);
+/* No figure for work that was not done. */
+static void stored_check(const bench_walletd_t *walletd, uint64_t expected) {
+    wallet_t *writer = bench_open(walletd->write);
     bench_pause(LOOK_MS);
-    wallet_t *writer = bench_open(sides.walletd.write);
     uint64_t stored = bench_counter(writer, "store_assets");
-    uint64_t expected = sides.changes * (setup->pairs + 1);
     if (stored < expected) {
         bench_fail("only %llu of %llu changes were stored", (unsigned long long)stored,
                    (unsigned long long)expected);
     }
     wallet_close(&writer);
+}
+
+bench_result_t bench_sync_sqlite(const bench_setup_t *setup) {
+    sides_t sides = {.setup = setup, .raw = bench_raw_open(setup->folder, "raw.db")};
+    sides.changes = setup->quick ? SYNC_QUICK : SYNC_FULL;
+    bench_writer_start(setup, "sync", "", false, &sides.walletd);
+    bench_result_t result = bench_pairs(setup, "changes/s", sync_ours, sync_theirs, &sides);
+    stored_check(&sides.walletd, sides.changes * (setup->pairs + 1));
     bench_walletd_stop(&sides.walletd);
     bench_raw_close(&sides.raw);
+    return result;
+}
+
+/* ---- one line hangs ----------------------------------------------------------------------- */
+
+static double stalled_ours(void *arg) {
+    sides_t *sides = arg;
+    return bench_writer_sync(&sides->walletd, sides->changes, STALLED_CHANGES);
+}
+
+static double stalled_theirs(void *arg) {
+    sides_t *sides = arg;
+    return bench_writer_sync(&sides->healthy, sides->changes, STALLED_CHANGES);
+}
+
+bench_result_t bench_line_stalled(const bench_setup_t *setup) {
+    sides_t sides = {.setup = setup, .changes = setup->quick ? SYNC_QUICK : SYNC_FULL};
+    bench_writer_start(setup, "stalled", "", true, &sides.walletd);
+    bench_writer_start(setup, "healthy", "", false, &sides.healthy);
+    bench_result_t result = bench_pairs(setup, "changes/s", stalled_ours, stalled_theirs, &sides);
+    stored_check(&sides.walletd, sides.changes * (setup->pairs + 1));
+    stored_check(&sides.healthy, sides.changes * (setup->pairs + 1));
+    bench_walletd_stop(&sides.walletd);
+    bench_walletd_stop(&sides.healthy);
     return result;
 }

@@ -32,7 +32,7 @@ void bench_writer_start(const bench_setup_t *setup, const char *name, const char
     bench_walletd_start(setup, &options, ret);
 }
 
-double bench_writer_sync(const bench_walletd_t *walletd, uint64_t changes) {
+double bench_writer_sync(const bench_walletd_t *walletd, uint64_t changes, uint64_t coin_changes) {
     bench_notify_t plan = {
         .endpoint = walletd->write,
         .line = "cash",
@@ -42,11 +42,22 @@ double bench_writer_sync(const bench_walletd_t *walletd, uint64_t changes) {
         .uid_count = changes,
         .changes = changes,
     };
+    bench_notify_t coin_plan = plan;
+    coin_plan.line = "coin";
+    coin_plan.uid_count = coin_changes;
+    coin_plan.changes = coin_changes;
     wallet_t *writer = bench_open(walletd->write);
-    uint64_t begun = wl_mono_ns();
     uint64_t notified_ns;
+    if (coin_changes > 0) {
+        (void)bench_notify(&coin_plan, &notified_ns);
+    }
+    uint64_t begun = wl_mono_ns();
     uint64_t acked = bench_notify(&plan, &notified_ns);
-    bench_wait_quiet(writer, QUIET_MS);
+    if (coin_changes > 0) {
+        bench_wait_line(writer, "cash", QUIET_MS);
+    } else {
+        bench_wait_quiet(writer, QUIET_MS);
+    }
     double rate = (double)acked * 1e9 / (double)(wl_mono_ns() - begun);
     wallet_close(&writer);
     return rate;

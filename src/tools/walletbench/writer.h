@@ -10,7 +10,8 @@
 void bench_writer_start(const bench_setup_t *setup, const char *name, const char *limits,
                         bool silent_coin, bench_walletd_t *ret);
 
-/* Notifies `changes` users of "cash" once each and waits until all are stored. Changes a second. */
-double bench_writer_sync(const bench_walletd_t *walletd, uint64_t changes);
+/* Notifies `changes` users of "cash" once each and waits until all are stored. Changes a second.
+ * coin_changes: so many of "coin" go first, and are not waited for; 0 waits for the whole queue. */
+double bench_writer_sync(const bench_walletd_t *walletd, uint64_t changes, uint64_t coin_changes);
 
 #endif

@@ -30,9 +30,9 @@ Test(settings, defaults_are_the_documented_ports) {
 Test(settings, a_file_overrides_defaults) {
     wl_settings_t settings;
     wl_fault_t fault = {0};
-    cr_assert_eq(file_with("[cache]\nbytes_max = 2G\n[presence]\nmode = hashed\n", &settings,
-                           &fault),
-                 WL_OK);
+    cr_assert_eq(
+        file_with("[cache]\nbytes_max = 2G\n[presence]\nmode = hashed\n", &settings, &fault),
+        WL_OK);
     cr_expect_eq(settings.cache_bytes_max, 2ull << 30);
     cr_expect_str_eq(settings.presence_mode, "hashed");
 }
@@ -50,11 +50,19 @@ Test(settings, an_unknown_key_names_its_line_and_the_nearest_key) {
 
 Test(settings, refuses_what_is_out_of_bounds_or_no_number) {
     static const char *const wrong[] = {
-        "shard.instances=0",      "shard.instances=65",    "shard.instances=-1",
-        "shard.instances=2x",     "shard.instances=",      "cache.bytes_max=12Q",
-        "cache.bytes_max=99999999999999999999", "presence.mode=exac",
-        "presence.mode=exact hashed", "server.allow_plaintext=true", "server.data_dir=",
-        "nothing", "no.such=1",
+        "shard.instances=0",
+        "shard.instances=65",
+        "shard.instances=-1",
+        "shard.instances=2x",
+        "shard.instances=",
+        "cache.bytes_max=12Q",
+        "cache.bytes_max=99999999999999999999",
+        "presence.mode=exac",
+        "presence.mode=exact hashed",
+        "server.allow_plaintext=true",
+        "server.data_dir=",
+        "nothing",
+        "no.such=1",
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         wl_settings_t settings;

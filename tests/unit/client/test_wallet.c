@@ -135,9 +135,9 @@ Test(wallet, gives_the_bytes_of_the_result) {
     cr_assert_eq(wallet_send(wallet, "wallet.home", args, sizeof args, SOON_MS, &msgid), WALLET_OK);
     cr_assert_eq(server_take(&server), msgid);
     cr_assert(server.delimiter);
-    static const uint8_t expected[] = {0x94, 0x00, 0x01, 0xab, 'w', 'a', 'l', 'l', 'e', 't', '.',
-                                       'h',  'o',  'm',  'e',  0x91, 0x81, 0xa3, 'u', 'i', 'd',
-                                       0x2a};
+    static const uint8_t expected[] = {0x94, 0x00, 0x01, 0xab, 'w', 'a', 'l', 'l',
+                                       'e',  't',  '.',  'h',  'o', 'm', 'e', 0x91,
+                                       0x81, 0xa3, 'u',  'i',  'd', 0x2a};
     cr_assert_eq(server.body_bytes, sizeof expected);
     cr_assert_arr_eq(server.body, expected, sizeof expected);
     server_answer(&server, msgid, 77);
@@ -235,13 +235,13 @@ Test(wallet, drops_bytes_that_are_no_reply) {
     } garbage[] = {
         {"", 0},
         {"\xc1", 1},
-        {"\x94\x01\x01\xc0", 4},               /* cut off */
-        {"\x94\x01\x01\xc0\xc0\x00", 6},       /* a byte too many */
-        {"\x93\x01\x01\xc0", 4},               /* three fields */
-        {"\x94\x00\x01\xc0\xc0", 5},           /* a request */
-        {"\x94\x01\xa1\x31\xc0\xc0", 6},       /* msgid is text */
+        {"\x94\x01\x01\xc0", 4},                     /* cut off */
+        {"\x94\x01\x01\xc0\xc0\x00", 6},             /* a byte too many */
+        {"\x93\x01\x01\xc0", 4},                     /* three fields */
+        {"\x94\x00\x01\xc0\xc0", 5},                 /* a request */
+        {"\x94\x01\xa1\x31\xc0\xc0", 6},             /* msgid is text */
         {"\x94\x01\x01\xc0\xdd\xff\xff\xff\xff", 9}, /* four billion elements */
-        {"\x94\x01\x00\xc0\xc0", 5},           /* msgid 0: an unreadable request was refused */
+        {"\x94\x01\x00\xc0\xc0", 5}, /* msgid 0: an unreadable request was refused */
     };
     for (size_t i = 0; i < sizeof garbage / sizeof *garbage; i++) {
         server_send(&server, garbage[i].bytes, garbage[i].count);

@@ -14,12 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MODEL_CHECK(condition)                                                                     \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);                  \
-            abort();                                                                               \
-        }                                                                                          \
+#define MODEL_CHECK(condition)                                                    \
+    do {                                                                          \
+        if (!(condition)) {                                                       \
+            (void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+            abort();                                                              \
+        }                                                                         \
     } while (0)
 
 enum {
@@ -213,8 +213,7 @@ static unsigned model_next(model_t *model, unsigned line) {
     for (unsigned i = line * UIDS; i < (line + 1) * UIDS; i++) {
         const model_pair_t *pair = &model->pairs[i];
         unsigned *best = &first[pair->interactive ? 1 : 0];
-        if (pair->state == WAITING &&
-            (*best == PAIRS || pair->stamp < model->pairs[*best].stamp)) {
+        if (pair->state == WAITING && (*best == PAIRS || pair->stamp < model->pairs[*best].stamp)) {
             *best = i;
         }
     }
@@ -292,8 +291,8 @@ static void model_step_take(model_t *model) {
     unsigned line = model_below(model, LINES);
     size_t max = model_below(model, TAKE_MAX + 1);
     wl_pending_pull_t pulls[TAKE_MAX];
-    size_t taken = wl_pending_take(model->real, model_lines[line], max,
-                                   (wl_mono_ms_t){model->now_ms}, pulls);
+    size_t taken =
+        wl_pending_take(model->real, model_lines[line], max, (wl_mono_ms_t){model->now_ms}, pulls);
     size_t waiting = model_count(model, WAITING, line);
     MODEL_CHECK(taken == (waiting < max ? waiting : max));
     for (size_t i = 0; i < taken; i++) {
@@ -511,8 +510,7 @@ static void model_step(model_t *model) {
 static void model_drain(model_t *model) {
     model->keys_max = PAIRS; /* pairs that are there keep their places, so these adds fit */
     for (unsigned i = 0; i < model->entry_count; i++) {
-        while (model->entries[i].added < model->entries[i].changes &&
-               model->add_count < ADDS_MAX) {
+        while (model->entries[i].added < model->entries[i].changes && model->add_count < ADDS_MAX) {
             wl_pending_add_t add = {.uid = 0, .line = "cash", .bucket = "", .entry_id = i + 1};
             uint64_t seq = 0;
             bool merged = false;
@@ -534,8 +532,7 @@ static void model_drain(model_t *model) {
             wl_pending_pull_t pull;
             (void)wl_pending_lost(model->real, model_lines[line], end);
             while (wl_pending_take(model->real, model_lines[line], 1, end, &pull) == 1) {
-                MODEL_CHECK(
-                    wl_pending_done(model->real, model_lines[line], pull.uid, pull.seq));
+                MODEL_CHECK(wl_pending_done(model->real, model_lines[line], pull.uid, pull.seq));
             }
         }
     }

@@ -62,8 +62,7 @@ static bool model_remove(model_t *model, uint64_t value) {
         return false;
     }
     model->count--;
-    memmove(model->at + place, model->at + place + 1,
-            (model->count - place) * sizeof *model->at);
+    memmove(model->at + place, model->at + place + 1, (model->count - place) * sizeof *model->at);
     return true;
 }
 
@@ -76,9 +75,9 @@ static uint64_t draw_uid(uint64_t *state, shape_t shape) {
     case CLUSTERED: return (random % 3 << 32 | 0xfffff000u) + (random >> 40) % 10000;
     case SPARSE: return random;
     case EDGES: {
-        const uint64_t edges[] = {0,          1,          UINT32_MAX,     UINT64_C(1) << 32,
-                                  UINT16_MAX, 1 << 16,    UINT64_MAX,     UINT64_MAX - 1,
-                                  UINT64_MAX - UINT32_MAX};
+        const uint64_t edges[] = {
+            0,       1,          UINT32_MAX,     UINT64_C(1) << 32,      UINT16_MAX,
+            1 << 16, UINT64_MAX, UINT64_MAX - 1, UINT64_MAX - UINT32_MAX};
         return edges[random % WL_COUNT_OF(edges)];
     }
     case SHAPES: break;
@@ -342,8 +341,8 @@ Test(presence_set, refuses_a_future_format_and_counts_beyond_the_bytes) {
     const struct {
         size_t at;
         uint8_t value;
-    } wrong[] = {{4, 2}, {5, 2}, {6, 31}, {6, 41}, {7, 1}, {16, 255}, {19, 255}, {20, 9}, {20, 0},
-                 {23, 255}, {24, 0xff}};
+    } wrong[] = {{4, 2},    {5, 2},  {6, 31}, {6, 41},   {7, 1},    {16, 255},
+                 {19, 255}, {20, 9}, {20, 0}, {23, 255}, {24, 0xff}};
     for (size_t i = 0; i < WL_COUNT_OF(wrong); i++) {
         uint8_t good = blob[wrong[i].at];
         blob[wrong[i].at] = wrong[i].value;

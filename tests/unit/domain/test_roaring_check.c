@@ -8,8 +8,8 @@
 #include <string.h>
 
 /* 1 container, key 0, members {1, 5, 9}; without runs there is always an offset table. */
-static const uint8_t array_blob[] = {0x3a, 0x30, 0, 0, 1, 0, 0, 0, 0, 0, 2, 0,
-                                     16,   0,    0, 0, 1, 0, 5, 0, 9, 0};
+static const uint8_t array_blob[] = {0x3a, 0x30, 0, 0, 1, 0, 0, 0, 0, 0, 2,
+                                     0,    16,   0, 0, 0, 1, 0, 5, 0, 9, 0};
 /* 1 run container, key 7: [10, 13] and [20, 20]. */
 static const uint8_t run_blob[] = {0x3b, 0x30, 0, 0, 1, 7, 0, 4, 0, 2, 0, 10, 0, 3, 0, 20, 0, 0, 0};
 

@@ -57,7 +57,7 @@ Test(sequence, forgets_exactly_the_source_not_heard_for_longest) {
             uint64_t seq = 2 + last[which] + (random >> 16) % 3 - 1;
             char source[8];
             (void)snprintf(source, sizeof source, "s%zu", which);
-            wl_seq_verdict_t expected = heard[which] == 0      ? WL_SEQ_FIRST
+            wl_seq_verdict_t expected = heard[which] == 0        ? WL_SEQ_FIRST
                                         : seq <= last[which]     ? WL_SEQ_OLD
                                         : seq == last[which] + 1 ? WL_SEQ_NEXT
                                                                  : WL_SEQ_GAP;

@@ -41,11 +41,11 @@ typedef struct {
     int listener;
     uint16_t port;
     pthread_t thread;
-    pthread_mutex_t lock;         /* guards what follows */
+    pthread_mutex_t lock; /* guards what follows */
     bool ending;
-    unsigned connections;         /* accepted so far, one thread each */
+    unsigned connections; /* accepted so far, one thread each */
     unsigned requests;
-    char last[FAKE_REQUEST_MAX];  /* head and body of the last request */
+    char last[FAKE_REQUEST_MAX]; /* head and body of the last request */
     pthread_t threads[FAKE_CONNECTIONS_MAX];
 } fake_http_t;
 

@@ -12,20 +12,20 @@
 #include <string.h>
 
 typedef enum {
-    FAKE_ZMQ_OK,       /* every asked user owns uid * 10 at version 1 */
-    FAKE_ZMQ_HANG,     /* says nothing */
-    FAKE_ZMQ_NOISE,    /* garbage in one and many frames and wrong msgids, then the answer, twice */
-    FAKE_ZMQ_LATE,     /* answers the last request when the next one comes */
-    FAKE_ZMQ_ERROR,    /* {code: "busy", retry_after_ms: 250} */
-    FAKE_ZMQ_BIG,      /* 4 MB */
-    FAKE_ZMQ_NO_LIST   /* result {} */
+    FAKE_ZMQ_OK,     /* every asked user owns uid * 10 at version 1 */
+    FAKE_ZMQ_HANG,   /* says nothing */
+    FAKE_ZMQ_NOISE,  /* garbage in one and many frames and wrong msgids, then the answer, twice */
+    FAKE_ZMQ_LATE,   /* answers the last request when the next one comes */
+    FAKE_ZMQ_ERROR,  /* {code: "busy", retry_after_ms: 250} */
+    FAKE_ZMQ_BIG,    /* 4 MB */
+    FAKE_ZMQ_NO_LIST /* result {} */
 } fake_zmq_behaviour_t;
 
 typedef struct {
     fake_zmq_behaviour_t behaviour;
-    int port;              /* 0: any free one */
+    int port; /* 0: any free one */
     zactor_t *thread;
-    char signature[65];    /* of the last request, "" = none */
+    char signature[65]; /* of the last request, "" = none */
     char time[24];
     char nonce[33];
 } fake_zmq_t;
@@ -168,9 +168,9 @@ static void fake_zmq_run(zsock_t *pipe, void *arg) {
         zframe_t *body = zmsg_last(message);
         msgpack_unpacked request;
         msgpack_unpacked_init(&request);
-        cr_assert_eq(msgpack_unpack_next(&request, (const char *)zframe_data(body),
-                                         zframe_size(body), NULL),
-                     MSGPACK_UNPACK_SUCCESS);
+        cr_assert_eq(
+            msgpack_unpack_next(&request, (const char *)zframe_data(body), zframe_size(body), NULL),
+            MSGPACK_UNPACK_SUCCESS);
         fake_zmq_handle(self, router, &last, peer, &request.data);
         msgpack_unpacked_destroy(&request);
         zframe_destroy(&peer);

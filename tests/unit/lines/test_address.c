@@ -20,18 +20,26 @@ static bool allowed(const char *text) {
 }
 
 Test(address, lets_lines_live_on_private_and_public_hosts) {
-    static const char *const good[] = {"127.0.0.1", "10.1.2.3",   "192.168.0.1", "8.8.8.8",
-                                       "169.253.1.1", "::1",      "2001:db8::1", "fd00::1",
-                                       "::ffff:10.0.0.1"};
+    static const char *const good[] = {"127.0.0.1",   "10.1.2.3",    "192.168.0.1",
+                                       "8.8.8.8",     "169.253.1.1", "::1",
+                                       "2001:db8::1", "fd00::1",     "::ffff:10.0.0.1"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         cr_assert(allowed(good[i]), "%s", good[i]);
     }
 }
 
 Test(address, refuses_metadata_unspecified_and_multicast) {
-    static const char *const bad[] = {"169.254.169.254", "0.0.0.0",   "0.1.2.3", "224.0.0.1",
-                                      "239.255.255.255", "255.255.255.255", "::", "fe80::1",
-                                      "febf::1", "ff02::1", "::ffff:169.254.169.254",
+    static const char *const bad[] = {"169.254.169.254",
+                                      "0.0.0.0",
+                                      "0.1.2.3",
+                                      "224.0.0.1",
+                                      "239.255.255.255",
+                                      "255.255.255.255",
+                                      "::",
+                                      "fe80::1",
+                                      "febf::1",
+                                      "ff02::1",
+                                      "::ffff:169.254.169.254",
                                       "64:ff9b::169.254.169.254"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         cr_assert_not(allowed(bad[i]), "%s", bad[i]);

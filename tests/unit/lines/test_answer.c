@@ -17,8 +17,12 @@ static wl_answer_t answer;
 
 static void open_reader(void) {
     reader = wl_answer_reader_new();
-    line = (wl_line_t){.id = "cash", .unit = "CNY", .scale = 2, .kind = WL_KIND_CASH,
-                       .versions = true, .response_bytes_max = 1 << 20};
+    line = (wl_line_t){.id = "cash",
+                       .unit = "CNY",
+                       .scale = 2,
+                       .kind = WL_KIND_CASH,
+                       .versions = true,
+                       .response_bytes_max = 1 << 20};
     line.sanity = (wl_sanity_t){.amount_min = -100, .amount_max = INT64_MAX};
 }
 
@@ -75,7 +79,9 @@ Test(answer, reads_every_field_of_the_contract) {
     cr_assert_eq(asset->changed_at, 1699999999999);
     cr_assert_eq(asset->version, 9);
     cr_assert_eq(asset->pulled_at, pulled_at.ms);
-    static const char extra[] = "\x84\xa5title\xa1" "A\xa5" "badge\xa3new\xa1n\x05\xa2ok\xc3";
+    static const char extra[] = "\x84\xa5title\xa1"
+                                "A\xa5"
+                                "badge\xa3new\xa1n\x05\xa2ok\xc3";
     cr_assert_eq(asset->extra_bytes, sizeof extra - 1);
     cr_assert_arr_eq(asset->extra, extra, sizeof extra - 1);
 }
@@ -261,8 +267,16 @@ Test(answer, one_user_has_256_assets_at_most) {
 
 Test(answer, refuses_documents_of_another_shape) {
     static const char *const rows[] = {
-        "",  "garbage", "null", "[]", "{}", "{\"assets\":{}}", "{\"assets\":null}",
-        "{\"assets\":[]}x", "{\"assets\":[],\"assets\":[]}", "{\"assets\":[",
+        "",
+        "garbage",
+        "null",
+        "[]",
+        "{}",
+        "{\"assets\":{}}",
+        "{\"assets\":null}",
+        "{\"assets\":[]}x",
+        "{\"assets\":[],\"assets\":[]}",
+        "{\"assets\":[",
         "{\"assets\":[{\"uid\":7,\"uid\":3,\"amount\":1,\"version\":1}]}"};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         cr_assert_eq(read_text(rows[i]), WL_ERR_MALFORMED, "%s", rows[i]);
@@ -291,9 +305,13 @@ Test(answer, refuses_more_records_than_users_can_have) {
 static void map_rebates(void) {
     line.kind = WL_KIND_CASHBACK;
     line.versions = false;
-    line.mapping = (wl_mapping_t){.used = true, .list = "/data/list", .uid = "/user_id",
-                                  .amount = "/money/0", .pending = "/on~1the~0way",
-                                  .changed_at = "/updated_ms", .title = "/name",
+    line.mapping = (wl_mapping_t){.used = true,
+                                  .list = "/data/list",
+                                  .uid = "/user_id",
+                                  .amount = "/money/0",
+                                  .pending = "/on~1the~0way",
+                                  .changed_at = "/updated_ms",
+                                  .title = "/name",
                                   .amount_rule = WL_AMOUNT_DECIMAL};
 }
 
@@ -323,10 +341,17 @@ Test(answer, decimal_amounts_are_never_rounded) {
     static const struct {
         const char *text;
         int64_t amount; /* -1: refused */
-    } rows[] = {{"\"0.01\"", 1},      {"\"12\"", 1200},  {"12", 1200},
-                {"\"-0.50\"", -50},   {"\"0.001\"", -1}, {"12.5", -1},
-                {"\"1e2\"", -1},      {"\"12.\"", -1},   {"\"92233720368547758.07\"", INT64_MAX},
-                {"\"92233720368547758.08\"", -1},        {"92233720368547759", -1}};
+    } rows[] = {{"\"0.01\"", 1},
+                {"\"12\"", 1200},
+                {"12", 1200},
+                {"\"-0.50\"", -50},
+                {"\"0.001\"", -1},
+                {"12.5", -1},
+                {"\"1e2\"", -1},
+                {"\"12.\"", -1},
+                {"\"92233720368547758.07\"", INT64_MAX},
+                {"\"92233720368547758.08\"", -1},
+                {"92233720368547759", -1}};
     map_rebates();
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         cr_assert_eq(read_rebate(rows[i].text), WL_OK);
@@ -410,7 +435,8 @@ Test(answer, reads_messagepack_with_the_defaults_of_the_line) {
     cr_assert_str_eq(answer.assets[0].line, "cash");
     cr_assert_eq(answer.assets[0].version, 5);
     cr_assert_eq(answer.assets[0].pulled_at, pulled_at.ms);
-    static const char extra[] = "\x82\xa5title\xa1" "A\xa1n\x05";
+    static const char extra[] = "\x82\xa5title\xa1"
+                                "A\xa1n\x05";
     cr_assert_eq(answer.assets[0].extra_bytes, sizeof extra - 1);
     cr_assert_arr_eq(answer.assets[0].extra, extra, sizeof extra - 1);
     msgpack_sbuffer_destroy(&pack.buffer);
@@ -438,10 +464,18 @@ Test(answer, refuses_messagepack_money_that_is_no_int64) {
 }
 
 Test(answer, refuses_messagepack_that_claims_more_than_it_has) {
-    static const char *const rows[] = {
-        "\x81\xa6" "assets\xdd\xff\xff\xff\xff", "\x81\xa6" "assets\xdf\xff\xff\xff\xff",
-        "\x81\xa6" "assets\xdb\x05\xf5\xe1\x01", "\x80", "\x90", "\xc0", "\xc1",
-        "\x81\xa6" "assets\x90\x90"};
+    static const char *const rows[] = {"\x81\xa6"
+                                       "assets\xdd\xff\xff\xff\xff",
+                                       "\x81\xa6"
+                                       "assets\xdf\xff\xff\xff\xff",
+                                       "\x81\xa6"
+                                       "assets\xdb\x05\xf5\xe1\x01",
+                                       "\x80",
+                                       "\x90",
+                                       "\xc0",
+                                       "\xc1",
+                                       "\x81\xa6"
+                                       "assets\x90\x90"};
     static const size_t sizes[] = {13, 13, 13, 1, 1, 1, 1, 10};
     for (size_t i = 0; i < 8; i++) {
         cr_assert_eq(read_bytes(rows[i], sizes[i]), WL_ERR_MALFORMED, "row %zu", i);

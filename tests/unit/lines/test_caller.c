@@ -19,8 +19,8 @@ typedef struct {
     int64_t elapsed_ms;
     char reason[96];
     uint32_t asset_count;
-    int64_t amounts;      /* sum */
-    uint64_t version;     /* of the last asset */
+    int64_t amounts;  /* sum */
+    uint64_t version; /* of the last asset */
 } seen_t;
 
 static zloop_t *loop;
@@ -37,9 +37,11 @@ static void on_answer(const wl_answer_t *answer, void *arg) {
     cr_assert(seen_count < ANSWERS_MAX);
     cr_assert_eq(answer->err == WL_OK, answer->reason[0] == '\0', "%s", answer->reason);
     seen_t *into = &seen[seen_count++];
-    *into = (seen_t){.call_id = answer->call_id, .err = answer->err,
+    *into = (seen_t){.call_id = answer->call_id,
+                     .err = answer->err,
                      .http_status = answer->http_status,
-                     .retry_after_ms = answer->retry_after_ms, .elapsed_ms = answer->elapsed_ms,
+                     .retry_after_ms = answer->retry_after_ms,
+                     .elapsed_ms = answer->elapsed_ms,
                      .asset_count = answer->asset_count};
     memcpy(into->reason, answer->reason, sizeof into->reason);
     for (uint32_t i = 0; i < answer->asset_count; i++) {
@@ -67,8 +69,13 @@ static void open_world(void) {
     (void)signal(SIGPIPE, SIG_IGN);
     loop = zloop_new();
     caller = wl_caller_new(loop, NULL, on_answer, &line);
-    line = (wl_line_t){.id = "cash", .unit = "CNY", .scale = 2, .kind = WL_KIND_CASH,
-                       .versions = true, .response_bytes_max = 65536, .timeout_ms = 2000,
+    line = (wl_line_t){.id = "cash",
+                       .unit = "CNY",
+                       .scale = 2,
+                       .kind = WL_KIND_CASH,
+                       .versions = true,
+                       .response_bytes_max = 65536,
+                       .timeout_ms = 2000,
                        .sanity = {.amount_max = INT64_MAX}};
     seen_count = 0;
     ask_again = 0;
@@ -243,8 +250,8 @@ Test(caller, http_metadata_addresses_are_not_connected_to) {
 }
 
 Test(caller, http_unusable_urls_are_refused_at_once) {
-    static const char *const urls[] = {"", "http://", "not a url", "http://h?x=1", "http://h#f",
-                                       "http://h:99999", "http://a b"};
+    static const char *const urls[] = {"",           "http://",        "not a url", "http://h?x=1",
+                                       "http://h#f", "http://h:99999", "http://a b"};
     line.adapter = WL_ADAPTER_HTTP;
     for (size_t i = 0; i < 7; i++) {
         (void)snprintf(line.url, sizeof line.url, "%s", urls[i]);
@@ -327,8 +334,12 @@ Test(signing_caller, http_signs_what_it_sends) {
     char signature[80];
     char expected[65];
     use_http(fake);
-    line.mapping = (wl_mapping_t){.used = true, .path = "/v2/rebates?kind=all", .list = "/assets",
-                                  .uid = "/uid", .amount = "/amount", .version = "/version"};
+    line.mapping = (wl_mapping_t){.used = true,
+                                  .path = "/v2/rebates?kind=all",
+                                  .list = "/assets",
+                                  .uid = "/uid",
+                                  .amount = "/amount",
+                                  .version = "/version"};
     cr_assert_eq(ask(1), WL_OK);
     wait_for(1);
     cr_assert_eq(seen[0].err, WL_OK, "%s", seen[0].reason);

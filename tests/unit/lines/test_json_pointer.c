@@ -11,7 +11,7 @@ Test(json_pointer, meets_the_examples_of_the_rfc) {
     static const struct {
         const char *pointer;
         int value;
-    } rows[] = {{"/", 0},     {"/a~1b", 1},  {"/c%d", 2}, {"/e^f", 3}, {"/g|h", 4},
+    } rows[] = {{"/", 0},     {"/a~1b", 1}, {"/c%d", 2}, {"/e^f", 3}, {"/g|h", 4},
                 {"/i\\j", 5}, {"/k\"l", 6}, {"/ ", 7},   {"/m~0n", 8}};
     json_t *root = json_loads(document, 0, NULL);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -26,8 +26,16 @@ Test(json_pointer, meets_the_examples_of_the_rfc) {
 }
 
 Test(json_pointer, finds_nothing_where_there_is_nothing) {
-    static const char *const rows[] = {"foo",     "/foo/2",  "/foo/01",  "/foo/-", "/foo/x",
-                                       "/foo/0/x", "/nobody", "/m~2n",   "/m~",    "/foo/",
+    static const char *const rows[] = {"foo",
+                                       "/foo/2",
+                                       "/foo/01",
+                                       "/foo/-",
+                                       "/foo/x",
+                                       "/foo/0/x",
+                                       "/nobody",
+                                       "/m~2n",
+                                       "/m~",
+                                       "/foo/",
                                        "/foo/99999999999999999999"};
     json_t *root = json_loads(document, 0, NULL);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

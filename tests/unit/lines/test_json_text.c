@@ -69,8 +69,8 @@ Test(json_text, a_number_beyond_int64_becomes_text_and_harms_nobody_else) {
 
 Test(json_text, faults_say_where_but_never_quote) {
     static const char *const rows[] = {
-        "",          "{",       "{\"amount\":4711,}",  "[1] x",  "{\"a\":1,\"a\":2}",
-        "\"\xff\"", "[4711 2]", "\"a\\u0000b\"",     "nul",    "[\"unfinished",
+        "",         "{",        "{\"amount\":4711,}",     "[1] x", "{\"a\":1,\"a\":2}",
+        "\"\xff\"", "[4711 2]", "\"a\\u0000b\"",          "nul",   "[\"unfinished",
         "[\"\\",    "-",        "[99999999999999999999,]"};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         wl_fault_t fault = {0};

@@ -34,8 +34,8 @@ Test(record, absent_and_null_leave_the_value_alone) {
 
 Test(record, a_mapping_hides_every_field_that_it_does_not_name) {
     mapping = (wl_mapping_t){.used = true, .uid = "/id", .amount = "/a/0"};
-    wl_record_t record = record_of("{\"uid\":1,\"id\":2,\"a\":[3],\"unit\":\"X\",\"count\":4}",
-                                   &mapping);
+    wl_record_t record =
+        record_of("{\"uid\":1,\"id\":2,\"a\":[3],\"unit\":\"X\",\"count\":4}", &mapping);
     for (unsigned i = 0; i < WL_RECORD_FIELD_COUNT; i++) {
         bool named = i == WL_RECORD_UID || i == WL_RECORD_AMOUNT;
         cr_assert_eq(wl_record_get(&record, (wl_record_field_t)i) != NULL, named, "%s",
@@ -46,8 +46,8 @@ Test(record, a_mapping_hides_every_field_that_it_does_not_name) {
 
 Test(record, decimals_belong_to_mappings_that_say_so) {
     int64_t amount = 0;
-    mapping = (wl_mapping_t){.used = true, .uid = "/uid", .amount = "/amount",
-                             .amount_rule = WL_AMOUNT_DECIMAL};
+    mapping = (wl_mapping_t){
+        .used = true, .uid = "/uid", .amount = "/amount", .amount_rule = WL_AMOUNT_DECIMAL};
     wl_record_t record = record_of("{\"amount\":\"1.5\"}", &mapping);
     cr_assert_eq(wl_record_money(&record, WL_RECORD_AMOUNT, 2, &amount, NULL), WL_OK);
     cr_assert_eq(amount, 150);

@@ -41,8 +41,8 @@ static bool key_is(wl_secrets_t *secrets, const char *name, wl_mono_ms_t now,
                    const char *expected) {
     const void *key = NULL;
     size_t bytes = 0;
-    return wl_secrets_key(secrets, name, now, &key, &bytes) == WL_OK &&
-           bytes == strlen(expected) && memcmp(key, expected, bytes) == 0;
+    return wl_secrets_key(secrets, name, now, &key, &bytes) == WL_OK && bytes == strlen(expected) &&
+           memcmp(key, expected, bytes) == 0;
 }
 
 TestSuite(secrets, .init = open_folder, .fini = remove_folder);

@@ -23,8 +23,10 @@ static inline uint32_t rng_below(rng_t *rng, uint32_t bound) {
 
 /* Numbers of every width, edges included. */
 static inline uint64_t rng_wide(rng_t *rng) {
-    static const uint64_t edges[] = {0, 1, 127, 128, 255, 256, 65535, 65536, UINT32_MAX,
-                                     (uint64_t)UINT32_MAX + 1, INT64_MAX, UINT64_MAX};
+    static const uint64_t edges[] = {
+        0,         1,         127,   128,        255,
+        256,       65535,     65536, UINT32_MAX, (uint64_t)UINT32_MAX + 1,
+        INT64_MAX, UINT64_MAX};
     if (rng_below(rng, 4) == 0) {
         return edges[rng_below(rng, sizeof edges / sizeof edges[0])];
     }

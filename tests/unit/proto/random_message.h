@@ -124,23 +124,23 @@ static inline void fill_ASSETS(wl_asset_list_t *at, uint32_t max) {
     }
 }
 
-#define FILL_MESSAGE(NAME, name, id_, route, doc)                                                  \
-    static void fill_##name(wl_msg_t *msg) {                                                       \
-        wl_##name##_head_t *head = &msg->head.name;                                                \
-        {                                                                                          \
-            wl_##name##_head_t *to = head;                                                         \
-            (void)to;                                                                              \
-            WL_HEAD_##NAME(FILL)                                                                   \
-        }                                                                                          \
-        msg->items.name = keep((msg->count + 1) * sizeof *msg->items.name);                        \
-        for (uint32_t i = 0; i < msg->count; i++) {                                                \
-            wl_##name##_item_t *to = &msg->items.name[i];                                          \
-            WL_ITEM_##NAME(FILL)                                                                   \
-        }                                                                                          \
+#define FILL_MESSAGE(NAME, name, id_, route, doc)                           \
+    static void fill_##name(wl_msg_t *msg) {                                \
+        wl_##name##_head_t *head = &msg->head.name;                         \
+        {                                                                   \
+            wl_##name##_head_t *to = head;                                  \
+            (void)to;                                                       \
+            WL_HEAD_##NAME(FILL)                                            \
+        }                                                                   \
+        msg->items.name = keep((msg->count + 1) * sizeof *msg->items.name); \
+        for (uint32_t i = 0; i < msg->count; i++) {                         \
+            wl_##name##_item_t *to = &msg->items.name[i];                   \
+            WL_ITEM_##NAME(FILL)                                            \
+        }                                                                   \
     }
 WL_MESSAGES(FILL_MESSAGE)
 
-#define FILL_CASE(NAME, name, id_, route, doc)                                                     \
+#define FILL_CASE(NAME, name, id_, route, doc) \
     case WL_MSG_##NAME: fill_##name(msg); break;
 
 static inline void fill_message(wl_msg_t *msg, wl_msg_id_t id, uint32_t count) {

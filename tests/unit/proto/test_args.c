@@ -95,7 +95,10 @@ Test(args, takes_integers_of_every_width_and_integral_floats) {
 Test(args, says_what_is_wrong_with_a_number) {
     uint64_t u = 42;
     int64_t i = 42;
-    cr_assert_eq(u64_of(MAP("\xa1" "5"), &u), WL_ERR_BAD_REQUEST);
+    cr_assert_eq(u64_of(MAP("\xa1"
+                            "5"),
+                        &u),
+                 WL_ERR_BAD_REQUEST);
     cr_assert_str_eq(fault.message, "k: must be an integer, got str");
     cr_assert_str_eq(fault.where, "k");
     cr_assert_eq(u64_of(MAP("\xff"), &u), WL_ERR_BAD_REQUEST);
@@ -113,7 +116,8 @@ Test(args, says_what_is_wrong_with_a_number) {
     cr_assert_str_eq(fault.message, "k: is out of range");
     cr_assert_eq(u, 42);
     cr_assert_eq(i, 42);
-    msgpack_object text = MAP("\xa1" "5");
+    msgpack_object text = MAP("\xa1"
+                              "5");
     cr_assert_eq(wl_args_u64(&text, "k", &u, NULL), WL_ERR_BAD_REQUEST, "no fault wanted");
 }
 
@@ -125,7 +129,10 @@ Test(args, uid_is_required_and_never_0) {
     cr_assert_str_eq(fault.message, "k: must not be 0");
     cr_assert_eq(uid_of(MAP("\xff"), &uid), WL_ERR_BAD_REQUEST);
     cr_assert_str_eq(fault.message, "k: must not be negative");
-    cr_assert_eq(uid_of(MAP("\xa2" "17"), &uid), WL_ERR_BAD_REQUEST);
+    cr_assert_eq(uid_of(MAP("\xa2"
+                            "17"),
+                        &uid),
+                 WL_ERR_BAD_REQUEST);
     cr_assert_str_eq(fault.message, "k: must be an integer, got str");
     cr_assert_eq(uid, 42);
     cr_assert_eq(uid_of(MAP("\xcf\xff\xff\xff\xff\xff\xff\xff\xff"), &uid), WL_OK);
@@ -134,10 +141,14 @@ Test(args, uid_is_required_and_never_0) {
 
 Test(args, texts_fit_have_no_nul_and_may_be_bin) {
     char text[5] = "old";
-    msgpack_object fits = MAP("\xa4" "abcd");
-    msgpack_object longer = MAP("\xa5" "abcde");
-    msgpack_object nul = MAP("\xa3" "a\0b");
-    msgpack_object bin = MAP("\xc4\x02" "ab");
+    msgpack_object fits = MAP("\xa4"
+                              "abcd");
+    msgpack_object longer = MAP("\xa5"
+                                "abcde");
+    msgpack_object nul = MAP("\xa3"
+                             "a\0b");
+    msgpack_object bin = MAP("\xc4\x02"
+                             "ab");
     msgpack_object none = MAP("\xa0");
     msgpack_object number = MAP("\x05");
     cr_assert_eq(wl_args_text(&longer, "k", text, 4, &fault), WL_ERR_BAD_REQUEST);
@@ -178,9 +189,15 @@ Test(args, names_every_type) {
         const char *bytes;
         size_t count;
         const char *name;
-    } rows[] = {{"\xc0", 1, "nil"},          {"\xc2", 1, "bool"}, {"\x01", 1, "int"},
-                {"\xff", 1, "int"},          {"\xa0", 1, "str"},  {"\xc4\x00", 2, "bin"},
-                {"\xca\x3f\0\0\0", 5, "float"}, {"\x90", 1, "array"}, {"\x80", 1, "map"},
+    } rows[] = {{"\xc0", 1, "nil"},
+                {"\xc2", 1, "bool"},
+                {"\x01", 1, "int"},
+                {"\xff", 1, "int"},
+                {"\xa0", 1, "str"},
+                {"\xc4\x00", 2, "bin"},
+                {"\xca\x3f\0\0\0", 5, "float"},
+                {"\x90", 1, "array"},
+                {"\x80", 1, "map"},
                 {"\xd4\x01\x01", 3, "ext"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         msgpack_object object = unpack(rows[i].bytes, rows[i].count);

@@ -123,12 +123,24 @@ Test(asset_value, takes_amounts_as_integers_integral_floats_and_decimal_strings)
         ROW("\xcb\x40\x93\x88\0\0\0\0\0", 1250),
         ROW("\xcb\x80\0\0\0\0\0\0\0", 0),
         ROW("\xcb\xc3\x40\0\0\0\0\0\0", -9007199254740992),
-        ROW("\xa4" "1250", 1250),
-        ROW("\xc4\x04" "1250", 1250),
-        ROW("\xa1" "0", 0),
-        ROW("\xa2" "-7", -7),
-        ROW("\xb3" "9223372036854775807", INT64_MAX),
-        ROW("\xb4" "-9223372036854775808", INT64_MIN),
+        ROW("\xa4"
+            "1250",
+            1250),
+        ROW("\xc4\x04"
+            "1250",
+            1250),
+        ROW("\xa1"
+            "0",
+            0),
+        ROW("\xa2"
+            "-7",
+            -7),
+        ROW("\xb3"
+            "9223372036854775807",
+            INT64_MAX),
+        ROW("\xb4"
+            "-9223372036854775808",
+            INT64_MIN),
 #undef ROW
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -141,18 +153,30 @@ Test(asset_value, takes_amounts_as_integers_integral_floats_and_decimal_strings)
 
 Test(asset_value, refuses_amounts_that_are_not_whole_or_do_not_fit) {
     asset.amount = 42;
-    cr_assert_eq(ONE("amount", "\xa4" "12.5"), WL_ERR_BAD_REQUEST);
+    cr_assert_eq(ONE("amount", "\xa4"
+                               "12.5"),
+                 WL_ERR_BAD_REQUEST);
     cr_assert_str_eq(fault.message, "amount: must be an integer of minor units, as in \"1250\"");
     cr_assert_str_eq(fault.where, "amount");
     cr_assert_eq(ONE("amount", "\xa0"), WL_ERR_BAD_REQUEST);
     cr_assert_eq(ONE("amount", "\xa1-"), WL_ERR_BAD_REQUEST);
     cr_assert_eq(ONE("amount", "\xa2+5"), WL_ERR_BAD_REQUEST);
     cr_assert_eq(ONE("amount", "\xa2 5"), WL_ERR_BAD_REQUEST);
-    cr_assert_eq(ONE("amount", "\xa2" "5 "), WL_ERR_BAD_REQUEST);
-    cr_assert_eq(ONE("amount", "\xa2" "5\0"), WL_ERR_BAD_REQUEST);
-    cr_assert_eq(ONE("amount", "\xa3" "1e3"), WL_ERR_BAD_REQUEST);
-    cr_assert_eq(ONE("amount", "\xb3" "9223372036854775808"), WL_ERR_BAD_REQUEST);
-    cr_assert_eq(ONE("amount", "\xb4" "-9223372036854775809"), WL_ERR_BAD_REQUEST);
+    cr_assert_eq(ONE("amount", "\xa2"
+                               "5 "),
+                 WL_ERR_BAD_REQUEST);
+    cr_assert_eq(ONE("amount", "\xa2"
+                               "5\0"),
+                 WL_ERR_BAD_REQUEST);
+    cr_assert_eq(ONE("amount", "\xa3"
+                               "1e3"),
+                 WL_ERR_BAD_REQUEST);
+    cr_assert_eq(ONE("amount", "\xb3"
+                               "9223372036854775808"),
+                 WL_ERR_BAD_REQUEST);
+    cr_assert_eq(ONE("amount", "\xb4"
+                               "-9223372036854775809"),
+                 WL_ERR_BAD_REQUEST);
     cr_assert_eq(ONE("amount", "\xcb\x3f\xf8\0\0\0\0\0\0"), WL_ERR_BAD_REQUEST, "1.5");
     cr_assert_eq(ONE("amount", "\xcb\x43\x50\0\0\0\0\0\0"), WL_ERR_BAD_REQUEST, "2^54");
     cr_assert_eq(ONE("amount", "\xcf\x80\0\0\0\0\0\0\0"), WL_ERR_BAD_REQUEST, "2^63");
@@ -163,7 +187,9 @@ Test(asset_value, refuses_amounts_that_are_not_whole_or_do_not_fit) {
 Test(asset_value, refuses_what_does_not_fit_its_field) {
     cr_assert_eq(ONE("uid", "\x00"), WL_ERR_BAD_REQUEST);
     cr_assert_str_eq(fault.message, "uid: must not be 0");
-    cr_assert_eq(ONE("uid", "\xa1" "5"), WL_ERR_BAD_REQUEST);
+    cr_assert_eq(ONE("uid", "\xa1"
+                            "5"),
+                 WL_ERR_BAD_REQUEST);
     cr_assert_eq(ONE("kind", "\xa4gold"), WL_ERR_BAD_REQUEST);
     cr_assert_str_eq(fault.where, "kind");
     cr_assert_eq(ONE("kind", "\x01"), WL_ERR_BAD_REQUEST);
@@ -172,9 +198,15 @@ Test(asset_value, refuses_what_does_not_fit_its_field) {
     cr_assert_str_eq(fault.message, "scale: must be at most 9");
     cr_assert_eq(ONE("count", "\xcf\0\0\0\x01\0\0\0\0"), WL_ERR_BAD_REQUEST);
     cr_assert_eq(ONE("version", "\xcf\x80\0\0\0\0\0\0\0"), WL_ERR_BAD_REQUEST);
-    cr_assert_eq(ONE("unit", "\xad" "1234567890123"), WL_ERR_BAD_REQUEST);
-    cr_assert_eq(ONE("line", "\xa2" "a\0"), WL_ERR_BAD_REQUEST);
-    cr_assert_eq(ONE("expires_at", "\xa1" "x"), WL_ERR_BAD_REQUEST);
+    cr_assert_eq(ONE("unit", "\xad"
+                             "1234567890123"),
+                 WL_ERR_BAD_REQUEST);
+    cr_assert_eq(ONE("line", "\xa2"
+                             "a\0"),
+                 WL_ERR_BAD_REQUEST);
+    cr_assert_eq(ONE("expires_at", "\xa1"
+                                   "x"),
+                 WL_ERR_BAD_REQUEST);
     msgpack_sbuffer_clear(&buffer);
     msgpack_pack_array(&packer, 0);
     cr_assert_eq(read_packed(), WL_ERR_BAD_REQUEST);

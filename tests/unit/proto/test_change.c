@@ -82,7 +82,9 @@ Test(change, refuses_other_shapes) {
     cr_assert_eq(UNPACK("\x91\x90"), WL_ERR_MALFORMED);
     cr_assert_eq(UNPACK("\x91\x91\xff"), WL_ERR_MALFORMED);
     cr_assert_eq(UNPACK("\x91\x92\x05\x05"), WL_ERR_MALFORMED);
-    cr_assert_eq(UNPACK("\x91\x92\x05\xb1" "12345678901234567"), WL_ERR_MALFORMED);
+    cr_assert_eq(UNPACK("\x91\x92\x05\xb1"
+                        "12345678901234567"),
+                 WL_ERR_MALFORMED);
     cr_assert_eq(UNPACK("\x91\x93\x05\xa0\xa0"), WL_ERR_MALFORMED);
     cr_assert_eq(UNPACK("\xdd\xff\xff\xff\xff"), WL_ERR_MALFORMED);
 }

@@ -148,17 +148,17 @@ Test(decoder, refuses_assets_that_replies_could_not_carry) {
     WL_AUTO(wl_decoder) decoder = wl_decoder_new();
     wl_asset_list_t list;
 #define BLOB(text) wl_decoder_asset_blob(decoder, (text), sizeof(text) - 1, &list)
-#define ASSET "\x9f\x01\xa1x\xa0\x00\x05\xa3" "CNY\x02\x00\x00\x00\x00\x01\x00\x00"
+#define ASSET                       \
+    "\x9f\x01\xa1x\xa0\x00\x05\xa3" \
+    "CNY\x02\x00\x00\x00\x00\x01\x00\x00"
     cr_assert_eq(BLOB("\x91" ASSET "\xc4\x01\x80"), WL_OK);
     cr_assert_eq(list.at[0].extra_bytes, 1);
     cr_assert_eq(list.at[0].amount, 5);
     cr_assert_str_eq(list.at[0].unit, "CNY");
     cr_assert_eq(BLOB("\x91" ASSET "\xc4\x00"), WL_OK);
     cr_assert_null(list.at[0].extra);
-    cr_assert_eq(BLOB("\x91" ASSET "\xc4\x01\x81"),
-                 WL_ERR_MALFORMED, "extra is cut");
-    cr_assert_eq(BLOB("\x91" ASSET "\xc4\x01\x90"),
-                 WL_ERR_MALFORMED, "extra is no map");
+    cr_assert_eq(BLOB("\x91" ASSET "\xc4\x01\x81"), WL_ERR_MALFORMED, "extra is cut");
+    cr_assert_eq(BLOB("\x91" ASSET "\xc4\x01\x90"), WL_ERR_MALFORMED, "extra is no map");
     cr_assert_eq(BLOB("\x91\x91\x01"), WL_ERR_MALFORMED);
     cr_assert_eq(BLOB("\x91\x01"), WL_ERR_MALFORMED);
     cr_assert_eq(BLOB("\x80"), WL_ERR_MALFORMED);

@@ -17,8 +17,7 @@ Test(message_tools, equality_sees_a_difference_in_any_field) {
         memcpy(first, bytes.at, bytes.count);
         wl_msg_encode(encoder, &b);
         bytes = wl_encoder_finish(encoder);
-        bool identical =
-            bytes.count == first_bytes && memcmp(bytes.at, first, first_bytes) == 0;
+        bool identical = bytes.count == first_bytes && memcmp(bytes.at, first, first_bytes) == 0;
         cr_assert_eq(wl_msg_equal(&a, &b), identical, "%s", wl_msg_name(id));
         drop_all();
     }

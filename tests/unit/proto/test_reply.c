@@ -23,12 +23,16 @@ static wl_err_t decode(const char *bytes, size_t count) {
 TestSuite(reply, .init = open_replies, .fini = close_replies);
 
 Test(reply, gives_the_result_as_bytes) {
-    static const char plain[] = "\x94\x01\x07\xc0\x81\xa1" "a\x05";
+    static const char plain[] = "\x94\x01\x07\xc0\x81\xa1"
+                                "a\x05";
     cr_assert_eq(decode(plain, sizeof plain - 1), WL_OK);
     cr_assert_eq(reply.msgid, 7);
     cr_assert_not(reply.failed);
     cr_assert_eq(reply.result.count, 4);
-    cr_assert_arr_eq(reply.result.at, "\x81\xa1" "a\x05", 4);
+    cr_assert_arr_eq(reply.result.at,
+                     "\x81\xa1"
+                     "a\x05",
+                     4);
 }
 
 Test(reply, takes_any_encoding_of_the_head) {
@@ -42,14 +46,19 @@ Test(reply, takes_any_encoding_of_the_head) {
 }
 
 Test(reply, reads_what_an_error_says_and_no_more) {
-    static const char full[] =
-        "\x94\x01\x07\x82\xa4" "code\xa4" "bu\ny\xae" "retry_after_ms\xcd\x01\xf4\xc0";
+    static const char full[] = "\x94\x01\x07\x82\xa4"
+                               "code\xa4"
+                               "bu\ny\xae"
+                               "retry_after_ms\xcd\x01\xf4\xc0";
     cr_assert_eq(decode(full, sizeof full - 1), WL_OK);
     cr_assert(reply.failed);
     cr_assert_str_eq(reply.code, "bu?y");
     cr_assert_eq(reply.retry_after_ms, 500);
     cr_assert_eq(reply.result.count, 0);
-    cr_assert_eq(decode("\x94\x01\x07\xa3" "bad\xc0", 8), WL_OK);
+    cr_assert_eq(decode("\x94\x01\x07\xa3"
+                        "bad\xc0",
+                        8),
+                 WL_OK);
     cr_assert(reply.failed);
     cr_assert_str_eq(reply.code, "");
     cr_assert_eq(reply.retry_after_ms, 0);

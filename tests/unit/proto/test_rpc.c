@@ -88,7 +88,9 @@ Test(rpc, reads_msgids_up_to_64_bits) {
     cr_assert_eq(DECODE("\x94\x00\xcf\xff\xff\xff\xff\xff\xff\xff\xff\xa8sys.ping\x90"), WL_OK);
     cr_assert_eq(request.msgid, UINT64_MAX);
     cr_assert_eq(DECODE("\x94\x00\xff\xa8sys.ping\x90"), WL_ERR_MALFORMED, "-1");
-    cr_assert_eq(DECODE("\x94\x00\xa1" "7\xa8sys.ping\x90"), WL_ERR_MALFORMED, "text");
+    cr_assert_eq(DECODE("\x94\x00\xa1"
+                        "7\xa8sys.ping\x90"),
+                 WL_ERR_MALFORMED, "text");
     cr_assert_eq(DECODE("\x94\x00\xcb\x3f\xf8\0\0\0\0\0\0\xa8sys.ping\x90"), WL_ERR_MALFORMED);
 }
 
@@ -120,7 +122,9 @@ Test(rpc, refuses_other_envelopes_but_keeps_a_readable_msgid) {
         ROW("\x95\x00\x07\xa8sys.ping\x90\xc0", 7),
         ROW("\x94\x01\x07\xc0\xc0", 0),
         ROW("\x94\x03\x07\xa8sys.ping\x90", 0),
-        ROW("\x94\xa1" "0\x07\xa8sys.ping\x90", 0),
+        ROW("\x94\xa1"
+            "0\x07\xa8sys.ping\x90",
+            0),
         ROW("\x94\x00\x07\x05\x90", 7),
         ROW("\x94\x00\x07\xc0\x90", 7),
         ROW("\x94\x00\x07\xa8sys.ping\xc0", 7),
@@ -162,19 +166,33 @@ Test(rpc, names_the_unknown_method_and_the_right_port) {
 }
 
 Test(rpc, reads_the_deadline) {
-    cr_assert_eq(DECODE(HOME("\x91\x81\xab" "deadline_ms\x32")), WL_OK);
+    cr_assert_eq(DECODE(HOME("\x91\x81\xab"
+                             "deadline_ms\x32")),
+                 WL_OK);
     cr_assert_eq(request.deadline_ms, 50);
-    cr_assert_eq(DECODE(HOME("\x91\x81\xab" "deadline_ms\xc0")), WL_OK);
+    cr_assert_eq(DECODE(HOME("\x91\x81\xab"
+                             "deadline_ms\xc0")),
+                 WL_OK);
     cr_assert_eq(request.deadline_ms, 0);
-    cr_assert_eq(DECODE(HOME("\x91\x81\xab" "deadline_ms\xcb\x40\x49\0\0\0\0\0\0")), WL_OK);
+    cr_assert_eq(DECODE(HOME("\x91\x81\xab"
+                             "deadline_ms\xcb\x40\x49\0\0\0\0\0\0")),
+                 WL_OK);
     cr_assert_eq(request.deadline_ms, 50);
-    cr_assert_eq(DECODE(HOME("\x91\x81\xab" "deadline_ms\xcf\x7f\xff\xff\xff\xff\xff\xff\xff")),
+    cr_assert_eq(DECODE(HOME("\x91\x81\xab"
+                             "deadline_ms\xcf\x7f\xff\xff\xff\xff\xff\xff\xff")),
                  WL_OK);
     cr_assert_eq(request.deadline_ms, WL_DEADLINE_MS_MAX);
-    cr_assert_eq(DECODE(HOME("\x91\x81\xab" "deadline_ms\x00")), WL_ERR_DEADLINE);
-    cr_assert_eq(DECODE(HOME("\x91\x81\xab" "deadline_ms\xff")), WL_ERR_DEADLINE);
+    cr_assert_eq(DECODE(HOME("\x91\x81\xab"
+                             "deadline_ms\x00")),
+                 WL_ERR_DEADLINE);
+    cr_assert_eq(DECODE(HOME("\x91\x81\xab"
+                             "deadline_ms\xff")),
+                 WL_ERR_DEADLINE);
     cr_assert_eq(request.msgid, 7);
-    cr_assert_eq(DECODE(HOME("\x91\x81\xab" "deadline_ms\xa2" "50")), WL_ERR_BAD_REQUEST);
+    cr_assert_eq(DECODE(HOME("\x91\x81\xab"
+                             "deadline_ms\xa2"
+                             "50")),
+                 WL_ERR_BAD_REQUEST);
     cr_assert_str_eq(fault.message, "deadline_ms: must be an integer, got str");
 }
 
@@ -307,6 +325,23 @@ Test(rpc, serves_req) {
     cr_assert_eq(wl_rpc_recv(rpc, router, WL_PORT_READER, &request, &fault), WL_ERR_EMPTY);
 }
 
+Test(rpc, serves_req_that_correlates_and_may_ask_again_without_an_answer) {
+    open_router("inproc://rpc", 1000);
+    open_client(ZMQ_REQ, "inproc://rpc");
+    zsock_set_req_relaxed(client, 1);
+    zsock_set_req_correlate(client, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        send_frames(PING, PING_BYTES, NULL, 0, NULL, 0);
+        cr_assert_eq(recv_request(), WL_OK);
+        cr_assert(request.peer.correlated && request.peer.delimiter);
+        wl_rpc_request_t late = request; /* its answer comes after the next question */
+        send_frames(PING, PING_BYTES, NULL, 0, NULL, 0);
+        cr_assert_eq(recv_request(), WL_OK);
+        cr_assert_eq(wl_rpc_send_error(rpc, router, &late.peer, 1, WL_ERR_BUSY, NULL, 0), WL_OK);
+        answer_and_expect(1);
+    }
+}
+
 Test(rpc, serves_a_dealer_with_and_without_the_delimiter_as_it_asked) {
     open_router("inproc://rpc", 1000);
     open_client(ZMQ_DEALER, "inproc://rpc");
@@ -337,11 +372,15 @@ Test(rpc, errors_carry_code_message_retryable_and_when_to_come_again) {
     cr_assert_eq(recv_request(), WL_OK);
     const wl_peer_t *peer = &request.peer;
     cr_assert_eq(wl_rpc_send_error(rpc, router, peer, 7, WL_ERR_BUSY, "full", 50), WL_OK);
-    static const char busy[] = "\x94\x01\x07\x84\xa4" "code\xa4" "busy\xa7message\xa4" "full"
+    static const char busy[] = "\x94\x01\x07\x84\xa4"
+                               "code\xa4"
+                               "busy\xa7message\xa4"
+                               "full"
                                "\xa9retryable\xc3\xaeretry_after_ms\x32\xc0";
     expect_frames(1, busy, sizeof busy - 1);
     cr_assert_eq(wl_rpc_send_error(rpc, router, peer, 7, WL_ERR_NOT_FOUND, NULL, 0), WL_OK);
-    static const char missing[] = "\x94\x01\x07\x83\xa4" "code\xa9not_found\xa7message\xa9"
+    static const char missing[] = "\x94\x01\x07\x83\xa4"
+                                  "code\xa9not_found\xa7message\xa9"
                                   "not found\xa9retryable\xc2\xc0";
     expect_frames(1, missing, sizeof missing - 1);
 }
@@ -379,8 +418,8 @@ Test(rpc, refuses_other_frame_counts_with_the_peer_known_and_goes_on) {
     cr_assert_eq(recv_request(), WL_ERR_MALFORMED);
     send_frames("", 0, "", 0, PING, PING_BYTES);
     cr_assert_eq(recv_request(), WL_ERR_MALFORMED);
-    wl_err_t err = wl_rpc_send_error(rpc, router, &request.peer, 0, WL_ERR_MALFORMED,
-                                     fault.message, 0);
+    wl_err_t err =
+        wl_rpc_send_error(rpc, router, &request.peer, 0, WL_ERR_MALFORMED, fault.message, 0);
     cr_assert_eq(err, WL_OK);
     zmsg_t *reply = zmsg_recv(client);
     cr_assert_eq(zmsg_size(reply), 2);
@@ -469,8 +508,7 @@ Test(rpc, a_client_that_never_reads_is_full_and_the_others_are_served) {
     cr_assert_lt(sent, 100);
     client = good;
     for (unsigned i = 0; i < 20; i++) {
-        cr_assert_eq(wl_rpc_send_result(rpc, router, &peer, 1, (wl_bytes_t){NULL, 0}),
-                     WL_ERR_FULL);
+        cr_assert_eq(wl_rpc_send_result(rpc, router, &peer, 1, (wl_bytes_t){NULL, 0}), WL_ERR_FULL);
         send_frames(PING, PING_BYTES, NULL, 0, NULL, 0);
         cr_assert_eq(recv_request(), WL_OK);
         answer_and_expect(1);

@@ -29,18 +29,62 @@ Test(walk, accepts_one_object_of_every_type) {
         size_t count;
     } whole[] = {
 #define WHOLE(text) {(text), sizeof(text) - 1}
-        WHOLE("\x00"), WHOLE("\x7f"), WHOLE("\xe0"), WHOLE("\xff"), WHOLE("\x80"), WHOLE("\x90"),
-        WHOLE("\xa0"), WHOLE("\xa1z"), WHOLE("\xc0"), WHOLE("\xc2"), WHOLE("\xc3"),
-        WHOLE("\xc4\x01z"), WHOLE("\xc5\x00\x01z"), WHOLE("\xc6\x00\x00\x00\x01z"),
-        WHOLE("\xc7\x01\x05z"), WHOLE("\xc8\x00\x01\x05z"), WHOLE("\xc9\x00\x00\x00\x01\x05z"),
-        WHOLE("\xca" "1234"), WHOLE("\xcb" "12345678"), WHOLE("\xcc" "1"), WHOLE("\xcd" "12"),
-        WHOLE("\xce" "1234"), WHOLE("\xcf" "12345678"), WHOLE("\xd0" "1"), WHOLE("\xd1" "12"),
-        WHOLE("\xd2" "1234"), WHOLE("\xd3" "12345678"), WHOLE("\xd4\x05" "1"),
-        WHOLE("\xd5\x05" "12"), WHOLE("\xd6\x05" "1234"), WHOLE("\xd7\x05" "12345678"),
-        WHOLE("\xd8\x05" "1234567890123456"), WHOLE("\xd9\x01z"), WHOLE("\xda\x00\x01z"),
-        WHOLE("\xdb\x00\x00\x00\x01z"), WHOLE("\xdc\x00\x01\xc0"),
-        WHOLE("\xdd\x00\x00\x00\x01\xc0"), WHOLE("\xde\x00\x01\xc0\xc0"),
-        WHOLE("\xdf\x00\x00\x00\x01\xc0\xc0"), WHOLE("\x92\xc0\xc0"), WHOLE("\x81\xc0\xc0"),
+        WHOLE("\x00"),
+        WHOLE("\x7f"),
+        WHOLE("\xe0"),
+        WHOLE("\xff"),
+        WHOLE("\x80"),
+        WHOLE("\x90"),
+        WHOLE("\xa0"),
+        WHOLE("\xa1z"),
+        WHOLE("\xc0"),
+        WHOLE("\xc2"),
+        WHOLE("\xc3"),
+        WHOLE("\xc4\x01z"),
+        WHOLE("\xc5\x00\x01z"),
+        WHOLE("\xc6\x00\x00\x00\x01z"),
+        WHOLE("\xc7\x01\x05z"),
+        WHOLE("\xc8\x00\x01\x05z"),
+        WHOLE("\xc9\x00\x00\x00\x01\x05z"),
+        WHOLE("\xca"
+              "1234"),
+        WHOLE("\xcb"
+              "12345678"),
+        WHOLE("\xcc"
+              "1"),
+        WHOLE("\xcd"
+              "12"),
+        WHOLE("\xce"
+              "1234"),
+        WHOLE("\xcf"
+              "12345678"),
+        WHOLE("\xd0"
+              "1"),
+        WHOLE("\xd1"
+              "12"),
+        WHOLE("\xd2"
+              "1234"),
+        WHOLE("\xd3"
+              "12345678"),
+        WHOLE("\xd4\x05"
+              "1"),
+        WHOLE("\xd5\x05"
+              "12"),
+        WHOLE("\xd6\x05"
+              "1234"),
+        WHOLE("\xd7\x05"
+              "12345678"),
+        WHOLE("\xd8\x05"
+              "1234567890123456"),
+        WHOLE("\xd9\x01z"),
+        WHOLE("\xda\x00\x01z"),
+        WHOLE("\xdb\x00\x00\x00\x01z"),
+        WHOLE("\xdc\x00\x01\xc0"),
+        WHOLE("\xdd\x00\x00\x00\x01\xc0"),
+        WHOLE("\xde\x00\x01\xc0\xc0"),
+        WHOLE("\xdf\x00\x00\x00\x01\xc0\xc0"),
+        WHOLE("\x92\xc0\xc0"),
+        WHOLE("\x81\xc0\xc0"),
 #undef WHOLE
     };
     for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++) {
@@ -57,9 +101,15 @@ Test(walk, refuses_counts_larger_than_the_bytes_left) {
     cr_assert_eq(WALK("\xdf\xff\xff\xff\xff"), WL_ERR_MALFORMED);
     cr_assert_eq(WALK("\xdf\x80\x00\x00\x00\xc0"), WL_ERR_MALFORMED);
     cr_assert_eq(WALK("\xdc\xff\xff\xc0\xc0"), WL_ERR_MALFORMED);
-    cr_assert_eq(WALK("\xdb\xff\xff\xff\xff" "abc"), WL_ERR_MALFORMED);
-    cr_assert_eq(WALK("\xc6\xff\xff\xff\xff" "abc"), WL_ERR_MALFORMED);
-    cr_assert_eq(WALK("\xc9\xff\xff\xff\xff\x05" "abc"), WL_ERR_MALFORMED);
+    cr_assert_eq(WALK("\xdb\xff\xff\xff\xff"
+                      "abc"),
+                 WL_ERR_MALFORMED);
+    cr_assert_eq(WALK("\xc6\xff\xff\xff\xff"
+                      "abc"),
+                 WL_ERR_MALFORMED);
+    cr_assert_eq(WALK("\xc9\xff\xff\xff\xff\x05"
+                      "abc"),
+                 WL_ERR_MALFORMED);
 }
 
 Test(walk, refuses_nested_counts_whose_sum_is_larger_than_the_bytes_left) {

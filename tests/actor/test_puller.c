@@ -1,0 +1,551 @@
+#include "write_path.h"
+
+#include "../unit/lines/fake_http.h"
+#include "actors/puller.h"
+
+/* A line over ZeroMQ that the test plays itself, request by request. */
+typedef struct {
+    zsock_t *router;
+    char url[64];
+    uint8_t identity[256];
+    int identity_bytes;
+    uint64_t msgid;
+    uint64_t uids[WL_PULL_UIDS_MAX];
+    uint32_t uid_count;
+    msgpack_sbuffer reply;
+    msgpack_packer packer;
+} line_t;
+
+static line_t *line_open(void) {
+    line_t *self = wl_alloc_zero(1, sizeof *self);
+    self->router = zsock_new(ZMQ_ROUTER);
+    int port = zsock_bind(self->router, "tcp://127.0.0.1:*");
+    cr_assert_gt(port, 0);
+    (void)snprintf(self->url, sizeof self->url, "tcp://127.0.0.1:%d", port);
+    msgpack_sbuffer_init(&self->reply);
+    return self;
+}
+
+static void line_close(line_t *self) {
+    zsock_destroy(&self->router);
+    msgpack_sbuffer_destroy(&self->reply);
+    wl_free(self);
+}
+
+/* Takes the next call; false: none came. */
+static bool line_asked(line_t *self, int64_t patience_ms) {
+    if (!socket_readable(self->router, patience_ms)) {
+        return false;
+    }
+    static char body[65536];
+    void *socket = zsock_resolve(self->router);
+    self->identity_bytes = zmq_recv(socket, self->identity, sizeof self->identity, 0);
+    cr_assert_eq(zmq_recv(socket, body, sizeof body, 0), 0);
+    int bytes = zmq_recv(socket, body, sizeof body, 0);
+    cr_assert_gt(bytes, 0);
+    msgpack_unpacked root;
+    msgpack_unpacked_init(&root);
+    cr_assert_eq(msgpack_unpack_next(&root, body, (size_t)bytes, NULL), MSGPACK_UNPACK_SUCCESS);
+    const msgpack_object *at = root.data.via.array.ptr;
+    self->msgid = at[1].via.u64;
+    const msgpack_object *uids = NULL;
+    cr_assert_eq(wl_args_array(&at[3].via.array.ptr[0], "uids", WL_PULL_UIDS_MAX, &uids, NULL),
+                 WL_OK);
+    self->uid_count = uids->via.array.size;
+    for (uint32_t i = 0; i < self->uid_count; i++) {
+        self->uids[i] = uids->via.array.ptr[i].via.u64;
+    }
+    msgpack_unpacked_destroy(&root);
+    return true;
+}
+
+static void line_await(line_t *self) {
+    cr_assert(line_asked(self, PATIENCE_MS), "the line was not asked");
+}
+
+static void reply_open(line_t *self) {
+    msgpack_sbuffer_clear(&self->reply);
+    msgpack_packer_init(&self->packer, &self->reply, msgpack_sbuffer_write);
+    msgpack_pack_array(&self->packer, 4);
+    msgpack_pack_int(&self->packer, 1);
+    msgpack_pack_uint64(&self->packer, self->msgid);
+}
+
+static void reply_send(line_t *self) {
+    void *socket = zsock_resolve(self->router);
+    cr_assert_geq(zmq_send(socket, self->identity, (size_t)self->identity_bytes, ZMQ_SNDMORE), 0);
+    cr_assert_eq(zmq_send(socket, "", 0, ZMQ_SNDMORE), 0);
+    cr_assert_geq(zmq_send(socket, self->reply.data, self->reply.size, 0), 0);
+}
+
+static void reply_records(line_t *self, uint32_t count) {
+    reply_open(self);
+    msgpack_pack_nil(&self->packer);
+    msgpack_pack_map(&self->packer, 1);
+    args_key(&self->packer, "assets");
+    msgpack_pack_array(&self->packer, count);
+}
+
+static void reply_record(line_t *self, uint64_t uid, const char *bucket, int64_t amount,
+                         uint64_t version) {
+    msgpack_pack_map(&self->packer, 4);
+    args_key(&self->packer, "uid");
+    msgpack_pack_uint64(&self->packer, uid);
+    args_key(&self->packer, "bucket");
+    args_key(&self->packer, bucket);
+    args_key(&self->packer, "amount");
+    msgpack_pack_int64(&self->packer, amount);
+    args_key(&self->packer, "version");
+    msgpack_pack_uint64(&self->packer, version);
+}
+
+/* Everybody who was asked for owns uid * 10. */
+static void reply_good(line_t *self) {
+    reply_records(self, self->uid_count);
+    for (uint32_t i = 0; i < self->uid_count; i++) {
+        reply_record(self, self->uids[i], "", (int64_t)self->uids[i] * 10, 1);
+    }
+    reply_send(self);
+}
+
+static void reply_error(line_t *self, uint64_t retry_after_ms) {
+    reply_open(self);
+    msgpack_pack_map(&self->packer, retry_after_ms > 0 ? 2 : 1);
+    args_key(&self->packer, "code");
+    args_key(&self->packer, "unavailable");
+    if (retry_after_ms > 0) {
+        args_key(&self->packer, "retry_after_ms");
+        msgpack_pack_uint64(&self->packer, retry_after_ms);
+    }
+    msgpack_pack_nil(&self->packer);
+    reply_send(self);
+}
+
+/* ---- the puller and its neighbours ------------------------------------------------------------ */
+
+typedef struct {
+    stage_t stage;
+    neighbour_t dispatcher;
+    neighbour_t shard;
+    neighbour_t frontend;
+    neighbour_t cache;
+    neighbour_t query;
+    line_t *line;
+} world_t;
+
+static void world_open_bare(world_t *self) {
+    stage_open_writer(&self->stage);
+    self->dispatcher = neighbour_open(WL_ACTOR_DISPATCHER, 0);
+    self->shard = neighbour_open(WL_ACTOR_SHARD, 0);
+    self->frontend = neighbour_open(WL_ACTOR_FRONTEND, 0);
+    self->cache = neighbour_open(WL_ACTOR_CACHE, 0);
+    self->query = neighbour_open(WL_ACTOR_QUERY, 0);
+    self->line = line_open();
+    stage_start(&self->stage, WL_ACTOR_PULLER, wl_puller_run);
+}
+
+static void world_open(world_t *self, const char *more) {
+    world_open_bare(self);
+    stage_configure_writer(&self->stage, 1, self->line->url, more);
+    /* the first health says that the configuration has arrived */
+    (void)neighbour_await(&self->frontend, WL_MSG_LINE);
+}
+
+static void world_close(world_t *self) {
+    wl_actor_destroy(&self->stage.actor);
+    line_close(self->line);
+    neighbour_close(&self->dispatcher);
+    neighbour_close(&self->shard);
+    neighbour_close(&self->frontend);
+    neighbour_close(&self->cache);
+    neighbour_close(&self->query);
+    stage_close(&self->stage);
+}
+
+static void send_pulls(world_t *self, const char *line, uint64_t from, uint32_t count,
+                       bool interactive) {
+    wl_pull_head_t head = {.interactive = interactive};
+    (void)snprintf(head.line, sizeof head.line, "%s", line);
+    wl_pull_begin(self->stage.encoder, &head);
+    for (uint32_t i = 0; i < count; i++) {
+        wl_pull_add(self->stage.encoder, &(wl_pull_item_t){.uid = from + i,
+                                                           .seq = 1000 + from + i,
+                                                           .notified_at = 5});
+    }
+    stage_send(&self->stage);
+}
+
+static void send_pull_hint(world_t *self, uint64_t uid, const char *bucket, uint64_t version) {
+    wl_hint_t hint = {.version = version};
+    (void)snprintf(hint.bucket, sizeof hint.bucket, "%s", bucket);
+    wl_pull_begin(self->stage.encoder, &(wl_pull_head_t){.line = "cash"});
+    wl_pull_add(self->stage.encoder,
+                &(wl_pull_item_t){.uid = uid, .seq = uid, .hints = {&hint, 1}});
+    stage_send(&self->stage);
+}
+
+/* The next message of one STORE. */
+static wl_store_item_t next_store(world_t *self) {
+    wl_msg_t msg = neighbour_await(&self->shard, WL_MSG_STORE);
+    cr_assert_eq(msg.count, 1u);
+    return msg.items.store[0];
+}
+
+static wl_msg_t next_pulled(world_t *self) {
+    return neighbour_await(&self->dispatcher, WL_MSG_PULLED);
+}
+
+/* ---- answers ------------------------------------------------------------------------------------ */
+
+Test(puller, stores_what_the_line_answers) {
+    world_t world;
+    world_open(&world, "");
+    send_pulls(&world, "cash", 7, 3, false);
+    line_await(world.line);
+    cr_assert_eq(world.line->uid_count, 3u);
+    reply_records(world.line, 3); /* in any order; 9 is absent */
+    reply_record(world.line, 8, "", 80, 1);
+    reply_record(world.line, 7, "gift", 71, 2);
+    reply_record(world.line, 7, "", 70, 1);
+    reply_send(world.line);
+    wl_msg_t msg = neighbour_await(&world.shard, WL_MSG_STORE);
+    cr_expect_str_eq(msg.head.store.line, "cash");
+    cr_assert_eq(msg.count, 3u);
+    const wl_store_item_t *items = msg.items.store;
+    cr_expect(items[0].uid == 7 && items[0].assets.count == 2);
+    cr_expect(items[0].seq == 1007 && items[0].notified_at == 5);
+    cr_expect_str_eq(items[0].assets.at[0].bucket, "gift");
+    cr_expect(items[1].uid == 8 && items[1].assets.at[0].amount == 80);
+    cr_expect(items[2].uid == 9 && items[2].assets.count == 0, "absent, but answered");
+    cr_expect_eq(items[2].outcome, WL_PULL_OK);
+    stage_expect_counter(&world.stage, pull_users, 3);
+    world_close(&world);
+}
+
+Test(puller, says_when_an_answer_is_older_than_the_notification) {
+    world_t world;
+    world_open(&world, "");
+    send_pull_hint(&world, 7, "gift", 9);
+    line_await(world.line);
+    reply_records(world.line, 2);
+    reply_record(world.line, 7, "gift", 70, 8);
+    reply_record(world.line, 7, "", 70, 9);
+    reply_send(world.line);
+    wl_store_item_t item = next_store(&world);
+    cr_expect_eq(item.outcome, WL_PULL_RETRY);
+    cr_expect_eq(item.assets.count, 2u, "what came is stored all the same");
+    send_pull_hint(&world, 8, "gift", 9);
+    line_await(world.line);
+    reply_records(world.line, 1);
+    reply_record(world.line, 8, "gift", 70, 9);
+    reply_send(world.line);
+    cr_expect_eq(next_store(&world).outcome, WL_PULL_OK);
+    stage_expect_counter(&world.stage, pull_behind, 1);
+    world_close(&world);
+}
+
+Test(puller, keeps_last_good_of_a_user_whose_record_is_refused) {
+    world_t world;
+    world_open(&world, "");
+    send_pulls(&world, "cash", 7, 2, false);
+    line_await(world.line);
+    reply_records(world.line, 3);
+    reply_record(world.line, 7, "", 70, 1);
+    reply_record(world.line, 7, "gift", -5, 1); /* below amount_min */
+    reply_record(world.line, 8, "", 80, 1);
+    reply_send(world.line);
+    cr_expect_eq(next_store(&world).uid, 8u);
+    wl_msg_t msg = next_pulled(&world);
+    cr_assert_eq(msg.count, 1u);
+    cr_expect_eq(msg.items.pulled[0].uid, 7u);
+    cr_expect_eq(msg.items.pulled[0].outcome, WL_PULL_REFUSED);
+    cr_expect(msg.items.pulled[0].reason[0] != '\0');
+    stage_expect_counter(&world.stage, pull_quarantined, 1);
+    world_close(&world);
+}
+
+/* ---- flow --------------------------------------------------------------------------------------- */
+
+Test(puller, fills_batches_and_keeps_the_concurrency) {
+    world_t world;
+    world_open(&world, ",\"batch_max\":10,\"concurrency\":2,\"batch_wait_ms\":20,"
+                       "\"timeout_ms\":5000");
+    send_pulls(&world, "cash", 1, 35, false);
+    line_await(world.line);
+    cr_expect_eq(world.line->uid_count, 10u);
+    line_t first = *world.line;
+    line_await(world.line);
+    cr_expect_not(line_asked(world.line, QUIET_MS), "two calls at once");
+    reply_good(&first);
+    line_await(world.line);
+    reply_good(world.line);
+    int64_t begun = wl_mono_now().ms;
+    line_await(world.line);
+    cr_expect_eq(world.line->uid_count, 5u, "the last one has waited long enough");
+    cr_expect_lt(wl_mono_now().ms - begun, 1000);
+    world_close(&world);
+}
+
+Test(puller, keeps_the_rate_of_a_line) {
+    world_t world;
+    world_open(&world, ",\"batch_max\":1,\"rate\":10,\"burst\":2,\"concurrency\":64,"
+                       "\"timeout_ms\":5000");
+    int64_t begun = wl_mono_now().ms;
+    send_pulls(&world, "cash", 1, 6, false);
+    for (int i = 0; i < 6; i++) {
+        line_await(world.line);
+        reply_good(world.line);
+    }
+    cr_expect_geq(wl_mono_now().ms - begun, 390, "two at once, then ten a second");
+    world_close(&world);
+}
+
+Test(puller, lets_a_user_who_waits_go_first) {
+    world_t world;
+    world_open(&world, ",\"batch_max\":5,\"concurrency\":1,\"batch_wait_ms\":0,"
+                       "\"timeout_ms\":5000");
+    send_pulls(&world, "cash", 1, 5, false);
+    line_await(world.line);
+    line_t first = *world.line;
+    send_pulls(&world, "cash", 10, 5, false);
+    send_pulls(&world, "cash", 99, 1, true);
+    (void)zmq_poll(NULL, 0, QUIET_MS);
+    reply_good(&first);
+    line_await(world.line);
+    cr_expect_eq(world.line->uids[0], 99u);
+    cr_expect_eq(world.line->uid_count, 5u, "and the others fill the call");
+    world_close(&world);
+}
+
+Test(puller, hands_back_what_waits_beyond_its_bound) {
+    world_t world;
+    world_open(&world, ",\"batch_max\":1,\"concurrency\":1,\"timeout_ms\":5000");
+    send_pulls(&world, "cash", 1, 20, false); /* a window of 2, room for 4 */
+    wl_msg_t msg = next_pulled(&world);
+    cr_expect_geq(msg.count, 15u);
+    cr_expect(msg.items.pulled[0].held);
+    cr_expect_gt(msg.head.pulled.pause_ms, 0);
+    world_close(&world);
+}
+
+/* ---- bad days ------------------------------------------------------------------------------------ */
+
+Test(puller, returns_failed_calls_with_their_reason) {
+    world_t world;
+    world_open(&world, "");
+    send_pulls(&world, "cash", 7, 2, false);
+    line_await(world.line);
+    reply_error(world.line, 0);
+    wl_msg_t msg = next_pulled(&world);
+    cr_assert_eq(msg.count, 2u);
+    cr_expect_eq(msg.items.pulled[0].outcome, WL_PULL_RETRY);
+    cr_expect_not(msg.items.pulled[0].held);
+    cr_expect_str_eq(msg.items.pulled[0].reason, "error unavailable");
+    cr_expect_eq(msg.head.pulled.pause_ms, 0);
+    send_pulls(&world, "cash", 9, 1, false);
+    line_await(world.line); /* and no answer: 200 ms */
+    msg = next_pulled(&world);
+    cr_expect_eq(msg.items.pulled[0].uid, 9u);
+    cr_expect_eq(msg.items.pulled[0].outcome, WL_PULL_RETRY);
+    stage_expect_counter(&world.stage, pull_failures, 2);
+    world_close(&world);
+}
+
+Test(puller, pauses_a_line_that_says_when_to_come_again) {
+    world_t world;
+    world_open(&world, ",\"batch_max\":1,\"concurrency\":1,\"batch_wait_ms\":0");
+    send_pulls(&world, "cash", 7, 2, false);
+    line_await(world.line);
+    reply_error(world.line, 300);
+    wl_msg_t msg = next_pulled(&world);
+    cr_expect_gt(msg.head.pulled.pause_ms, 200);
+    cr_expect_leq(msg.head.pulled.pause_ms, 300);
+    cr_expect(msg.items.pulled[0].held, "the users have not failed");
+    if (msg.count == 1) {
+        msg = next_pulled(&world);
+        cr_expect(msg.items.pulled[0].held, "nor those who waited");
+    }
+    send_pulls(&world, "cash", 9, 1, false);
+    msg = next_pulled(&world);
+    cr_expect(msg.items.pulled[0].held);
+    (void)zmq_poll(NULL, 0, 310);
+    send_pulls(&world, "cash", 9, 1, false);
+    line_await(world.line);
+    world_close(&world);
+}
+
+/* The next LINE about cash. */
+static wl_line_item_t next_health(world_t *self) {
+    for (;;) {
+        wl_msg_t msg = neighbour_await(&self->cache, WL_MSG_LINE);
+        for (uint32_t i = 0; i < msg.count; i++) {
+            if (strcmp(msg.items.line[i].line, "cash") == 0) {
+                return msg.items.line[i];
+            }
+        }
+    }
+}
+
+Test(puller, opens_the_breaker_tells_everybody_and_probes_with_one_user) {
+    world_t world;
+    world_open(&world, ",\"breaker_failures\":2,\"breaker_open_ms\":300,\"batch_wait_ms\":0,"
+                       "\"concurrency\":1");
+    for (uint64_t call = 0; call < 2; call++) {
+        send_pulls(&world, "cash", 10 * call + 1, 3, false);
+        line_await(world.line);
+        reply_error(world.line, 0);
+    }
+    wl_line_item_t health = next_health(&world);
+    while (!health.sick) {
+        health = next_health(&world);
+    }
+    cr_expect_str_eq(health.reason, "error unavailable");
+    cr_expect_eq(health.failures, 2u);
+    (void)neighbour_await(&world.query, WL_MSG_LINE);
+    (void)neighbour_await(&world.dispatcher, WL_MSG_LINE);
+
+    send_pulls(&world, "cash", 50, 4, false);
+    wl_msg_t msg = next_pulled(&world);
+    while (msg.items.pulled[0].uid != 50) {
+        msg = next_pulled(&world);
+    }
+    cr_expect(msg.items.pulled[0].held, "not asked, no attempt");
+    cr_expect_gt(msg.head.pulled.pause_ms, 0);
+    cr_expect_not(line_asked(world.line, QUIET_MS));
+
+    (void)zmq_poll(NULL, 0, 300);
+    send_pulls(&world, "cash", 50, 4, false);
+    line_await(world.line);
+    cr_expect_eq(world.line->uid_count, 1u, "a probe costs one user an attempt");
+    reply_good(world.line);
+    line_await(world.line);
+    cr_expect_eq(world.line->uid_count, 3u);
+    reply_good(world.line);
+    while (health.sick) {
+        health = next_health(&world);
+    }
+    cr_expect_gt(health.last_good_at, 0);
+    stage_expect_counter(&world.stage, pull_breaker_open, 1);
+    world_close(&world);
+}
+
+Test(puller, asks_lines_over_http_and_follows_their_retry_after) {
+    world_t world;
+    world_open_bare(&world);
+    fake_http_t *good = fake_http_new(FAKE_OK);
+    char url[64];
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%u", good->port);
+    stage_configure_writer(&world.stage, 1, url, "");
+    (void)neighbour_await(&world.frontend, WL_MSG_LINE);
+    send_pulls(&world, "cash", 7, 5, false);
+    wl_msg_t msg = neighbour_await(&world.shard, WL_MSG_STORE);
+    cr_assert_eq(msg.count, 5u);
+    cr_expect_eq(msg.items.store[4].assets.at[0].amount, 110);
+    cr_expect_str_eq(msg.items.store[4].assets.at[0].unit, "CNY");
+
+    fake_http_t *busy = fake_http_new(FAKE_BUSY);
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%u", busy->port);
+    stage_configure_writer(&world.stage, 2, url, "");
+    do { /* until the new configuration is in use */
+        send_pulls(&world, "cash", 7, 1, false);
+    } while (!neighbour_seek(&world.dispatcher, WL_MSG_PULLED, &msg, 50));
+    cr_expect_gt(msg.head.pulled.pause_ms, 6000);
+    cr_expect_leq(msg.head.pulled.pause_ms, 7000);
+    cr_expect(msg.items.pulled[0].held);
+    wl_actor_destroy(&world.stage.actor);
+    fake_http_destroy(&good);
+    fake_http_destroy(&busy);
+    world_close(&world);
+}
+
+/* ---- configuration -------------------------------------------------------------------------------- */
+
+Test(puller, holds_pulls_until_it_is_configured) {
+    world_t world;
+    world_open_bare(&world);
+    send_pulls(&world, "cash", 7, 1, false);
+    wl_msg_t msg = next_pulled(&world);
+    cr_expect(msg.items.pulled[0].held);
+    cr_expect_gt(msg.head.pulled.pause_ms, 0);
+    world_close(&world);
+}
+
+Test(puller, says_that_a_line_is_not_there) {
+    world_t world;
+    world_open(&world, "");
+    send_pulls(&world, "nope", 7, 1, false);
+    wl_msg_t msg = next_pulled(&world);
+    cr_expect_eq(msg.items.pulled[0].outcome, WL_PULL_PERMANENT);
+    cr_expect_str_eq(msg.items.pulled[0].reason, "line is not configured");
+    send_pulls(&world, "shop", 7, 1, false);
+    msg = next_pulled(&world);
+    cr_expect_eq(msg.items.pulled[0].outcome, WL_PULL_PERMANENT, "links are not asked");
+    world_close(&world);
+}
+
+Test(puller, returns_what_waits_for_a_line_that_is_removed) {
+    world_t world;
+    world_open(&world, ",\"batch_max\":1,\"concurrency\":1,\"timeout_ms\":5000");
+    send_pulls(&world, "cash", 7, 2, false);
+    line_await(world.line);
+    line_t first = *world.line;
+    static const char without[] =
+        "{\"version\":9,\"lines\":{"
+        "\"cash\":{\"kind\":\"link\",\"mode\":\"link\",\"url\":\"https://cash.example/\"}}}";
+    static const char presentation[] = "{\"version\":9}";
+    wl_config_item_t item = {
+        .integration = {(const uint8_t *)without, sizeof without - 1},
+        .presentation = {(const uint8_t *)presentation, sizeof presentation - 1}};
+    wl_config_begin(world.stage.encoder, &(wl_config_head_t){.version = "9.9"});
+    wl_config_add(world.stage.encoder, &item);
+    stage_send(&world.stage);
+    wl_msg_t msg = next_pulled(&world);
+    cr_expect_eq(msg.items.pulled[0].uid, 8u);
+    cr_expect_eq(msg.items.pulled[0].outcome, WL_PULL_PERMANENT);
+    reply_good(&first);
+    cr_expect_eq(next_store(&world).uid, 7u, "a call under way still counts");
+    world_close(&world);
+}
+
+Test(puller, takes_new_limits_of_a_line) {
+    world_t world;
+    world_open(&world, ",\"batch_max\":2");
+    stage_configure_writer(&world.stage, 2, world.line->url, ",\"batch_max\":30");
+    send_pulls(&world, "cash", 1, 30, false);
+    line_await(world.line);
+    cr_expect_eq(world.line->uid_count, 30u);
+    world_close(&world);
+}
+
+/* ---- the end -------------------------------------------------------------------------------------- */
+
+Test(puller, ends_soon_while_nothing_happens) {
+    world_t world;
+    world_open(&world, "");
+    cr_expect_lt(stage_stop(&world.stage), 300);
+    world_close(&world);
+}
+
+Test(puller, waits_for_calls_under_way_and_stores_them) {
+    world_t world;
+    world_open(&world, ",\"timeout_ms\":5000");
+    send_pulls(&world, "cash", 7, 1, false);
+    line_await(world.line);
+    wl_actor_tell(world.stage.actor, "$TERM");
+    (void)zmq_poll(NULL, 0, 100);
+    reply_good(world.line);
+    cr_expect_eq(next_store(&world).uid, 7u);
+    cr_expect_lt(stage_stop(&world.stage), 300);
+    world_close(&world);
+}
+
+Test(puller, leaves_a_hanging_line_when_the_drain_is_over) {
+    world_t world;
+    world_open(&world, ",\"timeout_ms\":5000");
+    send_pulls(&world, "cash", 7, 1, false);
+    line_await(world.line);
+    int64_t took_ms = stage_stop(&world.stage);
+    cr_expect_geq(took_ms, 400);
+    cr_expect_lt(took_ms, 2000);
+    world_close(&world);
+}
