@@ -92,7 +92,8 @@ static void key_bind(sqlite3_stmt *sql, uint64_t uid, const char *line, const ch
 /* The shard number, the counters and the newest log number, written first into a new file. */
 static wl_err_t meta_load(wl_asset_db_t *self, const wl_asset_db_options_t *options,
                           wl_fault_t *fault) {
-    char *sql = sqlite3_mprintf("INSERT INTO meta(id, shard, commit_seq, owner_trimmed, shards)"
+    char *sql = sqlite3_mprintf("INSERT OR IGNORE INTO meta(id, shard, commit_seq,"
+                                " owner_trimmed, shards)"
                                 " VALUES(1, %u, 0, 0, %u)",
                                 options->shard, options->shards);
     WL_ASSERT(sql != NULL);

@@ -336,7 +336,7 @@ Test(dispatcher, does_again_what_nobody_answered) {
     world_open_bare(&world);
     world.stage.settings.dispatcher_lost_ms = 100;
     stage_start(&world.stage, WL_ACTOR_DISPATCHER, wl_dispatcher_run);
-    world_configure(&world, ""); /* cash: two rounds of 205 ms and 2 s */
+    world_configure(&world, ",\"timeout_ms\":200"); /* two rounds of 205 ms and 2 s */
     append(&world, "cash", 7);
     wl_pull_item_t first = next_pull(&world, "cash");
     int64_t begun = wl_mono_now().ms;

@@ -14,7 +14,7 @@
 /* %s: the url of cash, then more keys of cash. */
 static const char writer_integration[] =
     "{\"version\":%u,\"lines\":{"
-    "\"cash\":{\"kind\":\"cash\",\"url\":\"%s\",\"unit\":\"CNY\",\"scale\":2,\"timeout_ms\":200,"
+    "\"cash\":{\"kind\":\"cash\",\"url\":\"%s\",\"unit\":\"CNY\",\"scale\":2,"
     "\"attempts_max\":3,\"retry_base_ms\":20,\"retry_max_ms\":100%s},"
     "\"coin\":{\"kind\":\"coin\",\"url\":\"http://127.0.0.1:1\",\"unit\":\"bean\"},"
     "\"jump\":{\"kind\":\"coin\",\"url\":\"http://127.0.0.1:1\",\"unit\":\"bean\","

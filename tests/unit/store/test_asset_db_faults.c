@@ -54,6 +54,25 @@ static void many_store(unsigned users) {
     wl_asset_db_close(&db); /* the last handle folds the WAL into the file */
 }
 
+Test(asset_db_faults, refuses_another_number_of_shards) {
+    wl_asset_db_options_t options = {.path = in_folder("shard.db"), .busy_timeout_ms = 100};
+    static const struct {
+        uint32_t shards;
+        wl_err_t err;
+    } opens[] = {{4, WL_OK}, {4, WL_OK}, {2, WL_ERR_SETTINGS}, {8, WL_ERR_SETTINGS}, {0, WL_OK}};
+    for (size_t i = 0; i < sizeof opens / sizeof *opens; i++) {
+        wl_asset_db_t *db = NULL;
+        wl_fault_t fault = {0};
+        options.shards = opens[i].shards;
+        cr_assert_eq(wl_asset_db_open(&options, &db, &fault), opens[i].err, "%s", fault.message);
+        if (opens[i].err == WL_OK) {
+            wl_asset_db_close(&db);
+        } else {
+            cr_assert(strstr(fault.message, "shard.instances") != NULL, "%s", fault.message);
+        }
+    }
+}
+
 Test(asset_db_faults, finds_a_garbage_header_and_a_cut_file_when_opening) {
     many_store(2000);
     off_t bytes = file_bytes(in_folder("shard.db"));
