@@ -215,7 +215,11 @@ static void environment_name(const char *variable, size_t bytes, char ret_name[1
     bool dotted = false;
     for (size_t i = 0; i < bytes && used < 159; i++) {
         char c = (char)tolower((unsigned char)variable[i]);
-        ret_name[used++] = c == '_' && !dotted ? '.' : c;
+        ret_name[used] = c;
+        if (c == '_' && !dotted) {
+            ret_name[used] = '.';
+        }
+        used++;
         dotted = dotted || c == '_';
     }
     ret_name[used] = '\0';

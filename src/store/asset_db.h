@@ -15,6 +15,8 @@ typedef struct wl_asset_db wl_asset_db_t;
 typedef struct {
     const char *path;         /* file of this shard */
     uint32_t shard;           /* stored in the file: opening another shard's file is refused */
+    uint32_t shards;          /* of the whole database, stored as well: with another number users
+                               * would be looked for in the wrong file; 0 = not checked */
     uint32_t busy_timeout_ms; /* how long begin waits for another handle of the file */
 } wl_asset_db_options_t;
 

@@ -76,6 +76,8 @@ static void reply_send(line_t *self) {
     cr_assert_geq(zmq_send(socket, self->identity, (size_t)self->identity_bytes, ZMQ_SNDMORE), 0);
     cr_assert_eq(zmq_send(socket, "", 0, ZMQ_SNDMORE), 0);
     cr_assert_geq(zmq_send(socket, self->reply.data, self->reply.size, 0), 0);
+    msgpack_sbuffer_destroy(&self->reply); /* copies of self answer too: nothing is left in them */
+    msgpack_sbuffer_init(&self->reply);
 }
 
 static void reply_records(line_t *self, uint32_t count) {
@@ -121,7 +123,7 @@ static void reply_error(line_t *self, uint64_t retry_after_ms) {
     reply_send(self);
 }
 
-/* ---- the puller and its neighbours ------------------------------------------------------------ */
+/* ---- the puller and its neighbours ----------------------------------------------------------- */
 
 typedef struct {
     stage_t stage;
@@ -195,7 +197,7 @@ static wl_msg_t next_pulled(world_t *self) {
     return neighbour_await(&self->dispatcher, WL_MSG_PULLED);
 }
 
-/* ---- answers ------------------------------------------------------------------------------------ */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 Test(puller, stores_what_the_line_answers) {
     world_t world;
@@ -264,7 +266,7 @@ Test(puller, keeps_last_good_of_a_user_whose_record_is_refused) {
     world_close(&world);
 }
 
-/* ---- flow --------------------------------------------------------------------------------------- */
+/* ---- flow ------------------------------------------------------------------------------------ */
 
 Test(puller, fills_batches_and_keeps_the_concurrency) {
     world_t world;
@@ -328,7 +330,7 @@ Test(puller, hands_back_what_waits_beyond_its_bound) {
     world_close(&world);
 }
 
-/* ---- bad days ------------------------------------------------------------------------------------ */
+/* ---- bad days -------------------------------------------------------------------------------- */
 
 Test(puller, returns_failed_calls_with_their_reason) {
     world_t world;
@@ -458,7 +460,7 @@ Test(puller, asks_lines_over_http_and_follows_their_retry_after) {
     world_close(&world);
 }
 
-/* ---- configuration -------------------------------------------------------------------------------- */
+/* ---- configuration --------------------------------------------------------------------------- */
 
 Test(puller, holds_pulls_until_it_is_configured) {
     world_t world;
@@ -517,7 +519,7 @@ Test(puller, takes_new_limits_of_a_line) {
     world_close(&world);
 }
 
-/* ---- the end -------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 Test(puller, ends_soon_while_nothing_happens) {
     world_t world;

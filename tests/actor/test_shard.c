@@ -285,6 +285,24 @@ Test(shard, refuses_to_start_on_the_file_of_another_shard) {
     stage_close(&stage);
 }
 
+Test(shard, refuses_to_start_with_another_number_of_shards) {
+    shard_world_t world;
+    world_open(&world);
+    send_asset(&world.stage, test_asset(7, "cash", 100, 1), 1);
+    (void)neighbour_expect(&world.presence, WL_MSG_STORED, 1);
+    (void)stage_stop(&world.stage);
+    world.stage.settings.shard_instances = 4; /* users would be looked for in the wrong file */
+    wl_actor_options_t actor = {.settings = &world.stage.settings, .kind = WL_ACTOR_SHARD};
+    wl_fault_t fault = {0};
+    wl_err_t err = WL_ERR_BIND;
+    for (int i = 0; err == WL_ERR_BIND && i < 500; i++) { /* its old mailbox goes in a moment */
+        err = wl_actor_start("shard.0", wl_shard_run, &actor, &world.stage.actor, &fault);
+        (void)zmq_poll(NULL, 0, 2);
+    }
+    cr_expect_eq(err, WL_ERR_SETTINGS);
+    world_close(&world);
+}
+
 /* ---- owners ---------------------------------------------------------------------------------- */
 
 /* Adds what one presence is told to `seen` until `last`; returns the log number then. */

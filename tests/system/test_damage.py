@@ -335,23 +335,22 @@ class Traffic:
 def endings():
     """SIGTERM in the middle of work, with lines that are slow, hang, or answer."""
     slowest = 0.0
-    site = Site(owners=0.5, line={"timeout_ms": 30000})
-    site.fill()
-    for fault in ("none", "hang", "error", "slow", "none"):
+    site = Site(owners=0.5, users=150, line={"timeout_ms": 30000}).fill()
+    for fault in ("none", "error", "slow", "hang"):
         site.lines.fault("", fault)
-        site.lines.burst(300)
+        site.lines.burst(100)
         traffic = Traffic(site)
-        time.sleep(0.8)
+        time.sleep(0.6)
         seconds = site.wallet.stop()
         slowest = max(slowest, seconds)
         traffic.stop()
+        site.lines.fault("", "none")
         assert traffic.acknowledged, "there was no traffic"
         assert seconds < 5.0, f"lines {fault}: SIGTERM took {seconds:.1f} s"
         site.wallet.start()
-    site.lines.fault("", "none")
     harness.until(lambda: site.lines.stats()["idle"], 30, "the lines have told their changes")
     site.wallet.wait_quiet(40)
-    site.right("after five ends in the middle of work")
+    site.right("after four ends in the middle of work")
     site.end()
     return slowest
 

@@ -28,10 +28,9 @@ typedef struct {
     size_t count;
 } upload_t;
 
-static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status,
-                               const void *bytes, size_t count, enum MHD_ResponseMemoryMode mode) {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(count, (void *)(uintptr_t)bytes, mode);
+static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status, void *bytes,
+                               size_t count, enum MHD_ResponseMemoryMode mode) {
+    struct MHD_Response *response = MHD_create_response_from_buffer(count, bytes, mode);
     (void)MHD_add_response_header(response, "Content-Type", "application/json");
     enum MHD_Result result = MHD_queue_response(connection, status, response);
     MHD_destroy_response(response);
@@ -40,7 +39,7 @@ static enum MHD_Result respond(struct MHD_Connection *connection, unsigned statu
 
 static enum MHD_Result respond_text(struct MHD_Connection *connection, unsigned status,
                                     const char *text) {
-    return respond(connection, status, text, strlen(text), MHD_RESPMEM_MUST_COPY);
+    return respond(connection, status, wl_strdup(text), strlen(text), MHD_RESPMEM_MUST_FREE);
 }
 
 static const char *header(struct MHD_Connection *connection, const char *name) {
@@ -91,7 +90,7 @@ static char *answer_text(const http_line_t *self, const json_t *uids, sim_fault_
 
 static enum MHD_Result misbehave(http_line_t *self, struct MHD_Connection *connection,
                                  sim_fault_t fault) {
-    static const char garbage[] = "\x1f\x8b{\"assets\": [[[[ \xff\xfe not JSON";
+    static char garbage[] = "\x1f\x8b{\"assets\": [[[[ \xff\xfe not JSON";
     if (fault == SIM_FAULT_ERROR) {
         return respond_text(connection, 500, "{\"error\":\"injected\"}");
     }

@@ -256,12 +256,11 @@ static void acknowledged(publisher_t *self, message_t *message) {
     (void)pthread_mutex_unlock(&self->lock);
 }
 
-static void reply_take(publisher_t *self, const zframe_t *frame) {
+static void reply_take(publisher_t *self, zframe_t *frame) {
     msgpack_unpacked reply;
     msgpack_unpacked_init(&reply);
-    if (msgpack_unpack_next(&reply, (const char *)zframe_data((zframe_t *)(uintptr_t)frame),
-                            zframe_size((zframe_t *)(uintptr_t)frame),
-                            NULL) == MSGPACK_UNPACK_SUCCESS &&
+    if (msgpack_unpack_next(&reply, (const char *)zframe_data(frame), zframe_size(frame), NULL) ==
+            MSGPACK_UNPACK_SUCCESS &&
         reply.data.type == MSGPACK_OBJECT_ARRAY && reply.data.via.array.size == 4) {
         const msgpack_object *at = reply.data.via.array.ptr;
         for (uint32_t i = 0; i < WINDOW; i++) {
@@ -392,8 +391,7 @@ static void sockets_open(publisher_t *self) {
 
 static void publisher_run(zsock_t *pipe, void *arg) {
     wl_boot_t *boot = arg;
-    publisher_t *self = NULL;
-    memcpy(&self, boot->options, sizeof self);
+    publisher_t *self = *(publisher_t *const *)boot->options;
     sockets_open(self);
     boot->status = WL_OK;
     (void)zsock_signal(pipe, 0);

@@ -276,7 +276,7 @@ static void serve_until_term(zmq_lines_t *self, zsock_t *pipe) {
 void zmq_lines_run(zsock_t *pipe, void *arg) {
     wl_boot_t *boot = arg;
     zmq_lines_t *self = wl_alloc_zero(1, sizeof *self);
-    memcpy(&self->sim, boot->options, sizeof self->sim);
+    self->sim = *(sim_t *const *)boot->options;
     bool good = routers_open(self);
     boot->status = good ? WL_OK : WL_ERR_BIND;
     (void)zsock_signal(pipe, 0);

@@ -265,7 +265,9 @@ static bool is_nested(const json_t *value) {
 
 /* Times of the admin methods are wall clock: people want to know how long ago. */
 static void field_text(const char *key, const json_t *value, char *into, size_t room) {
-    bool time = strcmp(key, "at") == 0 || strcmp(key, "since") == 0;
+    size_t bytes = strlen(key);
+    bool time = strcmp(key, "at") == 0 || strcmp(key, "since") == 0 ||
+                (bytes > 3 && strcmp(key + bytes - 3, "_at") == 0);
     if (time && json_is_integer(value)) {
         age_text(value, into, room);
     } else {

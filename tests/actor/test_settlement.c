@@ -1,0 +1,178 @@
+#include "actors/settlement.h"
+
+#include "base/alloc.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The same numbers in every run. */
+static uint32_t dice(void) {
+    static uint32_t state = 7;
+    state = state * 1103515245u + 12345u;
+    return state >> 16;
+}
+
+typedef struct {
+    char dir[64];
+    wl_queue_t *queue;
+    wl_settlement_t *settlement;
+} world_t;
+
+static void world_open(world_t *self) {
+    char path[96];
+    (void)snprintf(self->dir, sizeof self->dir, "/tmp/wl-test-XXXXXX");
+    cr_assert_not_null(mkdtemp(self->dir));
+    (void)snprintf(path, sizeof path, "%s/queue.db", self->dir);
+    cr_assert_eq(wl_queue_open(path, WL_QUEUE_SETTLE, &self->queue, NULL), WL_OK);
+    self->settlement = wl_settlement_new();
+}
+
+static void world_close(world_t *self) {
+    char command[96];
+    wl_settlement_destroy(&self->settlement);
+    cr_expect_null(self->settlement);
+    wl_queue_close(&self->queue);
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", self->dir);
+    cr_expect_eq(system(command), 0);
+}
+
+static void retry(world_t *self, uint64_t uid, uint32_t attempts) {
+    wl_retry_row_t row = {.uid = uid, .line = "cash", .attempts = attempts, .reason = "down"};
+    wl_settlement_retry(self->settlement, &row);
+}
+
+static void dead(world_t *self, uint64_t uid) {
+    wl_dead_letter_t letter = {.uid = uid, .line = "cash", .attempts = 3, .reason = "down"};
+    wl_settlement_dead(self->settlement, &letter);
+}
+
+static size_t write_out(world_t *self) {
+    size_t acked = 0;
+    cr_assert_eq(wl_settlement_write(self->settlement, self->queue, &acked), WL_OK);
+    cr_assert_eq(wl_settlement_waiting(self->settlement), 0u);
+    return acked;
+}
+
+/* attempts of each user's row, 0 = none. */
+enum { USERS = 12 };
+static void on_row(const wl_retry_row_t *row, void *arg) {
+    uint32_t *attempts = arg;
+    cr_assert(row->uid < USERS && row->attempts > 0);
+    attempts[row->uid] = row->attempts;
+}
+
+static wl_queue_stats_t stats_of(world_t *self) {
+    wl_queue_stats_t stats;
+    cr_assert_eq(wl_queue_stats(self->queue, &stats), WL_OK);
+    return stats;
+}
+
+Test(settlement, writes_the_newest_of_several_outcomes) {
+    world_t world;
+    world_open(&world);
+    retry(&world, 1, 1);
+    wl_settlement_end(world.settlement, 1, "cash");
+    cr_expect_eq(wl_settlement_waiting(world.settlement), 0u, "never written, never missed");
+    wl_settlement_end(world.settlement, 2, "cash");
+    cr_expect_eq(wl_settlement_waiting(world.settlement), 0u);
+    retry(&world, 3, 1);
+    (void)write_out(&world);
+    wl_settlement_end(world.settlement, 3, "cash");
+    retry(&world, 3, 1); /* ended, and its next change failed, before either was written */
+    (void)write_out(&world);
+    cr_expect_eq(stats_of(&world).retries, 1u);
+    wl_settlement_end(world.settlement, 3, "cash");
+    wl_settlement_end(world.settlement, 3, "cash");
+    (void)write_out(&world);
+    cr_expect_eq(stats_of(&world).retries, 0u);
+    world_close(&world);
+}
+
+Test(settlement, knows_the_rows_of_an_earlier_life_and_of_redriven_letters) {
+    world_t world;
+    world_open(&world);
+    retry(&world, 1, 2);
+    (void)write_out(&world);
+    wl_settlement_destroy(&world.settlement);
+    world.settlement = wl_settlement_new();
+    wl_settlement_stored(world.settlement, 1, "cash");
+    wl_settlement_end(world.settlement, 1, "cash");
+    wl_settlement_stored(world.settlement, 1, "cash"); /* written anew by a redrive meanwhile */
+    cr_expect_eq(wl_settlement_waiting(world.settlement), 0u);
+    cr_expect_eq(stats_of(&world).retries, 1u);
+    wl_settlement_end(world.settlement, 1, "cash");
+    (void)write_out(&world);
+    cr_expect_eq(stats_of(&world).retries, 0u);
+    world_close(&world);
+}
+
+Test(settlement, turns_a_retry_into_a_letter_and_keeps_bodies) {
+    world_t world;
+    world_open(&world);
+    retry(&world, 1, 2);
+    (void)write_out(&world);
+    dead(&world, 1);
+    char body[] = "bytes";
+    wl_dead_letter_t letter = {.line = "cash", .body = body, .body_bytes = sizeof body};
+    wl_settlement_dead(world.settlement, &letter);
+    memset(body, 0, sizeof body); /* it has a copy */
+    wl_settlement_ack(world.settlement, 77);
+    cr_expect_eq(write_out(&world), 1u);
+    cr_expect_eq(stats_of(&world).retries, 0u);
+    cr_expect_eq(stats_of(&world).dead, 2u);
+    dead(&world, 2); /* freed unwritten */
+    wl_settlement_dead(world.settlement, &letter);
+    world_close(&world);
+}
+
+Test(settlement, ends_as_a_model_that_writes_everything_at_once) {
+    world_t world;
+    world_open(&world);
+    uint32_t model[USERS] = {0};
+    uint64_t letters = 0;
+    for (uint32_t step = 0; step < 3000; step++) {
+        uint64_t uid = (uint64_t)dice() % USERS;
+        switch (dice() % 8) {
+        case 0:
+        case 1:
+        case 2:
+            model[uid] = step + 1;
+            retry(&world, uid, step + 1);
+            break;
+        case 3:
+        case 4:
+            model[uid] = 0;
+            wl_settlement_end(world.settlement, uid, "cash");
+            break;
+        case 5:
+            model[uid] = 0;
+            letters++;
+            dead(&world, uid);
+            break;
+        default:
+            (void)write_out(&world);
+            uint32_t stored[USERS] = {0};
+            cr_assert_eq(wl_queue_retries(world.queue, on_row, stored), WL_OK);
+            cr_assert_arr_eq(stored, model, sizeof model);
+            cr_assert_eq(stats_of(&world).dead, letters);
+        }
+    }
+    world_close(&world);
+}
+
+Test(settlement, collects_every_released_entry) {
+    world_t world;
+    world_open(&world);
+    wl_pending_t *pending = wl_pending_new(10);
+    for (uint64_t id = 1; id <= 2000; id++) {
+        wl_pending_entry(pending, id, 0);
+    }
+    wl_settlement_collect(world.settlement, pending);
+    cr_expect_eq(wl_settlement_waiting(world.settlement), 2000u);
+    cr_expect_eq(write_out(&world), 2000u);
+    wl_pending_destroy(&pending);
+    world_close(&world);
+}
