@@ -26,6 +26,13 @@ if(NOT WL_FUZZ AND "client" IN_LIST WL_LAYERS)
         set_tests_properties(${label}_${name} PROPERTIES RUN_SERIAL ON)
     endforeach()
 
+    # tests/soak/soak.c in this tree, and in the tree that scripts/test builds with TSan.
+    wl_add_script(soak here 300 ${CMAKE_BINARY_DIR}/tests/soak 10)
+    wl_add_script(soak tsan 300 ${CMAKE_SOURCE_DIR}/build/tsan/tests/soak 20)
+    set_property(TEST soak_tsan APPEND PROPERTY ENVIRONMENT
+        "TSAN_OPTIONS=halt_on_error=1 suppressions=${CMAKE_SOURCE_DIR}/tests/soak/tsan.supp")
+    set_tests_properties(soak_here soak_tsan PROPERTIES RUN_SERIAL ON)
+
     # Each fuzzer runs for a while in the tree that scripts/test builds with libFuzzer.
     set(WL_FUZZ_SECONDS 60 CACHE STRING "seconds per fuzz target in ctest")
     file(GLOB fuzz_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/fuzz/fuzz_*.c)

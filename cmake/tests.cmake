@@ -21,7 +21,8 @@ function(wl_add_criterion label source)
         LABELS ${label} TIMEOUT 120 ENVIRONMENT "${wl_test_environment}")
 endfunction()
 
-if(CRITERION_LIBRARY AND NOT WL_FUZZ)
+# Criterion aborts under ThreadSanitizer; there, tests/soak is what runs.
+if(CRITERION_LIBRARY AND NOT WL_FUZZ AND NOT WL_SANITIZE STREQUAL "thread")
     foreach(layer IN LISTS WL_LAYERS)
         file(GLOB unit_tests CONFIGURE_DEPENDS tests/unit/${layer}/test_*.c)
         foreach(source IN LISTS unit_tests)
@@ -34,5 +35,12 @@ if(CRITERION_LIBRARY AND NOT WL_FUZZ)
             wl_add_criterion(actor ${source})
         endforeach()
     endif()
+endif()
+
+# The whole topology in one plain program; system_tests.cmake says where it runs.
+if("actors" IN_LIST WL_LAYERS AND NOT WL_FUZZ)
+    add_executable(soak tests/soak/soak.c)
+    target_link_libraries(soak PRIVATE walletcore)
+    set_target_properties(soak PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
 endif()
 include(${CMAKE_CURRENT_LIST_DIR}/system_tests.cmake OPTIONAL)

@@ -11,6 +11,7 @@
 enum {
     TURN_MESSAGES = 64,  /* messages per wake-up, so that $TERM waits for one batch at most */
     STATS_MS = 1000,     /* how often counters are copied to the console */
+    IDLE_TICK_MS = 1000, /* ticks of an actor that is not hurried; each wake-up costs about 20 us */
     DRAIN_STEP_MS = 10,  /* how often a draining actor is asked whether it has finished */
 };
 
@@ -127,10 +128,9 @@ static void hub_take_config(wl_hub_t *self, const wl_msg_t *msg) {
         const wl_config_item_t *item = &msg->items.config[i];
         wl_config_t *config = NULL;
         wl_fault_t fault = {0};
-        wl_err_t err = wl_config_compile((const char *)item->integration.at,
-                                         item->integration.count,
-                                         (const char *)item->presentation.at,
-                                         item->presentation.count, &config, &fault);
+        wl_err_t err = wl_config_compile(
+            (const char *)item->integration.at, item->integration.count,
+            (const char *)item->presentation.at, item->presentation.count, &config, &fault);
         if (err != WL_OK) { /* the config actor has compiled the same bytes */
             wl_log(WL_LOG_ERROR, self->name, "config_refused", "%s: %s", fault.where,
                    fault.message);
@@ -158,11 +158,31 @@ static void hub_take(wl_hub_t *self, const wl_msg_t *msg) {
 
 /* ---- the loop ------------------------------------------------------------------------------- */
 
+static int on_tick(zloop_t *loop, int timer, void *arg);
+
+static void tick_arm(wl_hub_t *self, bool soon) {
+    self->tick_soon = soon;
+    self->tick_timer =
+        zloop_timer(self->loop, soon ? self->handlers.tick_ms : IDLE_TICK_MS, 0, on_tick, self);
+}
+
+/* Moves between soon and once a second. */
+static void tick_adjust(wl_hub_t *self) {
+    if (self->handlers.tick != NULL && self->handlers.hurried != NULL) {
+        bool soon = self->handlers.hurried(self->self);
+        if (soon != self->tick_soon) {
+            (void)zloop_timer_end(self->loop, self->tick_timer);
+            tick_arm(self, soon);
+        }
+    }
+}
+
 static void hub_turn_end(wl_hub_t *self) {
     if (self->handlers.flush != NULL) {
         self->handlers.flush(self->self);
     }
     wl_hub_flush(self);
+    tick_adjust(self);
 }
 
 /* Returns how many messages were taken. */
@@ -283,7 +303,7 @@ wl_err_t wl_hub_open(wl_hub_t *self, zsock_t *pipe, const wl_boot_t *boot,
     (void)zloop_timer(self->loop, STATS_MS, 0, on_stats, self);
     if (handlers->tick != NULL) {
         WL_ASSERT(handlers->tick_ms > 0);
-        (void)zloop_timer(self->loop, handlers->tick_ms, 0, on_tick, self);
+        tick_arm(self, true);
     }
     return WL_OK;
 }

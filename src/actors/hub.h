@@ -36,38 +36,41 @@ typedef struct {
     void (*told)(void *self, const char *word);    /* a word on the pipe other than $TERM */
     bool (*drained)(void *self);                   /* after $TERM: true = may end now */
     void (*drain)(void *self);                     /* $TERM arrived: take no new work */
-    uint32_t tick_ms;                              /* 0 = no ticks */
+    bool (*hurried)(void *self);                   /* NULL = always: must the next tick be soon? */
+    uint32_t tick_ms;                              /* 0 = no ticks; an unhurried actor gets one a
+                                                      second, so that idle threads cost nothing */
 } wl_hub_handlers_t;
 
 typedef struct wl_outbox wl_outbox_t;
 
 typedef struct {
-    char name[24];                 /* "cache.0" */
+    char name[24]; /* "cache.0" */
     wl_actor_kind_t kind;
     uint32_t instance;
-    const wl_settings_t *settings; /* borrowed */
-    uint32_t instances[WL_ACTOR_KINDS]; /* how many actors of each kind there are */
-    zsock_t *pipe;                 /* borrowed */
-    zsock_t *inbox;                /* owned, NULL until open */
-    zloop_t *loop;                 /* owned */
-    wl_decoder_t *decoder;         /* owned */
+    const wl_settings_t *settings;         /* borrowed */
+    uint32_t instances[WL_ACTOR_KINDS];    /* how many actors of each kind there are */
+    zsock_t *pipe;                         /* borrowed */
+    zsock_t *inbox;                        /* owned, NULL until open */
+    zloop_t *loop;                         /* owned */
+    wl_decoder_t *decoder;                 /* owned */
     wl_outbox_t *outboxes[WL_ACTOR_KINDS]; /* owned, opened at first use */
     wl_counters_t counters;
-    wl_config_t *config;           /* owned, NULL until the first CONFIG message */
-    char config_source[64];        /* not used by most */
-    bool sick[WL_LINES_MAX];       /* by index into config->lines, from LINE messages */
+    wl_config_t *config;     /* owned, NULL until the first CONFIG message */
+    char config_source[64];  /* not used by most */
+    bool sick[WL_LINES_MAX]; /* by index into config->lines, from LINE messages */
     char sick_lines[WL_LINES_MAX][WL_LINE_ID_MAX + 1]; /* names of sick lines, survives a reload */
     uint32_t sick_count;
     wl_hub_handlers_t handlers;
-    void *self;                    /* borrowed: the actor */
+    void *self;     /* borrowed: the actor */
+    int tick_timer; /* of the loop */
+    bool tick_soon; /* it runs every tick_ms, not every second */
     bool draining;
-    int64_t drain_until;           /* monotonic ms, 0 = the end has not begun */
+    int64_t drain_until; /* monotonic ms, 0 = the end has not begun */
 } wl_hub_t;
 
 /* Opens the mailbox and the loop. Call first in an actor's open. */
 WL_MUST_USE wl_err_t wl_hub_open(wl_hub_t *self, zsock_t *pipe, const wl_boot_t *boot,
-                                 const wl_hub_handlers_t *handlers, void *actor,
-                                 wl_fault_t *fault);
+                                 const wl_hub_handlers_t *handlers, void *actor, wl_fault_t *fault);
 void wl_hub_close(wl_hub_t *self); /* accepts a half-opened hub */
 
 /* Adds a socket of the actor's own; `ready` is called while it can be read and must take at most a

@@ -13,8 +13,8 @@
 #include <string.h>
 
 enum {
-    TICK_MS = 5,         /* finest step of batch_wait_ms and of rates */
-    HEALTH_MS = 1000,    /* how often health is told without a change */
+    TICK_MS = 5,            /* finest step of batch_wait_ms and of rates */
+    HEALTH_MS = 1000,       /* how often health is told without a change */
     PAUSE_UNREADY_MS = 200, /* before the first configuration, or beyond the bound of a line */
     LINES_MAX = 4 * WL_LINES_MAX, /* of several configurations; idle ones of old ones make room */
     DISPATCHERS_MAX = 16,
@@ -32,14 +32,14 @@ typedef struct {
 
 typedef struct {
     wl_hub_t hub;
-    wl_caller_t *caller;          /* owned; closed before the hub's loop */
-    wl_puller_answer_t *answer;   /* owned */
-    call_t *calls;                /* owned, uthash by id */
-    uint64_t call_id;             /* of the last call */
-    uint64_t hand_backs;          /* messages of pulls handed back: no two share a head */
+    wl_caller_t *caller;        /* owned; closed before the hub's loop */
+    wl_puller_answer_t *answer; /* owned */
+    call_t *calls;              /* owned, uthash by id */
+    uint64_t call_id;           /* of the last call */
+    uint64_t hand_backs;        /* messages of pulls handed back: no two share a head */
     uint32_t line_count;
     wl_puller_line_t *lines[LINES_MAX]; /* owned */
-    int64_t health_at;            /* monotonic ms when health was told last */
+    int64_t health_at;                  /* monotonic ms when health was told last */
 } puller_t;
 
 /* ---- handing back ---------------------------------------------------------------------------- */
@@ -50,13 +50,13 @@ typedef struct {
     int64_t pause_ms;
     wl_pull_outcome_t outcome;
     const char *reason;
-    bool held;        /* no attempt was made */
-    uint64_t number;  /* of this hand-back */
+    bool held;       /* no attempt was made */
+    uint64_t number; /* of this hand-back */
 } hand_back_t;
 
 static void puller_hand_back(puller_t *self, const hand_back_t *back, const wl_line_pull_t *pull) {
-    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, pull->dispatcher, WL_MSG_PULLED,
-                                 back->number);
+    wl_encoder_t *to =
+        wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, pull->dispatcher, WL_MSG_PULLED, back->number);
     if (!wl_encoder_begun(to)) {
         wl_pulled_head_t head = {.pause_ms = back->pause_ms};
         (void)snprintf(head.line, sizeof head.line, "%s", back->line);
@@ -171,8 +171,7 @@ static void on_answer(const wl_answer_t *answer, void *arg) {
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
-static void puller_ask(puller_t *self, uint32_t slot, const wl_line_pull_t *pulls,
-                       uint32_t count) {
+static void puller_ask(puller_t *self, uint32_t slot, const wl_line_pull_t *pulls, uint32_t count) {
     wl_puller_line_t *line = self->lines[slot];
     call_t *call = wl_alloc(sizeof *call + count * sizeof *pulls);
     *call = (call_t){.id = ++self->call_id, .line = line, .line_slot = slot, .count = count};
@@ -242,8 +241,7 @@ static void puller_pump_all(puller_t *self) {
 /* ---- lines ----------------------------------------------------------------------------------- */
 
 static bool puller_owns(const puller_t *self, const char *line) {
-    return wl_line_owner(line, wl_hub_instances(&self->hub, WL_ACTOR_PULLER)) ==
-           self->hub.instance;
+    return wl_line_owner(line, wl_hub_instances(&self->hub, WL_ACTOR_PULLER)) == self->hub.instance;
 }
 
 static bool line_idle(const wl_puller_line_t *line) {
@@ -393,6 +391,15 @@ static void on_tick(void *arg) {
     }
 }
 
+static bool puller_hurried(void *arg) {
+    const puller_t *self = arg;
+    bool hurried = wl_caller_in_flight(self->caller) > 0;
+    for (uint32_t i = 0; i < self->line_count; i++) {
+        hurried = hurried || wl_puller_line_waiting(self->lines[i]) > 0;
+    }
+    return hurried;
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 /* Calls under way are worth waiting for; what waits here is still in the durable queue. */
@@ -406,6 +413,7 @@ static wl_err_t puller_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     wl_hub_handlers_t handlers = {.take = on_message,
                                   .flush = on_turn_end,
                                   .tick = on_tick,
+                                  .hurried = puller_hurried,
                                   .configured = on_configured,
                                   .drained = puller_drained,
                                   .tick_ms = TICK_MS};
@@ -416,8 +424,8 @@ static wl_err_t puller_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     WL_ASSERT(wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER) <= DISPATCHERS_MAX);
     const char *secrets_dir = self->hub.settings->server_secrets_dir;
     self->answer = wl_puller_answer_new();
-    self->caller = wl_caller_new(self->hub.loop, secrets_dir[0] == '\0' ? NULL : secrets_dir,
-                                 on_answer, self);
+    self->caller =
+        wl_caller_new(self->hub.loop, secrets_dir[0] == '\0' ? NULL : secrets_dir, on_answer, self);
     return WL_OK;
 }
 

@@ -34,10 +34,10 @@ typedef struct {
 typedef struct {
     wl_hub_t hub;
     wl_render_t render;
-    flight_t *flights;    /* owned, by uid */
-    uint32_t waiting;     /* requests in all flights */
-    int64_t next_sweep;   /* no deadline passes before, monotonic ms */
-    uint64_t batch;       /* counts messages taken: items of two never share a head */
+    flight_t *flights;  /* owned, by uid */
+    uint32_t waiting;   /* requests in all flights */
+    int64_t next_sweep; /* no deadline passes before, monotonic ms */
+    uint64_t batch;     /* counts messages taken: items of two never share a head */
 } query_t;
 
 /* ---- flights -------------------------------------------------------------------------------- */
@@ -194,6 +194,11 @@ static int64_t query_sweep_flight(query_t *self, flight_t *flight, int64_t now) 
     return last;
 }
 
+static bool query_hurried(void *actor) {
+    const query_t *self = actor;
+    return self->flights != NULL;
+}
+
 static void query_tick(void *actor) {
     query_t *self = actor;
     int64_t now = wl_mono_now().ms;
@@ -237,6 +242,7 @@ static wl_err_t query_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     const wl_hub_handlers_t handlers = {
         .take = query_take,
         .tick = query_tick,
+        .hurried = query_hurried,
         .configured = query_configured,
         .tick_ms = TICK_MS,
     };

@@ -32,36 +32,36 @@ typedef struct {
     uint64_t uid;
     uint64_t seq;
     int64_t notified_at;
-    size_t asset_first;    /* into batch.assets */
-    uint32_t asset_count;  /* as asked; after applying: those that are now stored, in front */
-    uint32_t head;         /* into batch.heads */
-    uint8_t outcome;       /* wl_pull_outcome_t */
+    size_t asset_first;   /* into batch.assets */
+    uint32_t asset_count; /* as asked; after applying: those that are now stored, in front */
+    uint32_t head;        /* into batch.heads */
+    uint8_t outcome;      /* wl_pull_outcome_t */
     bool owns;
 } store_item_t;
 
 /* A transaction to be. Messages are valid only while they are taken, so it has copies. */
 typedef struct {
     store_head_t heads[BATCH_HEADS];
-    store_item_t *items;   /* owned */
-    wl_asset_t *assets;    /* owned; extras lie in zone */
-    msgpack_zone *zone;    /* owned; emptied with the batch */
+    store_item_t *items; /* owned */
+    wl_asset_t *assets;  /* owned; extras lie in zone */
+    msgpack_zone *zone;  /* owned; emptied with the batch */
     size_t item_count;
     size_t item_room;
     size_t asset_count;
     size_t asset_room;
     uint32_t head_count;
-    uint64_t stored;       /* counts of this transaction, of use only if it commits */
+    uint64_t stored; /* counts of this transaction, of use only if it commits */
     uint64_t older;
     uint64_t refused;
 } batch_t;
 
 typedef struct {
     wl_hub_t hub;
-    wl_asset_db_t *db;          /* owned */
-    wl_shard_owners_t *owners;  /* owned */
-    wl_asset_rows_t rows;       /* of one read, reused */
+    wl_asset_db_t *db;         /* owned */
+    wl_shard_owners_t *owners; /* owned */
+    wl_asset_rows_t rows;      /* of one read, reused */
     batch_t batch;
-    uint32_t shards;            /* instances of this kind */
+    uint32_t shards; /* instances of this kind */
 } shard_t;
 
 /* ---- collecting ------------------------------------------------------------------------------ */
@@ -214,9 +214,9 @@ static void shard_tell_stored(shard_t *self, uint64_t commit_seq) {
     for (size_t i = 0; i < self->batch.item_count; i++) {
         const store_item_t *from = &self->batch.items[i];
         const store_head_t *shared = &self->batch.heads[from->head];
-        wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_PRESENCE,
-                                     wl_uid_owner(from->uid, presences), WL_MSG_STORED,
-                                     commit_seq * BATCH_HEADS + from->head);
+        wl_encoder_t *to =
+            wl_hub_to(&self->hub, WL_ACTOR_PRESENCE, wl_uid_owner(from->uid, presences),
+                      WL_MSG_STORED, commit_seq * BATCH_HEADS + from->head);
         if (!wl_encoder_begun(to)) {
             wl_stored_head_t head = {.dispatcher = shared->dispatcher,
                                      .shard = self->hub.instance,
@@ -358,12 +358,20 @@ static void on_tick(void *arg) {
     wl_shard_owners_step(self->owners);
 }
 
+static bool shard_hurried(void *arg) {
+    const shard_t *self = arg;
+    return wl_shard_owners_busy(self->owners);
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 static wl_err_t shard_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     shard_t *self = arg;
-    wl_hub_handlers_t handlers = {
-        .take = on_message, .flush = on_turn_end, .tick = on_tick, .tick_ms = TICK_MS};
+    wl_hub_handlers_t handlers = {.take = on_message,
+                                  .flush = on_turn_end,
+                                  .tick = on_tick,
+                                  .hurried = shard_hurried,
+                                  .tick_ms = TICK_MS};
     wl_err_t err = wl_hub_open(&self->hub, pipe, boot, &handlers, self, &boot->fault);
     if (err != WL_OK) {
         return err;

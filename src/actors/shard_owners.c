@@ -18,21 +18,21 @@ enum {
 /* What one presence actor still has to be told. */
 typedef struct {
     bool active;
-    bool by_log;          /* replays the log; otherwise scans all users */
+    bool by_log; /* replays the log; otherwise scans all users */
     bool scan_started;
     int64_t scan_cursor;
-    uint64_t log_seq;     /* by_log: told up to here; scan: the log's end when the scan began */
-    int64_t resume_at;    /* monotonic ms: not before */
+    uint64_t log_seq;  /* by_log: told up to here; scan: the log's end when the scan began */
+    int64_t resume_at; /* monotonic ms: not before */
 } tour_t;
 
 struct wl_shard_owners {
-    wl_hub_t *hub;                    /* borrowed */
-    wl_asset_db_t *db;                /* borrowed */
-    uint64_t *uids;                   /* owned; one chunk */
-    uint64_t messages;                /* sent so far: no two chunks share a message */
-    uint64_t safe[PRESENCE_MAX];      /* log number that each presence has on disk, 0 = not said */
-    uint64_t trimmed;                 /* up to here the log was trimmed */
-    tour_t tours[PRESENCE_MAX];       /* by presence instance */
+    wl_hub_t *hub;               /* borrowed */
+    wl_asset_db_t *db;           /* borrowed */
+    uint64_t *uids;              /* owned; one chunk */
+    uint64_t messages;           /* sent so far: no two chunks share a message */
+    uint64_t safe[PRESENCE_MAX]; /* log number that each presence has on disk, 0 = not said */
+    uint64_t trimmed;            /* up to here the log was trimmed */
+    tour_t tours[PRESENCE_MAX];  /* by presence instance */
 };
 
 wl_shard_owners_t *wl_shard_owners_new(wl_hub_t *hub, wl_asset_db_t *db) {
@@ -121,8 +121,8 @@ static wl_err_t owners_step_log(wl_shard_owners_t *self, uint32_t presence, bool
     tour_t *tour = &self->tours[presence];
     uint32_t count = 0;
     uint64_t last_seq = tour->log_seq;
-    wl_err_t err = wl_asset_db_owner_log(self->db, tour->log_seq, CHUNK_UIDS, self->uids, &count,
-                                         &last_seq);
+    wl_err_t err =
+        wl_asset_db_owner_log(self->db, tour->log_seq, CHUNK_UIDS, self->uids, &count, &last_seq);
     if (err == WL_ERR_NOT_FOUND) {
         owners_begin_scan(self, tour);
         *ret_sent = true;
@@ -148,8 +148,8 @@ static wl_err_t owners_step_scan(wl_shard_owners_t *self, uint32_t presence, boo
     bool started = tour->scan_started;
     int64_t cursor = tour->scan_cursor;
     uint32_t count = 0;
-    wl_err_t err = wl_asset_db_owner_scan(self->db, &started, &cursor, CHUNK_UIDS, self->uids,
-                                          &count);
+    wl_err_t err =
+        wl_asset_db_owner_scan(self->db, &started, &cursor, CHUNK_UIDS, self->uids, &count);
     if (err != WL_OK) {
         return err;
     }
@@ -163,6 +163,14 @@ static wl_err_t owners_step_scan(wl_shard_owners_t *self, uint32_t presence, boo
     return WL_OK;
 }
 
+bool wl_shard_owners_busy(const wl_shard_owners_t *self) {
+    bool busy = false;
+    for (uint32_t i = 0; i < PRESENCE_MAX; i++) {
+        busy = busy || self->tours[i].active;
+    }
+    return busy;
+}
+
 void wl_shard_owners_step(wl_shard_owners_t *self) {
     int64_t begun = wl_mono_now().ms;
     for (uint32_t i = 0; i < PRESENCE_MAX; i++) {
@@ -170,8 +178,8 @@ void wl_shard_owners_step(wl_shard_owners_t *self) {
         bool sent = true;
         while (sent && tour->active && tour->resume_at <= begun &&
                wl_mono_now().ms < begun + STEP_MS) {
-            wl_err_t err = tour->by_log ? owners_step_log(self, i, &sent)
-                                        : owners_step_scan(self, i, &sent);
+            wl_err_t err =
+                tour->by_log ? owners_step_log(self, i, &sent) : owners_step_scan(self, i, &sent);
             if (err != WL_OK) {
                 tour->resume_at = begun + FAILED_WAIT_MS;
                 WL_COUNT(&self->hub->counters, store_damaged, err == WL_ERR_DAMAGED);

@@ -19,6 +19,9 @@ void wl_shard_owners_destroy(wl_shard_owners_t **self);
  * The log is trimmed up to what all presence actors have safely on disk. */
 void wl_shard_owners_take(wl_shard_owners_t *self, const wl_tell_owners_head_t *head);
 
+/* Is there a tour to go on with? */
+bool wl_shard_owners_busy(const wl_shard_owners_t *self);
+
 /* Goes on with all tours for a few milliseconds; for the tick. */
 void wl_shard_owners_step(wl_shard_owners_t *self);
 

@@ -12,8 +12,9 @@
 typedef struct {
     const char *name;    /* "cache.0", lives as long as the actor */
     const void *options; /* of the actor's own type, borrowed during the start only */
-    wl_err_t status;
-    wl_fault_t fault;
+    wl_fault_t fault;         /* written before status */
+    _Atomic wl_err_t status;  /* atomic, as the signal goes through libzmq, of which neither the
+                               * language nor ThreadSanitizer knows that it orders memory */
 } wl_boot_t;
 
 /* The body: opens what it needs, sets boot->status, zsock_signal(pipe, 0) exactly once, then works
