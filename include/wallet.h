@@ -23,9 +23,9 @@ extern "C" {
 #endif
 
 enum {
-    WALLET_IN_FLIGHT_MAX = 4096,    /* requests sent and neither answered nor forgotten */
+    WALLET_IN_FLIGHT_MAX = 4096,      /* requests sent and neither answered nor forgotten */
     WALLET_REQUEST_BYTES_MAX = 65536, /* walletd refuses more; refused here without sending */
-    WALLET_METHOD_MAX = 64,         /* bytes of a method name */
+    WALLET_METHOD_MAX = 64,           /* bytes of a method name */
 };
 
 typedef struct wallet wallet_t;
@@ -49,8 +49,8 @@ typedef struct {
 } wallet_error_t;
 
 typedef struct {
-    uint64_t msgid;       /* of the request that it answers */
-    const void *result;   /* one MessagePack object, borrowed from the wallet_t until its next
+    uint64_t msgid;     /* of the request that it answers */
+    const void *result; /* one MessagePack object, borrowed from the wallet_t until its next
                              call; NULL when refused */
     size_t result_bytes;
     wallet_error_t error; /* all zero unless refused */
@@ -68,15 +68,15 @@ void wallet_close(wallet_t **self);
  * map, NULL with 0 bytes is an empty one; it is copied. *ret_reply is written for WALLET_OK and
  * WALLET_REFUSED and zeroed otherwise. While pipelined requests are under way: WALLET_INVALID,
  * because their replies would have to be thrown away. */
-wallet_status_t wallet_call(wallet_t *self, const char *method, const void *args,
-                            size_t args_bytes, int timeout_ms, wallet_reply_t *ret_reply);
+wallet_status_t wallet_call(wallet_t *self, const char *method, const void *args, size_t args_bytes,
+                            int timeout_ms, wallet_reply_t *ret_reply);
 
 /* ---- pipelined use: many requests under way, replies in any order -------------------------- */
 
 /* Sends a request and returns at once, after waiting at most timeout_ms (0 = not at all) for the
  * connection to take it. *ret_msgid is the number its reply will carry; it may be NULL. */
-wallet_status_t wallet_send(wallet_t *self, const char *method, const void *args,
-                            size_t args_bytes, int timeout_ms, uint64_t *ret_msgid);
+wallet_status_t wallet_send(wallet_t *self, const char *method, const void *args, size_t args_bytes,
+                            int timeout_ms, uint64_t *ret_msgid);
 
 /* Waits at most timeout_ms (0 = not at all) for the reply to any request under way. WALLET_OK and
  * WALLET_REFUSED: that request is done. WALLET_TIMEOUT: nothing came, all are still under way.

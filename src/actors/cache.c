@@ -8,17 +8,17 @@
 #include "store/cache.h"
 
 enum {
-    TICK_MS = 500,               /* how often gauges are taken */
-    USERS_MARKED_MAX = 1000000,  /* more users behind at once lose the label, never data */
-    MARKS_BYTES_MAX = 4096,      /* of READ.marks: 64 lines of 32 bytes are under 2,300 */
+    TICK_MS = 500,              /* how often gauges are taken */
+    USERS_MARKED_MAX = 1000000, /* more users behind at once lose the label, never data */
+    MARKS_BYTES_MAX = 4096,     /* of READ.marks: 64 lines of 32 bytes are under 2,300 */
 };
 
 typedef struct {
     wl_hub_t hub;
     wl_render_t render;
-    wl_cache_t *store;             /* owned */
-    wl_marks_t *marks;             /* owned */
-    uint64_t batch;                /* counts messages taken: items of two never share a head */
+    wl_cache_t *store;                /* owned */
+    wl_marks_t *marks;                /* owned */
+    uint64_t batch;                   /* counts messages taken: items of two never share a head */
     char marks_text[MARKS_BYTES_MAX]; /* of the user being read */
 } cache_t;
 
@@ -88,8 +88,7 @@ static void cache_notice(cache_t *self, const wl_msg_t *msg) {
             WL_COUNT(&self->hub.counters, msg_malformed, 1);
             continue;
         }
-        cache_mark(self, notice->uid, notice->line, notice->seq,
-                   (wl_mark_state_t)notice->state);
+        cache_mark(self, notice->uid, notice->line, notice->seq, (wl_mark_state_t)notice->state);
     }
 }
 

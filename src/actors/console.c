@@ -16,8 +16,8 @@ typedef struct {
 
 typedef struct {
     wl_hub_t hub;
-    msgpack_sbuffer body;                          /* reused */
-    copy_t copies[WL_ACTOR_KINDS][INSTANCES_MAX];  /* newest counters of each actor */
+    msgpack_sbuffer body;                         /* reused */
+    copy_t copies[WL_ACTOR_KINDS][INSTANCES_MAX]; /* newest counters of each actor */
 } console_t;
 
 static void pack_text(msgpack_packer *pack, const char *text) {

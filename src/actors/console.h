@@ -1,7 +1,7 @@
 /* console.h (actor): keeps the newest copy of every actor's counters and answers for them.
  * Control   $TERM
  * Binds     inproc://console.0 (PULL)
- * Takes     STATS from all, LINE from pullers, ADMIN (admin.stats, admin.presence.stats) from intake
+ * Takes     STATS, LINE from pullers, ADMIN (admin.stats, admin.presence.stats) from intake
  * Sends     REPLY to intake
  * Promises  independent of the read path: if it stalls, nothing else notices */
 #ifndef WL_ACTORS_CONSOLE_H

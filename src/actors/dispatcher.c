@@ -8,9 +8,9 @@
 #include <string.h>
 
 enum {
-    SETTLE_AT = 512,   /* outcomes that are written without waiting for the tick */
+    SETTLE_AT = 512, /* outcomes that are written without waiting for the tick */
     SECOND_MS = 1000,
-    SWEEP_MS = 100,    /* how often lost pulls are looked for */
+    SWEEP_MS = 100, /* how often lost pulls are looked for */
 };
 
 static void dispatcher_take_hints(wl_dispatcher_t *self, const wl_msg_t *msg) {

@@ -272,12 +272,11 @@ static wl_err_t admin_dead_discard(wl_dispatcher_t *self, const msgpack_object *
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-static wl_err_t admin_do(wl_dispatcher_t *self, const wl_admin_item_t *request,
-                         wl_fault_t *fault) {
+static wl_err_t admin_do(wl_dispatcher_t *self, const wl_admin_item_t *request, wl_fault_t *fault) {
     static const wl_walk_limits_t limits = {WL_WALK_DEPTH_MAX, ARGS_OBJECTS_MAX};
     const msgpack_object *args = NULL;
-    wl_err_t err = wl_unpacker_read(self->unpacker, request->args.at, request->args.count, &limits,
-                                    &args);
+    wl_err_t err =
+        wl_unpacker_read(self->unpacker, request->args.at, request->args.count, &limits, &args);
     if (err != WL_OK) {
         return wl_fault(fault, WL_ERR_BAD_REQUEST, "params", "params: too many arguments");
     }

@@ -88,8 +88,8 @@ void wl_dispatcher_pause(wl_lane_t *lane, int64_t pause_ms, wl_mono_ms_t now) {
 void wl_dispatcher_notice(wl_dispatcher_t *self, const char *line, uint64_t uid, uint64_t seq,
                           wl_mark_state_t state) {
     uint32_t presences = wl_hub_instances(&self->hub, WL_ACTOR_PRESENCE);
-    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_PRESENCE, wl_uid_owner(uid, presences),
-                                 WL_MSG_NOTICE, 0);
+    wl_encoder_t *to =
+        wl_hub_to(&self->hub, WL_ACTOR_PRESENCE, wl_uid_owner(uid, presences), WL_MSG_NOTICE, 0);
     if (!wl_encoder_begun(to)) {
         wl_notice_head_t head = {.dispatcher = self->hub.instance};
         wl_notice_begin(to, &head);
@@ -183,9 +183,8 @@ void wl_dispatcher_sweep(wl_dispatcher_t *self) {
     wl_mono_ms_t now = wl_mono_now();
     for (uint32_t i = 0; i < self->lane_count; i++) {
         wl_lane_t *lane = self->lanes[i];
-        int64_t lost_ms = lane->config == NULL
-                              ? (int64_t)self->hub.settings->dispatcher_lost_ms
-                              : wl_line_lost_ms(lane->config, self->hub.settings);
+        int64_t lost_ms = lane->config == NULL ? (int64_t)self->hub.settings->dispatcher_lost_ms
+                                               : wl_line_lost_ms(lane->config, self->hub.settings);
         wl_mono_ms_t before = {now.ms - lost_ms};
         size_t lost = wl_pending_lost(self->pending, lane->line, before);
         if (lost > 0) {

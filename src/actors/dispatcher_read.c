@@ -22,8 +22,8 @@
 #include <string.h>
 
 enum {
-    READ_ENTRIES = 256,      /* of one read of the store */
-    TURN_CHANGES = 8192,     /* of one turn, so that messages are taken in between */
+    READ_ENTRIES = 256,       /* of one read of the store */
+    TURN_CHANGES = 8192,      /* of one turn, so that messages are taken in between */
     DIRECT_FLYING_MAX = 4096, /* payloads on their way to shards; more are pulled in turn */
 };
 
@@ -42,8 +42,8 @@ static wl_err_t read_add(wl_dispatcher_t *self, const wl_pending_add_t *add, uin
 }
 
 /* Where to go on in an entry: announces it unless a part of it was added before. */
-static uint32_t entry_resume(wl_dispatcher_t *self, wl_lane_t *lane,
-                             const wl_queue_entry_t *entry, uint32_t pairs) {
+static uint32_t entry_resume(wl_dispatcher_t *self, wl_lane_t *lane, const wl_queue_entry_t *entry,
+                             uint32_t pairs) {
     if (lane->stuck_id == entry->id) {
         lane->stuck_id = 0;
         return lane->stuck_at;
@@ -145,8 +145,8 @@ static void assets_store(wl_dispatcher_t *self, const wl_lane_t *lane,
     while (self->lanes[key] != lane) {
         key++;
     }
-    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_SHARD, wl_uid_owner(pull->uid, shards),
-                                 WL_MSG_STORE, key);
+    wl_encoder_t *to =
+        wl_hub_to(&self->hub, WL_ACTOR_SHARD, wl_uid_owner(pull->uid, shards), WL_MSG_STORE, key);
     if (!wl_encoder_begun(to)) {
         wl_store_head_t head = {.dispatcher = self->hub.instance};
         memcpy(head.line, lane->line, sizeof head.line);
@@ -251,8 +251,8 @@ static void on_entry(const wl_queue_entry_t *entry, void *arg) {
         return;
     }
     bool begun = lane->stuck_id == entry->id; /* then its lane is not behind, see entry_stuck() */
-    if (!begun && (lane->behind ||
-                   wl_pending_waiting(self->pending, lane->line) >= lane_share(self))) {
+    if (!begun &&
+        (lane->behind || wl_pending_waiting(self->pending, lane->line) >= lane_share(self))) {
         lane->behind_after = lane->behind ? lane->behind_after : entry->id - 1;
         lane->behind = true;
         self->cursor = entry->id;
@@ -297,8 +297,7 @@ static bool read_step(wl_dispatcher_t *self, uint64_t after, wl_queue_entry_fn t
 static void read_catch_up(wl_dispatcher_t *self) {
     for (uint32_t i = 0; i < self->lane_count; i++) {
         wl_lane_t *lane = self->lanes[i];
-        if (!lane->behind ||
-            wl_pending_waiting(self->pending, lane->line) > lane_share(self) / 2) {
+        if (!lane->behind || wl_pending_waiting(self->pending, lane->line) > lane_share(self) / 2) {
             continue;
         }
         self->stop = false;
@@ -317,8 +316,8 @@ void wl_dispatcher_read(wl_dispatcher_t *self) {
         return;
     }
     self->turn_changes = 0;
-    if (self->retries_left && wl_pending_stats(self->pending).keys <
-                                  self->hub.settings->dispatcher_keys_max / 2) {
+    if (self->retries_left &&
+        wl_pending_stats(self->pending).keys < self->hub.settings->dispatcher_keys_max / 2) {
         if (wl_dispatcher_load_retries(self) != WL_OK) {
             self->retries_left = true;
         }

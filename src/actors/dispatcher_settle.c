@@ -33,8 +33,7 @@ static void fail_give_up(wl_dispatcher_t *self, const wl_lane_t *lane,
         wl_dispatcher_notice(self, lane->line, pull->uid, pull->seq, WL_MARK_NONE);
         return;
     }
-    wl_dead_letter_t letter = {
-        .uid = pull->uid, .attempts = attempts, .at = wl_wall_now().ms};
+    wl_dead_letter_t letter = {.uid = pull->uid, .attempts = attempts, .at = wl_wall_now().ms};
     memcpy(letter.line, lane->line, sizeof letter.line);
     (void)snprintf(letter.reason, sizeof letter.reason, "%s", reason);
     wl_settlement_dead(self->settlement, &letter);
@@ -68,8 +67,7 @@ void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, ui
     wl_mono_ms_t now = wl_mono_now();
     uint32_t attempts = pull.attempt + 1;
     bool permanent = outcome == WL_PULL_PERMANENT || lane->config == NULL;
-    bool give_up =
-        permanent || pull.notified_at.ms == 0 || attempts >= lane->config->attempts_max;
+    bool give_up = permanent || pull.notified_at.ms == 0 || attempts >= lane->config->attempts_max;
     wl_mono_ms_t due = now;
     if (give_up) {
         fail_give_up(self, lane, &pull, attempts, reason);

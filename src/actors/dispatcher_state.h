@@ -40,24 +40,24 @@ typedef struct {
 
 typedef struct {
     wl_hub_t hub;
-    wl_queue_t *queue;           /* owned */
-    wl_pending_t *pending;       /* owned */
-    wl_settlement_t *settlement; /* owned */
+    wl_queue_t *queue;              /* owned */
+    wl_pending_t *pending;          /* owned */
+    wl_settlement_t *settlement;    /* owned */
     wl_lane_t *lanes[WL_LANES_MAX]; /* owned; pointers do not move */
     uint32_t lane_count;
 
     /* dispatcher_read.c */
-    uint64_t cursor;         /* entries up to this one were taken or passed over */
-    bool more;               /* the queue may hold entries after the cursor */
-    bool stop;               /* this turn has read enough, or nothing more fits */
-    bool retries_left;       /* rows of the retry table that did not fit */
-    size_t turn_changes;     /* added in this turn */
-    wl_lane_t *catching;     /* the lane whose passed-over entries are being read */
-    wl_decoder_t *decoder;   /* owned; of payload entries */
+    uint64_t cursor;                     /* entries up to this one were taken or passed over */
+    bool more;                           /* the queue may hold entries after the cursor */
+    bool stop;                           /* this turn has read enough, or nothing more fits */
+    bool retries_left;                   /* rows of the retry table that did not fit */
+    size_t turn_changes;                 /* added in this turn */
+    wl_lane_t *catching;                 /* the lane whose passed-over entries are being read */
+    wl_decoder_t *decoder;               /* owned; of payload entries */
     wl_change_t changes[WL_CHANGES_MAX]; /* of the entry being read */
 
     /* dispatcher_settle.c */
-    bool settle_failed;      /* the last write failed: nothing new is taken up */
+    bool settle_failed; /* the last write failed: nothing new is taken up */
 
     /* dispatcher_admin.c */
     wl_unpacker_t *unpacker; /* owned; args of operators */
@@ -65,10 +65,10 @@ typedef struct {
     msgpack_sbuffer list;    /* owned; elements of a list inside it */
     uint32_t listed;         /* elements in list */
     uint32_t list_max;
-    bool list_more;          /* there were more than list_max */
+    bool list_more; /* there were more than list_max */
 
-    int64_t second_at;       /* monotonic ms of the last once-a-second work */
-    int64_t swept_at;        /* monotonic ms of the last look for lost pulls */
+    int64_t second_at; /* monotonic ms of the last once-a-second work */
+    int64_t swept_at;  /* monotonic ms of the last look for lost pulls */
 } wl_dispatcher_t;
 
 /* ---- dispatcher_lanes.c ---------------------------------------------------------------------- */

@@ -27,9 +27,9 @@ typedef struct {
     uint32_t presences;      /* presence actors */
     int64_t opened_at;       /* monotonic ms */
     wl_wallet_args_t wallet; /* of the request being taken */
-    uint64_t uids[WL_HAS_UIDS_MAX];          /* wallet.has_assets: as asked */
-    uint64_t owned_uids[WL_HAS_UIDS_MAX];    /* those of one presence actor */
-    uint64_t owned_places[WL_HAS_UIDS_MAX];  /* their positions in the request */
+    uint64_t uids[WL_HAS_UIDS_MAX];         /* wallet.has_assets: as asked */
+    uint64_t owned_uids[WL_HAS_UIDS_MAX];   /* those of one presence actor */
+    uint64_t owned_places[WL_HAS_UIDS_MAX]; /* their positions in the request */
 } frontend_t;
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -48,8 +48,8 @@ static void frontend_send(frontend_t *self, const wl_peer_t *peer, uint64_t msgi
 static void frontend_send_error(frontend_t *self, const wl_peer_t *peer, uint64_t msgid,
                                 wl_err_t error, const char *text, uint32_t retry_after_ms) {
     WL_COUNT(&self->hub.counters, rpc_errors, 1);
-    frontend_sent(self, wl_rpc_send_error(self->rpc, self->router, peer, msgid, error, text,
-                                          retry_after_ms));
+    frontend_sent(
+        self, wl_rpc_send_error(self->rpc, self->router, peer, msgid, error, text, retry_after_ms));
 }
 
 static void frontend_send_absent(frontend_t *self, const wl_ticket_t *ticket) {
@@ -71,8 +71,7 @@ static void frontend_take_reply(frontend_t *self, const wl_reply_item_t *reply) 
         return;
     }
     if (reply->error != WL_OK) {
-        wl_err_t error = reply->error < WL_ERR_COUNT ? (wl_err_t)reply->error
-                                                         : WL_ERR_INTERNAL;
+        wl_err_t error = reply->error < WL_ERR_COUNT ? (wl_err_t)reply->error : WL_ERR_INTERNAL;
         WL_COUNT(&self->hub.counters, rpc_expired, error == WL_ERR_DEADLINE);
         frontend_send_error(self, &ticket->peer, ticket->msgid, error,
                             reply->text[0] == '\0' ? NULL : reply->text, reply->retry_after_ms);
@@ -129,12 +128,10 @@ static void frontend_take_told(frontend_t *self, const wl_told_item_t *told) {
 
 /* ---- requests ------------------------------------------------------------------------------- */
 
-static wl_ticket_t *frontend_admit(frontend_t *self, const wl_rpc_request_t *request,
-                                   int64_t now) {
+static wl_ticket_t *frontend_admit(frontend_t *self, const wl_rpc_request_t *request, int64_t now) {
     int64_t budget_ms = (int64_t)self->hub.settings->frontend_deadline_ms;
     if (request->deadline_ms > 0) {
-        budget_ms = request->deadline_ms < DEADLINE_MS_MAX ? request->deadline_ms
-                                                           : DEADLINE_MS_MAX;
+        budget_ms = request->deadline_ms < DEADLINE_MS_MAX ? request->deadline_ms : DEADLINE_MS_MAX;
     }
     wl_ticket_t *ticket =
         wl_tickets_take(self->tickets, &request->peer, request->msgid, now + budget_ms);
@@ -144,8 +141,8 @@ static wl_ticket_t *frontend_admit(frontend_t *self, const wl_rpc_request_t *req
     return ticket;
 }
 
-static wl_err_t frontend_take_wallet(frontend_t *self, const wl_rpc_request_t *request,
-                                     int64_t now, wl_fault_t *fault) {
+static wl_err_t frontend_take_wallet(frontend_t *self, const wl_rpc_request_t *request, int64_t now,
+                                     wl_fault_t *fault) {
     wl_wallet_args_t *args = &self->wallet;
     wl_err_t err = wl_wallet_args_read(request, self->hub.config, args, fault);
     if (err != WL_OK) {
@@ -285,8 +282,7 @@ static void frontend_drain_router(frontend_t *self) {
     for (uint32_t taken = 0; taken < TURN_REQUESTS; taken++) {
         wl_rpc_request_t request;
         wl_fault_t fault;
-        wl_err_t err =
-            wl_rpc_recv(self->rpc, self->router, WL_PORT_READER, &request, &fault);
+        wl_err_t err = wl_rpc_recv(self->rpc, self->router, WL_PORT_READER, &request, &fault);
         if (err == WL_ERR_EMPTY) {
             break;
         }

@@ -16,29 +16,29 @@
 #include <string.h>
 
 enum {
-    TURN_REQUESTS = 256,    /* of one group commit */
-    TICKETS_MAX = 1024,     /* operators' requests under way */
-    ADMIN_MS = 5000,        /* longest wait of an operator's request */
-    SOURCES_MAX = 10000,    /* publishers whose sequence is followed */
-    RETRY_AFTER_MS = 200,   /* told with `busy` and `unavailable` */
+    TURN_REQUESTS = 256,  /* of one group commit */
+    TICKETS_MAX = 1024,   /* operators' requests under way */
+    ADMIN_MS = 5000,      /* longest wait of an operator's request */
+    SOURCES_MAX = 10000,  /* publishers whose sequence is followed */
+    RETRY_AFTER_MS = 200, /* told with `busy` and `unavailable` */
     TICK_MS = 50,
 };
 
 typedef struct {
     wl_hub_t hub;
-    zsock_t *router;             /* owned */
-    zsock_t *subscriber;         /* owned, NULL: not this instance, or not wanted */
-    bool listening;              /* the subscriber is watched: there is a configuration */
-    wl_rpc_t *rpc;               /* owned */
-    wl_published_t *published;   /* owned */
-    wl_queue_t *queue;           /* owned */
-    wl_intake_batch_t *batch;    /* owned */
-    wl_tickets_t *tickets;       /* owned: operators who wait */
-    wl_sequence_t *sequence;     /* owned: of publishers */
-    msgpack_sbuffer reply;       /* owned, reused */
-    uint64_t published_users;    /* changes of publications in the batch */
-    wl_change_t changes[WL_CHANGES_MAX];        /* of the request being read */
-    wl_asset_t assets[WL_PAYLOAD_ASSETS_MAX];   /* of the request being read */
+    zsock_t *router;                     /* owned */
+    zsock_t *subscriber;                 /* owned, NULL: not this instance, or not wanted */
+    bool listening;                      /* the subscriber is watched: there is a configuration */
+    wl_rpc_t *rpc;                       /* owned */
+    wl_published_t *published;           /* owned */
+    wl_queue_t *queue;                   /* owned */
+    wl_intake_batch_t *batch;            /* owned */
+    wl_tickets_t *tickets;               /* owned: operators who wait */
+    wl_sequence_t *sequence;             /* owned: of publishers */
+    msgpack_sbuffer reply;               /* owned, reused */
+    uint64_t published_users;            /* changes of publications in the batch */
+    wl_change_t changes[WL_CHANGES_MAX]; /* of the request being read */
+    wl_asset_t assets[WL_PAYLOAD_ASSETS_MAX]; /* of the request being read */
 } intake_t;
 
 /* ---- replies --------------------------------------------------------------------------------- */
@@ -67,8 +67,8 @@ static void intake_acknowledge(intake_t *self, const wl_intake_waiter_t *waiter)
     msgpack_pack_str_body(&packer, waiter->key, strlen(waiter->key));
     msgpack_pack_uint64(&packer, waiter->count);
     wl_bytes_t result = {(const uint8_t *)self->reply.data, self->reply.size};
-    intake_sent(self, wl_rpc_send_result(self->rpc, self->router, waiter->peer, waiter->msgid,
-                                         result));
+    intake_sent(self,
+                wl_rpc_send_result(self->rpc, self->router, waiter->peer, waiter->msgid, result));
 }
 
 /* ---- what clients ask ------------------------------------------------------------------------ */
@@ -96,8 +96,8 @@ static wl_err_t intake_line(const intake_t *self, const msgpack_object *args,
     return WL_OK;
 }
 
-static wl_err_t intake_take_changed(intake_t *self, const msgpack_object *args,
-                                    uint64_t *ret_count, wl_fault_t *fault) {
+static wl_err_t intake_take_changed(intake_t *self, const msgpack_object *args, uint64_t *ret_count,
+                                    wl_fault_t *fault) {
     const wl_line_t *line = NULL;
     size_t count = 0;
     wl_err_t err = intake_line(self, args, &line, fault);
@@ -138,8 +138,8 @@ static wl_err_t intake_take_assets(intake_t *self, const msgpack_object *args, u
         wl_fault_t inner = {.where = ""};
         self->assets[i].pulled_at = now;
         if (line->versions && wl_asset_valid(&self->assets[i], &inner) != WL_OK) {
-            return wl_fault(fault, WL_ERR_BAD_REQUEST, "assets", "assets/%u/%s: %s", i,
-                            inner.where, inner.message);
+            return wl_fault(fault, WL_ERR_BAD_REQUEST, "assets", "assets/%u/%s: %s", i, inner.where,
+                            inner.message);
         }
     }
     if (err == WL_OK) {
@@ -197,22 +197,21 @@ static wl_err_t intake_take_admin(intake_t *self, const wl_rpc_request_t *reques
         WL_COUNT(&self->hub.counters, rpc_malformed, 1);
         return WL_OK;
     }
-    wl_ticket_t *ticket = wl_tickets_take(self->tickets, &request->peer, request->msgid,
-                                          wl_mono_now().ms + wait_ms);
+    wl_ticket_t *ticket =
+        wl_tickets_take(self->tickets, &request->peer, request->msgid, wl_mono_now().ms + wait_ms);
     if (ticket == NULL) {
         return WL_ERR_BUSY;
     }
     ticket->method = request->method;
     ticket->uid = 0;
-    wl_encoder_t *to = wl_hub_to(&self->hub, console ? WL_ACTOR_CONSOLE : WL_ACTOR_DISPATCHER, 0,
-                                 WL_MSG_ADMIN, 0);
+    wl_encoder_t *to =
+        wl_hub_to(&self->hub, console ? WL_ACTOR_CONSOLE : WL_ACTOR_DISPATCHER, 0, WL_MSG_ADMIN, 0);
     if (!wl_encoder_begun(to)) {
         wl_admin_head_t head = {.intake = self->hub.instance};
         wl_admin_begin(to, &head);
     }
-    wl_admin_item_t item = {.ticket = ticket->number,
-                            .method = (uint8_t)request->method,
-                            .args = request->args_bytes};
+    wl_admin_item_t item = {
+        .ticket = ticket->number, .method = (uint8_t)request->method, .args = request->args_bytes};
     wl_admin_add(to, &item);
     return WL_OK;
 }
@@ -234,9 +233,7 @@ static void intake_take_request(intake_t *self, const wl_rpc_request_t *request)
         err = intake_take_refresh(self, request->args, &count, &fault);
         key = "queued";
         break;
-    default: /* the port has no others */
-        err = intake_take_admin(self, request);
-        admin = true;
+    default: /* the port has no others */ err = intake_take_admin(self, request); admin = true;
     }
     if (err != WL_OK && request->notification) {
         WL_COUNT(&self->hub.counters, rpc_malformed, 1);
@@ -319,8 +316,7 @@ static void intake_drain_subscriber(intake_t *self) {
         wl_rpc_request_t request = {.msgid = 0};
         wl_fault_t fault = {.where = ""};
         char line[WL_LINE_ID_MAX + 1] = "";
-        wl_err_t err =
-            wl_published_recv(self->published, self->subscriber, line, &request, &fault);
+        wl_err_t err = wl_published_recv(self->published, self->subscriber, line, &request, &fault);
         if (err == WL_ERR_EMPTY) {
             break;
         }

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 enum {
-    ENTRIES_FULL = 1024,      /* wallet.refresh of all lines adds 64 more at most */
+    ENTRIES_FULL = 1024, /* wallet.refresh of all lines adds 64 more at most */
     BODY_BYTES_FULL = 4194304,
 };
 
@@ -24,12 +24,12 @@ struct wl_intake_batch {
     size_t *body_at;           /* owned; offsets into bodies, which moves while it grows */
     size_t entry_count;
     size_t entry_room;
-    msgpack_sbuffer bodies;    /* owned */
-    waiter_t *waiters;         /* owned */
+    msgpack_sbuffer bodies; /* owned */
+    waiter_t *waiters;      /* owned */
     uint32_t waiter_count;
     uint32_t waiter_room;
     uint64_t users;
-    wl_encoder_t *encoder;     /* owned; packs assets */
+    wl_encoder_t *encoder; /* owned; packs assets */
 };
 
 wl_intake_batch_t *wl_intake_batch_new(void) {
@@ -64,10 +64,8 @@ static void batch_entry(wl_intake_batch_t *self, wl_entry_kind_t kind, const cha
                         size_t from, size_t users) {
     if (self->entry_count == self->entry_room) {
         self->entry_room = self->entry_room == 0 ? 256 : self->entry_room * 2;
-        self->entries =
-            wl_realloc_array(self->entries, self->entry_room, sizeof *self->entries);
-        self->body_at =
-            wl_realloc_array(self->body_at, self->entry_room, sizeof *self->body_at);
+        self->entries = wl_realloc_array(self->entries, self->entry_room, sizeof *self->entries);
+        self->body_at = wl_realloc_array(self->body_at, self->entry_room, sizeof *self->body_at);
     }
     wl_queue_entry_t *entry = &self->entries[self->entry_count];
     *entry = (wl_queue_entry_t){
@@ -99,8 +97,7 @@ void wl_intake_batch_waiter(wl_intake_batch_t *self, const wl_peer_t *peer, uint
                             const char *key, uint64_t count) {
     if (self->waiter_count == self->waiter_room) {
         self->waiter_room = self->waiter_room == 0 ? 64 : self->waiter_room * 2;
-        self->waiters =
-            wl_realloc_array(self->waiters, self->waiter_room, sizeof *self->waiters);
+        self->waiters = wl_realloc_array(self->waiters, self->waiter_room, sizeof *self->waiters);
     }
     self->waiters[self->waiter_count++] =
         (waiter_t){.peer = *peer, .msgid = msgid, .key = key, .count = count};
@@ -128,8 +125,7 @@ uint64_t wl_intake_batch_users(const wl_intake_batch_t *self) {
     return self->users;
 }
 
-wl_err_t wl_intake_batch_append(wl_intake_batch_t *self, wl_queue_t *queue,
-                                uint64_t *ret_last_id) {
+wl_err_t wl_intake_batch_append(wl_intake_batch_t *self, wl_queue_t *queue, uint64_t *ret_last_id) {
     WL_ASSERT(self->entry_count > 0);
     for (size_t i = 0; i < self->entry_count; i++) {
         self->entries[i].body = self->bodies.data + self->body_at[i];

@@ -26,7 +26,7 @@ void wl_intake_batch_waiter(wl_intake_batch_t *self, const wl_peer_t *peer, uint
 typedef struct {
     const wl_peer_t *peer;
     uint64_t msgid;
-    const char *key;  /* "accepted" */
+    const char *key; /* "accepted" */
     uint64_t count;
 } wl_intake_waiter_t;
 /* index < waiter count; borrowed until the batch is cleared. */

@@ -12,7 +12,7 @@ typedef struct {
 } notice_t;
 
 struct wl_notices {
-    notice_t *users;      /* uthash by uid, in the order in which users were first noticed */
+    notice_t *users; /* uthash by uid, in the order in which users were first noticed */
     uint32_t users_max;
     uint64_t not_kept_to; /* newest seq that the full table could not keep */
 };

@@ -22,9 +22,9 @@ typedef struct {
 struct wl_owner_log {
     bool every_commit;
     uint32_t shards;
-    uint32_t told_count;  /* shards that have told everything */
-    uint64_t *seen;       /* owned; per shard */
-    shard_log_t *at;      /* owned; per shard */
+    uint32_t told_count; /* shards that have told everything */
+    uint64_t *seen;      /* owned; per shard */
+    shard_log_t *at;     /* owned; per shard */
 };
 
 wl_owner_log_t *wl_owner_log_new(uint32_t shards, bool every_commit) {

@@ -13,29 +13,29 @@
 #include <inttypes.h>
 
 enum {
-    TICK_MS = 50,                  /* how soon a shard is asked again after a gap */
-    GAUGE_MS = 10000,              /* the memory of the set costs a walk over its bitmaps */
-    NOTICES_MAX = 262144,          /* as many pairs as the dispatcher holds by default */
-    NOTICE_AGE_MAX_MS = 600000,    /* its end was lost: redelivery has told of it anew long ago */
-    SPARSE_MEMBERS_MIN = 100000,   /* fewer members say nothing about bytes per member */
-    OPTIMIZE_OWNERS_MIN = 100000,  /* a full scan of many: pack what it built, once, 6.0 to 3.6 B */
-    SPARSE_BYTES_PER_MEMBER = 20,  /* above this the ids are too sparse for exact bitmaps */
+    TICK_MS = 50,                 /* how soon a shard is asked again after a gap */
+    GAUGE_MS = 10000,             /* the memory of the set costs a walk over its bitmaps */
+    NOTICES_MAX = 262144,         /* as many pairs as the dispatcher holds by default */
+    NOTICE_AGE_MAX_MS = 600000,   /* its end was lost: redelivery has told of it anew long ago */
+    SPARSE_MEMBERS_MIN = 100000,  /* fewer members say nothing about bytes per member */
+    OPTIMIZE_OWNERS_MIN = 100000, /* a full scan of many: pack what it built, once, 6.0 to 3.6 B */
+    SPARSE_BYTES_PER_MEMBER = 20, /* above this the ids are too sparse for exact bitmaps */
 };
 
 typedef struct {
     wl_hub_t hub;
-    wl_presence_set_t *set;    /* owned */
-    wl_owner_log_t *log;       /* owned; how far each shard was followed */
-    wl_notices_t *notices;     /* owned; users with a change on its way */
-    wl_presence_disk_t *disk;  /* owned */
-    uint64_t batch;            /* counts messages taken: items of two never share a head */
-    bool ready;                /* every shard has told its owners */
-    bool changed;              /* since the last snapshot began */
-    uint64_t owners_told;      /* by shards at start */
-    bool sparse_said;          /* the warning about sparse ids was given */
-    int64_t opened_at;         /* monotonic ms */
-    int64_t snapshot_at;       /* when the next snapshot is due, monotonic ms */
-    int64_t gauge_at;          /* when gauges are due, monotonic ms */
+    wl_presence_set_t *set;   /* owned */
+    wl_owner_log_t *log;      /* owned; how far each shard was followed */
+    wl_notices_t *notices;    /* owned; users with a change on its way */
+    wl_presence_disk_t *disk; /* owned */
+    uint64_t batch;           /* counts messages taken: items of two never share a head */
+    bool ready;               /* every shard has told its owners */
+    bool changed;             /* since the last snapshot began */
+    uint64_t owners_told;     /* by shards at start */
+    bool sparse_said;         /* the warning about sparse ids was given */
+    int64_t opened_at;        /* monotonic ms */
+    int64_t snapshot_at;      /* when the next snapshot is due, monotonic ms */
+    int64_t gauge_at;         /* when gauges are due, monotonic ms */
     uint64_t positions[WL_HAS_UIDS_MAX]; /* of a TOLD being built */
 } presence_t;
 
@@ -75,8 +75,8 @@ static void presence_read(presence_t *self, const wl_msg_t *msg) {
             wl_reply_add(wl_render_to(&self->hub, frontend), &reply);
             continue;
         }
-        wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_CACHE,
-                                     presence_cache_of(self, read->uid), WL_MSG_READ, frontend);
+        wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_CACHE, presence_cache_of(self, read->uid),
+                                     WL_MSG_READ, frontend);
         if (!wl_encoder_begun(to)) {
             wl_read_begin(to, &msg->head.read);
         }
@@ -148,9 +148,9 @@ static void presence_stored(presence_t *self, const wl_msg_t *msg) {
         } else if (!more) {
             (void)wl_presence_set_clear(self->set, stored->uid); /* nothing in hashed mode */
         }
-        wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_CACHE,
-                                     presence_cache_of(self, stored->uid), WL_MSG_STORED,
-                                     self->batch);
+        wl_encoder_t *to =
+            wl_hub_to(&self->hub, WL_ACTOR_CACHE, presence_cache_of(self, stored->uid),
+                      WL_MSG_STORED, self->batch);
         if (!wl_encoder_begun(to)) {
             wl_stored_begin(to, head);
         }
@@ -203,8 +203,8 @@ static void presence_owners(presence_t *self, const wl_msg_t *msg) {
         }
         presence_gauge_bytes(self);
         wl_log(WL_LOG_INFO, self->hub.name, "presence_ready",
-               "%" PRIu64 " members after %" PRId64 " ms",
-               wl_presence_set_members(self->set), now - self->opened_at);
+               "%" PRIu64 " members after %" PRId64 " ms", wl_presence_set_members(self->set),
+               now - self->opened_at);
     }
     self->ready = ready;
 }
@@ -256,8 +256,7 @@ static void presence_save(presence_t *self) {
 }
 
 static wl_presence_mode_t presence_mode(const wl_settings_t *settings) {
-    return strcmp(settings->presence_mode, "hashed") == 0 ? WL_PRESENCE_HASHED
-                                                          : WL_PRESENCE_EXACT;
+    return strcmp(settings->presence_mode, "hashed") == 0 ? WL_PRESENCE_HASHED : WL_PRESENCE_EXACT;
 }
 
 /* Is this snapshot of the mode and the shards that are configured now? */

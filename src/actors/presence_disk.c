@@ -14,14 +14,14 @@
 
 struct wl_presence_disk {
     char path[512];
-    bool writing;         /* a save began whose end was not yet told */
-    bool threaded;        /* it has a thread to be joined */
+    bool writing;  /* a save began whose end was not yet told */
+    bool threaded; /* it has a thread to be joined */
     pthread_t writer;
-    atomic_bool written;  /* set by the writer at its end */
-    void *blob;           /* owned; the writer's while it runs */
+    atomic_bool written; /* set by the writer at its end */
+    void *blob;          /* owned; the writer's while it runs */
     size_t blob_bytes;
-    wl_err_t err;         /* the writer's outcome, read after it was joined */
-    uint64_t *seen;       /* owned; of the last save */
+    wl_err_t err;   /* the writer's outcome, read after it was joined */
+    uint64_t *seen; /* owned; of the last save */
     uint32_t seen_count;
 };
 

@@ -15,11 +15,11 @@ typedef struct {
 } place_t;
 
 struct wl_puller_answer {
-    const wl_answer_t *answer;       /* borrowed */
-    place_t *places;                 /* owned; sorted by user */
-    uint32_t room;                   /* of places */
-    bool refused_unknown;            /* some refused records cannot be told to a user */
-    wl_asset_t assets[ASSETS_MAX];   /* of the user judged last */
+    const wl_answer_t *answer;     /* borrowed */
+    place_t *places;               /* owned; sorted by user */
+    uint32_t room;                 /* of places */
+    bool refused_unknown;          /* some refused records cannot be told to a user */
+    wl_asset_t assets[ASSETS_MAX]; /* of the user judged last */
 };
 
 wl_puller_answer_t *wl_puller_answer_new(void) {

@@ -16,10 +16,10 @@ void wl_puller_answer_read(wl_puller_answer_t *self, const wl_answer_t *answer);
 
 typedef struct {
     wl_pull_outcome_t outcome;
-    bool store;              /* assets go to the shard, and the outcome with them */
-    bool behind;             /* older than the notification said */
-    wl_asset_list_t assets;  /* of this user, extras borrowed from the answer */
-    char reason[97];         /* when it is not to be stored */
+    bool store;             /* assets go to the shard, and the outcome with them */
+    bool behind;            /* older than the notification said */
+    wl_asset_list_t assets; /* of this user, extras borrowed from the answer */
+    char reason[97];        /* when it is not to be stored */
 } wl_pull_verdict_t;
 
 /* config: of the line, NULL when it has gone meanwhile. The list lives until the next verdict.

@@ -10,9 +10,9 @@
 #include <string.h>
 
 enum {
-    SICK_MS = 3000,        /* failing and without a success for so long: its copies are stale */
-    PAUSE_MS_MAX = 60000,  /* longest Retry-After that is followed */
-    PAUSE_MS_BUSY = 1000,  /* after a 429 that does not say how long */
+    SICK_MS = 3000,       /* failing and without a success for so long: its copies are stale */
+    PAUSE_MS_MAX = 60000, /* longest Retry-After that is followed */
+    PAUSE_MS_BUSY = 1000, /* after a 429 that does not say how long */
     HTTP_TOO_MANY = 429,
     RING_MIN = 64,
 };
@@ -27,15 +27,15 @@ typedef struct {
 
 struct wl_puller_line {
     char id[WL_LINE_ID_MAX + 1];
-    bool asked;            /* config is valid */
+    bool asked; /* config is valid */
     wl_line_t config;
     ring_t interactive;
     ring_t bulk;
     wl_token_bucket_t tokens;
     wl_breaker_t breaker;
-    uint32_t in_flight;    /* calls under way */
-    int64_t paused_until;  /* monotonic ms */
-    int64_t good_at;       /* monotonic ms of the last good answer, at first the start */
+    uint32_t in_flight;   /* calls under way */
+    int64_t paused_until; /* monotonic ms */
+    int64_t good_at;      /* monotonic ms of the last good answer, at first the start */
     bool last_failed;
     wl_line_item_t health; /* what others are told */
 };
@@ -172,13 +172,11 @@ uint32_t wl_puller_line_take(wl_puller_line_t *self, wl_mono_ms_t now, int64_t s
     }
     ring_forget_stale(&self->interactive, stale_before);
     ring_forget_stale(&self->bulk, stale_before);
-    uint32_t batch_max =
-        self->breaker.state == WL_BREAKER_CLOSED ? self->config.batch_max : 1;
+    uint32_t batch_max = self->breaker.state == WL_BREAKER_CLOSED ? self->config.batch_max : 1;
     WL_ASSERT(batch_max >= 1 && batch_max <= WL_PULL_UIDS_MAX);
     if (self->in_flight >= self->config.concurrency || now.ms < self->paused_until ||
         !line_batch_ready(self, batch_max, now) ||
-        wl_token_bucket_wait_ms(&self->tokens, now) > 0 ||
-        !wl_breaker_allow(&self->breaker, now)) {
+        wl_token_bucket_wait_ms(&self->tokens, now) > 0 || !wl_breaker_allow(&self->breaker, now)) {
         return 0;
     }
     (void)wl_token_bucket_take(&self->tokens, now);

@@ -13,10 +13,10 @@ enum {
 };
 
 typedef struct {
-    msgpack_sbuffer body;     /* owned; the last body */
-    int64_t second;           /* monotonic second that `hints` counts */
-    uint32_t hints;           /* REFRESH items sent within it */
-    uint64_t config_number;   /* counts configurations: line indexes of two are not the same */
+    msgpack_sbuffer body;   /* owned; the last body */
+    int64_t second;         /* monotonic second that `hints` counts */
+    uint32_t hints;         /* REFRESH items sent within it */
+    uint64_t config_number; /* counts configurations: line indexes of two are not the same */
 } wl_render_t;
 
 void wl_render_open(wl_render_t *self);

@@ -19,8 +19,7 @@ static wl_err_t lines_read(const msgpack_object *args, const wl_config_t *config
                             "lines: element %u is not a line id [a-z0-9_-]{1,32}", i);
         }
         if (wl_config_line(config, id) == NULL) {
-            return wl_fault(fault, WL_ERR_NOT_FOUND, "lines", "lines: there is no line \"%s\"",
-                            id);
+            return wl_fault(fault, WL_ERR_NOT_FOUND, "lines", "lines: there is no line \"%s\"", id);
         }
         size_t bytes = strlen(id);
         memcpy(into->filter + into->filter_bytes, id, bytes);

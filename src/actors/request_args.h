@@ -18,9 +18,8 @@ typedef struct {
  * wallet.assets; scene (text) and min_version (map) of wallet.home, which are checked and not yet
  * used. WL_ERR_BAD_REQUEST, or WL_ERR_NOT_FOUND for a line that is not configured; fault->message
  * is fit for the client. */
-WL_MUST_USE wl_err_t wl_wallet_args_read(const wl_rpc_request_t *request,
-                                         const wl_config_t *config, wl_wallet_args_t *ret,
-                                         wl_fault_t *fault);
+WL_MUST_USE wl_err_t wl_wallet_args_read(const wl_rpc_request_t *request, const wl_config_t *config,
+                                         wl_wallet_args_t *ret, wl_fault_t *fault);
 
 /* wallet.has_assets: uids, at most WL_HAS_UIDS_MAX, each at least 1. */
 WL_MUST_USE wl_err_t wl_has_args_read(const wl_rpc_request_t *request,

@@ -45,8 +45,7 @@ void wl_server_info_write(const wl_server_info_t *info, msgpack_sbuffer *into) {
     msgpack_pack_map(&packer, WL_ACTOR_KINDS);
     for (uint32_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
         pack_text(&packer, wl_actor_kind_name((wl_actor_kind_t)kind));
-        msgpack_pack_uint32(&packer,
-                            wl_topology_instances(info->settings, (wl_actor_kind_t)kind));
+        msgpack_pack_uint32(&packer, wl_topology_instances(info->settings, (wl_actor_kind_t)kind));
     }
     pack_text(&packer, "stores");
     msgpack_pack_map(&packer, 4);

@@ -17,32 +17,32 @@ typedef struct {
 typedef struct pair {
     pair_key_t key;
     UT_hash_handle hh;
-    struct pair *prev;    /* in the list of changed pairs */
+    struct pair *prev; /* in the list of changed pairs */
     struct pair *next;
-    wl_retry_row_t *row;  /* owned; to be written, NULL = to be removed or nothing to do */
-    bool stored;          /* a row stands in the store */
-    bool changed;         /* is in the list */
+    wl_retry_row_t *row; /* owned; to be written, NULL = to be removed or nothing to do */
+    bool stored;         /* a row stands in the store */
+    bool changed;        /* is in the list */
 } pair_t;
 
 /* A growing list of equal elements. */
-#define LIST_OF(type)                                                                              \
-    struct {                                                                                       \
-        type *at;                                                                                  \
-        size_t count;                                                                              \
-        size_t room;                                                                               \
+#define LIST_OF(type) \
+    struct {          \
+        type *at;     \
+        size_t count; \
+        size_t room;  \
     }
-#define LIST_ADD(list, value)                                                                      \
-    do {                                                                                           \
-        if ((list)->count == (list)->room) {                                                       \
-            (list)->room = (list)->room == 0 ? 64 : (list)->room * 2;                              \
-            (list)->at = wl_realloc_array((list)->at, (list)->room, sizeof *(list)->at);           \
-        }                                                                                          \
-        (list)->at[(list)->count++] = (value);                                                     \
+#define LIST_ADD(list, value)                                                            \
+    do {                                                                                 \
+        if ((list)->count == (list)->room) {                                             \
+            (list)->room = (list)->room == 0 ? 64 : (list)->room * 2;                    \
+            (list)->at = wl_realloc_array((list)->at, (list)->room, sizeof *(list)->at); \
+        }                                                                                \
+        (list)->at[(list)->count++] = (value);                                           \
     } while (0)
 
 struct wl_settlement {
-    pair_t *pairs;        /* uthash: every pair with a row in the store or a change to write */
-    pair_t *changes;      /* list of those to write */
+    pair_t *pairs;   /* uthash: every pair with a row in the store or a change to write */
+    pair_t *changes; /* list of those to write */
     size_t change_count;
     LIST_OF(wl_dead_letter_t) dead; /* bodies owned */
     LIST_OF(uint64_t) acks;

@@ -19,17 +19,17 @@ enum {
 };
 
 typedef struct {
-    uint64_t number;      /* what other actors know it by */
-    uint64_t msgid;       /* the client's number for the request */
-    uint64_t uid;         /* whose wallet, 0 for wallet.has_assets */
-    int64_t deadline_at;  /* monotonic ms */
-    wl_method_t method;   /* what was asked */
-    uint32_t previous;    /* neighbours in the bucket of the wheel, or in the free list */
+    uint64_t number;     /* what other actors know it by */
+    uint64_t msgid;      /* the client's number for the request */
+    uint64_t uid;        /* whose wallet, 0 for wallet.has_assets */
+    int64_t deadline_at; /* monotonic ms */
+    wl_method_t method;  /* what was asked */
+    uint32_t previous;   /* neighbours in the bucket of the wheel, or in the free list */
     uint32_t next;
-    uint16_t has_count;    /* wallet.has_assets: users asked for */
-    uint16_t has_answered; /* users that presence has answered */
-    bool used;             /* false: in the free list */
-    wl_peer_t peer;        /* the way back */
+    uint16_t has_count;                /* wallet.has_assets: users asked for */
+    uint16_t has_answered;             /* users that presence has answered */
+    bool used;                         /* false: in the free list */
+    wl_peer_t peer;                    /* the way back */
     uint64_t has[WL_TICKET_HAS_WORDS]; /* bit per user who may own something */
 } wl_ticket_t;
 

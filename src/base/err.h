@@ -57,7 +57,7 @@ typedef struct {
     char message[192]; /* a sentence without a full stop */
 } wl_fault_t;
 
-/* Formats where and message into *fault (NULL is accepted) and returns err, to be used in `return`. */
+/* Formats where and message into *fault (NULL is accepted) and returns err, for `return`. */
 wl_err_t wl_fault(wl_fault_t *fault, wl_err_t err, const char *where, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

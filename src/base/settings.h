@@ -45,7 +45,7 @@ void wl_settings_table(FILE *out);
 bool wl_settings_list_item(const char *list, uint32_t index, char *ret_item, size_t bytes);
 uint32_t wl_settings_list_count(const char *list);
 
-/* The nearest of `count` names to `name` by edit distance, or NULL when none is close. Any thread. */
+/* The nearest of `count` names to `name` by edit distance, NULL when none is close. Any thread. */
 const char *wl_nearest(const char *name, const char *const *names, size_t count);
 
 #endif

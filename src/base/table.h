@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* 32 bits of XXH3-64 of the key, seeded once per process from the kernel's randomness. Any thread. */
+/* 32 bits of XXH3-64 of the key, seeded once per process by the kernel. Any thread. */
 uint32_t wl_table_hash(const void *key, size_t bytes);
 
 #define HASH_FUNCTION(keyptr, keylen, hashv) ((hashv) = wl_table_hash((keyptr), (keylen)))

@@ -171,12 +171,12 @@ static void wallet_pack(wallet_t *self, const char *method, const void *args, si
     }
 }
 
-wallet_status_t wallet_send(wallet_t *self, const char *method, const void *args,
-                            size_t args_bytes, int timeout_ms, uint64_t *ret_msgid) {
+wallet_status_t wallet_send(wallet_t *self, const char *method, const void *args, size_t args_bytes,
+                            int timeout_ms, uint64_t *ret_msgid) {
     WL_ASSERT(self != NULL);
-    if (method == NULL || method[0] == '\0' || strnlen(method, WALLET_METHOD_MAX + 1) >
-        WALLET_METHOD_MAX || timeout_ms < 0 || args_bytes > WALLET_REQUEST_BYTES_MAX ||
-        !args_valid(args, args_bytes)) {
+    if (method == NULL || method[0] == '\0' ||
+        strnlen(method, WALLET_METHOD_MAX + 1) > WALLET_METHOD_MAX || timeout_ms < 0 ||
+        args_bytes > WALLET_REQUEST_BYTES_MAX || !args_valid(args, args_bytes)) {
         return WALLET_INVALID;
     }
     if (*wallet_flight(self, self->next) != 0) {
@@ -318,10 +318,10 @@ wallet_status_t wallet_receive(wallet_t *self, int timeout_ms, wallet_reply_t *r
         bool plain;
         while (wallet_take(self, &frames, &plain)) {
             wallet_reply_t reply;
-            bool known = plain && frames <= 2 &&
-                         wallet_read(self, zmq_msg_data(&self->body), zmq_msg_size(&self->body),
-                                     &reply) &&
-                         reply.msgid != 0 && *wallet_flight(self, reply.msgid) == reply.msgid;
+            bool known =
+                plain && frames <= 2 &&
+                wallet_read(self, zmq_msg_data(&self->body), zmq_msg_size(&self->body), &reply) &&
+                reply.msgid != 0 && *wallet_flight(self, reply.msgid) == reply.msgid;
             if (known) {
                 wallet_forget(self, reply.msgid);
                 *ret_reply = reply;
@@ -338,8 +338,8 @@ wallet_status_t wallet_receive(wallet_t *self, int timeout_ms, wallet_reply_t *r
     }
 }
 
-wallet_status_t wallet_call(wallet_t *self, const char *method, const void *args,
-                            size_t args_bytes, int timeout_ms, wallet_reply_t *ret_reply) {
+wallet_status_t wallet_call(wallet_t *self, const char *method, const void *args, size_t args_bytes,
+                            int timeout_ms, wallet_reply_t *ret_reply) {
     WL_ASSERT(self != NULL);
     WL_ASSERT(ret_reply != NULL);
     *ret_reply = (wallet_reply_t){0};

@@ -18,8 +18,7 @@ static const bench_t benches[] = {
      bench_read_pipelined},
     {"read_absent", "users without assets / cached users", 1.2, true, bench_read_absent},
     {"read_flat", "cached reads with 10 M users / with 10 k users", 0.90, true, bench_read_flat},
-    {"presence_bytes", "resident bytes per user, 10 M random uids", 6, false,
-     bench_presence_bytes},
+    {"presence_bytes", "resident bytes per user, 10 M random uids", 6, false, bench_presence_bytes},
     {"presence_false_positives", "per cent of 10 M absent users", 0.06, false,
      bench_presence_false_positives},
     {"presence_false_negatives", "over add, delete, restart", 0, false,
@@ -27,12 +26,10 @@ static const bench_t benches[] = {
     {"start_10m_ms", "start to ready with 10 M users in presence", 2000, false, bench_start_10m},
     {"intake_sqlite", "acknowledged changes / raw batched insert, FULL", 0.5, true,
      bench_intake_sqlite},
-    {"sync_sqlite", "notified to stored / raw batched upsert, FULL", 0.4, true,
-     bench_sync_sqlite},
+    {"sync_sqlite", "notified to stored / raw batched upsert, FULL", 0.4, true, bench_sync_sqlite},
     {"line_stalled", "sync of one line while another hangs / while all are healthy", 0.90, true,
      bench_line_stalled},
-    {"fresh_p50_ms", "change to visible at half of capacity, median", 20, false,
-     bench_fresh_p50},
+    {"fresh_p50_ms", "change to visible at half of capacity, median", 20, false, bench_fresh_p50},
     {"fresh_p99_ms", "change to visible at half of capacity, 99th percentile", 200, false,
      bench_fresh_p99},
 };
@@ -58,8 +55,8 @@ static bool bench_holds(const bench_t *bench, const bench_result_t *result) {
 
 static int list(void) {
     for (size_t i = 0; i < WL_COUNT_OF(benches); i++) {
-        (void)printf("%-26s %s %-6g %s\n", benches[i].name, benches[i].at_least ? ">=" : "<=",
-                     benches[i].target, benches[i].help);
+        (void)printf("%-26s %s %-6g %s\n", benches[i].name,
+                     benches[i].at_least ? ">=" : "<=", benches[i].target, benches[i].help);
     }
     return 0;
 }
@@ -95,8 +92,7 @@ static int run(const options_t *options, int count, char **names) {
     int code = 0;
     json_t *rows = json_array();
     if (!options->json) {
-        (void)printf("%-26s %10s  %-9s  %-5s %12s %12s\n", "name", "value", "target", "", "a",
-                     "b");
+        (void)printf("%-26s %10s  %-9s  %-5s %12s %12s\n", "name", "value", "target", "", "a", "b");
     }
     for (int i = 0; i < count && code != 130; i++) {
         const bench_t *bench = bench_find(names[i]);

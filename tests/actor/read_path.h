@@ -95,8 +95,8 @@ static inline void stage_open(stage_t *self) {
     wl_settings_defaults(&self->settings);
     (void)snprintf(self->settings.server_data_dir, sizeof self->settings.server_data_dir, "%s",
                    self->dir);
-    (void)snprintf(self->settings.frontend_endpoint, sizeof self->settings.frontend_endpoint,
-                   "%s", self->endpoint);
+    (void)snprintf(self->settings.frontend_endpoint, sizeof self->settings.frontend_endpoint, "%s",
+                   self->endpoint);
     self->settings.server_drain_ms = 2000;
     self->console = neighbour_open(WL_ACTOR_CONSOLE, 0);
 }
@@ -145,8 +145,8 @@ static inline uint64_t stage_counter(stage_t *self, wl_counter_t counter, uint64
     return self->counters[counter];
 }
 
-#define stage_expect_counter(stage, name, value)                                                   \
-    cr_expect_eq(stage_counter((stage), WL_COUNTER_##name, (value)), (uint64_t)(value),            \
+#define stage_expect_counter(stage, name, value)                                        \
+    cr_expect_eq(stage_counter((stage), WL_COUNTER_##name, (value)), (uint64_t)(value), \
                  #name " is %llu", (unsigned long long)(stage)->counters[WL_COUNTER_##name])
 
 /* $TERM; returns the ms that the end took. */
@@ -295,8 +295,8 @@ static inline void client_read_error(client_t *self, const msgpack_object *error
     self->retry_after_ms = 0;
     if (error->type == MSGPACK_OBJECT_MAP) {
         cr_expect_eq(wl_args_text(error, "code", self->code, sizeof self->code - 1, NULL), WL_OK);
-        cr_expect_eq(
-            wl_args_text(error, "message", self->message, sizeof self->message - 1, NULL), WL_OK);
+        cr_expect_eq(wl_args_text(error, "message", self->message, sizeof self->message - 1, NULL),
+                     WL_OK);
         if (wl_args_u64(error, "retry_after_ms", &retry, NULL) == WL_OK) {
             self->retry_after_ms = (int64_t)retry;
         }

@@ -248,7 +248,8 @@ Test(cache, a_sick_line_is_degraded) {
     wl_line_begin(self.stage.encoder, NULL);
     wl_line_add(self.stage.encoder, &item);
     stage_send(&self.stage);
-    cr_expect(body_has(read_hit(42, WL_METHOD_HOME), "degraded\x91\xa4" "coin"));
+    cr_expect(body_has(read_hit(42, WL_METHOD_HOME), "degraded\x91\xa4"
+                                                     "coin"));
     cache_stage_close();
 }
 

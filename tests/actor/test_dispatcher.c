@@ -138,8 +138,7 @@ Test(dispatcher, pulls_a_change_and_acknowledges_it_when_it_is_done) {
     world_t world;
     world_open(&world);
     wl_change_t change = {.uid = 7, .version = 12, .bucket = "gift"};
-    uint64_t id =
-        queue_append_changes(world.queue, WL_ENTRY_CHANGES, "cash", &change, 1);
+    uint64_t id = queue_append_changes(world.queue, WL_ENTRY_CHANGES, "cash", &change, 1);
     stage_tell_queued(&world.stage, id);
     wl_notice_item_t notice = next_notice(&world, 7, WL_MARK_PENDING);
     wl_msg_t msg = neighbour_await(&world.puller, WL_MSG_PULL);
@@ -188,8 +187,8 @@ Test(dispatcher, lets_a_user_who_waits_go_first) {
     world_t world;
     world_open(&world);
     wl_change_t change = {.uid = 9};
-    stage_tell_queued(&world.stage, queue_append_changes(world.queue, WL_ENTRY_REFRESH, "cash",
-                                                         &change, 1));
+    stage_tell_queued(&world.stage,
+                      queue_append_changes(world.queue, WL_ENTRY_REFRESH, "cash", &change, 1));
     wl_msg_t msg = neighbour_await(&world.puller, WL_MSG_PULL);
     cr_expect(msg.head.pull.interactive);
     world_close(&world);
@@ -395,10 +394,8 @@ static void append_assets(world_t *self, const char *line, const wl_asset_t *ass
     wl_encoder_t *encoder = wl_encoder_new();
     wl_bytes_t blob;
     wl_encoder_asset_blob(encoder, assets, count, &blob);
-    wl_queue_entry_t entry = {.at = wl_wall_now().ms,
-                              .kind = WL_ENTRY_ASSETS,
-                              .body = blob.at,
-                              .body_bytes = blob.count};
+    wl_queue_entry_t entry = {
+        .at = wl_wall_now().ms, .kind = WL_ENTRY_ASSETS, .body = blob.at, .body_bytes = blob.count};
     (void)snprintf(entry.line, sizeof entry.line, "%s", line);
     cr_assert_eq(wl_queue_append(self->queue, &entry, 1), WL_OK);
     stage_tell_queued(&self->stage, entry.id);
@@ -557,8 +554,8 @@ Test(dispatcher, works_off_more_than_it_can_hold_in_any_line) {
             changes[i] = (wl_change_t){.uid = uid + i + 1};
         }
         uint64_t number = uid / WL_CHANGES_MAX;
-        (void)queue_append_changes(world.queue, WL_ENTRY_CHANGES,
-                                   number % 3 == 0 ? "coin" : "cash", changes, WL_CHANGES_MAX);
+        (void)queue_append_changes(world.queue, WL_ENTRY_CHANGES, number % 3 == 0 ? "coin" : "cash",
+                                   changes, WL_CHANGES_MAX);
     }
     world_configure(&world, "");
     static uint8_t seen[USERS + 1];
@@ -579,10 +576,9 @@ static const char only_coin[] =
 static const char only_coin_presentation[] = "{\"version\":9}";
 
 static void configure_only_coin(stage_t *stage) {
-    wl_config_item_t item = {
-        .integration = {(const uint8_t *)only_coin, sizeof only_coin - 1},
-        .presentation = {(const uint8_t *)only_coin_presentation,
-                         sizeof only_coin_presentation - 1}};
+    wl_config_item_t item = {.integration = {(const uint8_t *)only_coin, sizeof only_coin - 1},
+                             .presentation = {(const uint8_t *)only_coin_presentation,
+                                              sizeof only_coin_presentation - 1}};
     wl_config_begin(stage->encoder, &(wl_config_head_t){.version = "1000.9"});
     wl_config_add(stage->encoder, &item);
     stage_send(stage);
@@ -656,7 +652,7 @@ enum { PROMISE_USERS = 40, PROMISE_ENTRIES = 300, PROMISE_EACH = 3 };
 typedef struct {
     uint64_t id;
     uint64_t uids[PROMISE_EACH];
-    bool told;  /* in the queue at the last look */
+    bool told; /* in the queue at the last look */
 } promise_entry_t;
 
 typedef struct {
@@ -697,8 +693,7 @@ static void promise_append(world_t *world, promise_t *self, unsigned *seed) {
         entry->uids[k] = 1 + (*seed >> 16) % PROMISE_USERS;
         changes[k] = (wl_change_t){.uid = entry->uids[k]};
     }
-    entry->id =
-        queue_append_changes(world->queue, WL_ENTRY_CHANGES, "cash", changes, PROMISE_EACH);
+    entry->id = queue_append_changes(world->queue, WL_ENTRY_CHANGES, "cash", changes, PROMISE_EACH);
     self->count++;
     stage_tell_queued(&world->stage, entry->id);
 }

@@ -106,8 +106,7 @@ Test(frontend, a_bare_dealer_and_a_req_are_both_served) {
     cr_expect_gt(zmq_recv(zsock_resolve(req), reply, sizeof reply, 0), 4);
     zsock_destroy(&req);
     zsock_t *dealer = zsock_new_dealer(self.stage.endpoint);
-    cr_expect_eq(zmq_send(zsock_resolve(dealer), request.data, request.size, 0),
-                 (int)request.size);
+    cr_expect_eq(zmq_send(zsock_resolve(dealer), request.data, request.size, 0), (int)request.size);
     cr_expect_gt(zmq_recv(zsock_resolve(dealer), reply, sizeof reply, 0), 4, "no delimiter");
     zsock_destroy(&dealer);
     msgpack_sbuffer_destroy(&request);
@@ -150,18 +149,28 @@ Test(frontend, errors_of_other_actors_reach_the_client) {
 
 Test(frontend, lines_are_checked_and_become_a_filter) {
     frontend_stage_open();
-    ASK(1, "wallet.assets", "\x82\xa3uid\x05\xa5lines\x92\xa4" "coin\xa4" "cash");
+    ASK(1, "wallet.assets",
+        "\x82\xa3uid\x05\xa5lines\x92\xa4"
+        "coin\xa4"
+        "cash");
     wl_read_item_t read = expect_read();
     cr_expect_eq(read.filter.count, 10u);
     cr_expect_eq(memcmp(read.filter.at, "coin,cash,", 10), 0);
-    ASK(2, "wallet.assets", "\x82\xa3uid\x05\xa5lines\x91\xa5" "beans");
+    ASK(2, "wallet.assets",
+        "\x82\xa3uid\x05\xa5lines\x91\xa5"
+        "beans");
     client_expect_error(self.client, 2, "not_found");
     cr_expect(strstr(self.client->message, "beans") != NULL, "%s", self.client->message);
-    ASK(3, "wallet.assets", "\x82\xa3uid\x05\xa5lines\x91\xa4" "Cash");
+    ASK(3, "wallet.assets",
+        "\x82\xa3uid\x05\xa5lines\x91\xa4"
+        "Cash");
     client_expect_error(self.client, 3, "bad_request");
-    ASK(4, "wallet.assets", "\x82\xa3uid\x05\xa5lines\xa4" "cash");
+    ASK(4, "wallet.assets",
+        "\x82\xa3uid\x05\xa5lines\xa4"
+        "cash");
     client_expect_error(self.client, 4, "bad_request");
-    ASK(5, "wallet.assets", "\x82\xa3uid\x05\xa5lines\xdc\x00\x41" /* 65 times 1 */
+    ASK(5, "wallet.assets",
+        "\x82\xa3uid\x05\xa5lines\xdc\x00\x41" /* 65 times 1 */
         "\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1"
         "\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1");
     client_expect_error(self.client, 5, "bad_request");
@@ -183,9 +192,13 @@ Test(frontend, requests_that_are_not_well_formed_are_told_why) {
     client_expect_error(self.client, 5, "unknown_method");
     ASK(6, "notify.changed", "\x81\xa3uid\x05");
     client_expect_error(self.client, 6, "unknown_method");
-    ASK(7, "wallet.home", "\x82\xa3uid\x05\xab" "deadline_ms\x00");
+    ASK(7, "wallet.home",
+        "\x82\xa3uid\x05\xab"
+        "deadline_ms\x00");
     client_expect_error(self.client, 7, "deadline");
-    ASK(8, "wallet.home", "\x84\xa3uid\x05\xa5scene\xa1x\xabmin_version\x81\xa4" "cash\x07\xa2zz\x01");
+    ASK(8, "wallet.home",
+        "\x84\xa3uid\x05\xa5scene\xa1x\xabmin_version\x81\xa4"
+        "cash\x07\xa2zz\x01");
     tell_reply(expect_read().ticket, 5);
     client_expect_result(self.client, 8);
     client_send_raw(self.client, "\xc1", 1);
@@ -444,9 +457,8 @@ Test(frontend, messages_that_are_none_or_not_for_it_are_counted) {
     ask_has(1, 3);
     wl_msg_t msg = neighbour_expect(&self.presence[0], WL_MSG_ASK, 1);
     uint64_t far[2] = {2, 70000};
-    wl_told_item_t told = {.ticket = msg.items.ask[0].ticket,
-                           .positions = {far, 2},
-                           .answered = 4000000000u};
+    wl_told_item_t told = {
+        .ticket = msg.items.ask[0].ticket, .positions = {far, 2}, .answered = 4000000000u};
     wl_told_begin(self.stage.encoder, NULL);
     wl_told_add(self.stage.encoder, &told);
     told.answered = 3;

@@ -5,7 +5,7 @@
 typedef struct {
     stage_t stage;
     neighbour_t dispatcher;
-    wl_queue_t *queue;  /* the test's own look at what is durable */
+    wl_queue_t *queue; /* the test's own look at what is durable */
     client_t *client;
 } intake_world_t;
 
@@ -104,13 +104,13 @@ static void send_changed(client_t *client, uint64_t msgid, const char *line, uin
 /* What stands in the queue. */
 typedef struct {
     uint32_t entries;
-    wl_entry_kind_t kind;     /* of the last one */
+    wl_entry_kind_t kind; /* of the last one */
     char line[WL_LINE_ID_MAX + 1];
     wl_change_t changes[WL_CHANGES_MAX];
     size_t change_count;
     wl_decoder_t *decoder;
     wl_asset_list_t assets;
-    uint64_t users;           /* of all */
+    uint64_t users; /* of all */
 } durable_t;
 
 static void on_durable(const wl_queue_entry_t *entry, void *arg) {
@@ -119,12 +119,14 @@ static void on_durable(const wl_queue_entry_t *entry, void *arg) {
     self->kind = entry->kind;
     memcpy(self->line, entry->line, sizeof self->line);
     if (entry->kind == WL_ENTRY_ASSETS) {
-        cr_assert_eq(wl_decoder_asset_blob(self->decoder, entry->body, entry->body_bytes,
-                                           &self->assets), WL_OK);
+        cr_assert_eq(
+            wl_decoder_asset_blob(self->decoder, entry->body, entry->body_bytes, &self->assets),
+            WL_OK);
         self->users += self->assets.count;
     } else {
-        cr_assert_eq(wl_changes_unpack(entry->body, entry->body_bytes, self->changes,
-                                       &self->change_count), WL_OK);
+        cr_assert_eq(
+            wl_changes_unpack(entry->body, entry->body_bytes, self->changes, &self->change_count),
+            WL_OK);
         self->users += self->change_count;
     }
 }
@@ -301,8 +303,8 @@ static void pack_asset(args_t *args, uint64_t uid, const char *line, uint64_t ve
     }
 }
 
-static void send_assets(client_t *client, uint64_t msgid, const char *line,
-                        const char *asset_line, uint64_t version) {
+static void send_assets(client_t *client, uint64_t msgid, const char *line, const char *asset_line,
+                        uint64_t version) {
     args_t args;
     args_open(&args, 2);
     args_text(&args, "line", line);
@@ -328,8 +330,7 @@ Test(intake, keeps_the_values_that_come_with_a_notification) {
 
     send_assets(world.client, 2, "cash", "coin", 8);
     client_expect_error(world.client, 2, "bad_request");
-    cr_expect_not_null(strstr(world.client->message, "assets/1/line"), "%s",
-                       world.client->message);
+    cr_expect_not_null(strstr(world.client->message, "assets/1/line"), "%s", world.client->message);
     send_assets(world.client, 3, "cash", "cash", 0);
     client_expect_error(world.client, 3, "bad_request");
     cr_expect_not_null(strstr(world.client->message, "assets/1/version"), "%s",
@@ -415,8 +416,7 @@ Test(intake, acknowledges_nothing_while_the_disk_is_full_and_recovers) {
 
 /* ---- publications ---------------------------------------------------------------------------- */
 
-static void publish(zsock_t *pub, const char *topic, const char *line, uint64_t seq,
-                    uint64_t uid) {
+static void publish(zsock_t *pub, const char *topic, const char *line, uint64_t seq, uint64_t uid) {
     msgpack_sbuffer body;
     msgpack_packer packer;
     msgpack_sbuffer_init(&body);

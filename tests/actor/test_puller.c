@@ -170,9 +170,8 @@ static void send_pulls(world_t *self, const char *line, uint64_t from, uint32_t 
     (void)snprintf(head.line, sizeof head.line, "%s", line);
     wl_pull_begin(self->stage.encoder, &head);
     for (uint32_t i = 0; i < count; i++) {
-        wl_pull_add(self->stage.encoder, &(wl_pull_item_t){.uid = from + i,
-                                                           .seq = 1000 + from + i,
-                                                           .notified_at = 5});
+        wl_pull_add(self->stage.encoder,
+                    &(wl_pull_item_t){.uid = from + i, .seq = 1000 + from + i, .notified_at = 5});
     }
     stage_send(&self->stage);
 }

@@ -70,8 +70,8 @@ Test(query, many_readers_of_one_user_cost_one_fetch) {
     static query_stage_t self;
     query_stage_open(&self);
     for (uint64_t ticket = 1; ticket <= 100; ticket++) {
-        wl_read_item_t read = test_read(
-            ticket, 42, ticket % 2 == 0 ? WL_METHOD_HOME : WL_METHOD_ASSETS, 20000);
+        wl_read_item_t read =
+            test_read(ticket, 42, ticket % 2 == 0 ? WL_METHOD_HOME : WL_METHOD_ASSETS, 20000);
         read.filter = (wl_bytes_t){(const uint8_t *)"coin,", ticket % 4 == 1 ? 5 : 0};
         stage_read(&self.stage, read);
     }
@@ -88,7 +88,8 @@ Test(query, many_readers_of_one_user_cost_one_fetch) {
             const wl_reply_item_t *reply = &msg.items.reply[i];
             cr_expect_eq(reply->ticket, answered + 1);
             bool all = reply->ticket % 4 != 1;
-            cr_expect_eq(body_has(reply->body, "cash"), all, "the filter of %llu: %zu", (unsigned long long)reply->ticket, reply->body.count);
+            cr_expect_eq(body_has(reply->body, "cash"), all, "the filter of %llu: %zu",
+                         (unsigned long long)reply->ticket, reply->body.count);
         }
     }
     cr_expect_eq(answered, 100u);

@@ -16,9 +16,8 @@ Test(render, only_wallet_methods_are_rendered) {
 
 Test(render, each_body_is_one_object_of_its_method) {
     wl_config_t *config = NULL;
-    cr_assert_eq(wl_config_compile(test_integration, sizeof test_integration - 1,
-                                   test_presentation, sizeof test_presentation - 1, &config,
-                                   NULL),
+    cr_assert_eq(wl_config_compile(test_integration, sizeof test_integration - 1, test_presentation,
+                                   sizeof test_presentation - 1, &config, NULL),
                  WL_OK);
     wl_render_t render;
     wl_render_open(&render);

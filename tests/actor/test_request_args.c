@@ -9,9 +9,8 @@ static wl_fault_t fault;
 
 static void args_open(void) {
     rpc = wl_rpc_new();
-    cr_assert_eq(wl_config_compile(test_integration, sizeof test_integration - 1,
-                                   test_presentation, sizeof test_presentation - 1, &config,
-                                   &fault),
+    cr_assert_eq(wl_config_compile(test_integration, sizeof test_integration - 1, test_presentation,
+                                   sizeof test_presentation - 1, &config, &fault),
                  WL_OK, "%s: %s", fault.where, fault.message);
 }
 
@@ -26,8 +25,8 @@ static void ask(const char *method, const void *args, size_t bytes) {
     msgpack_sbuffer_destroy(&body);
     msgpack_sbuffer_init(&body);
     wl_rpc_pack_request(&body, 1, method, (wl_bytes_t){args, bytes});
-    cr_assert_eq(wl_rpc_decode(rpc, body.data, body.size, WL_PORT_READER, &request, &fault),
-                 WL_OK, "%s", fault.message);
+    cr_assert_eq(wl_rpc_decode(rpc, body.data, body.size, WL_PORT_READER, &request, &fault), WL_OK,
+                 "%s", fault.message);
 }
 
 #define ASK(method, args) ask((method), (args), sizeof(args) - 1)
@@ -52,7 +51,9 @@ Test(request_args, a_uid_is_needed_and_all_lines_are_the_default) {
 Test(request_args, lines_may_be_text_or_bin_and_a_long_list_fits) {
     args_open();
     wl_wallet_args_t args;
-    ASK("wallet.assets", "\x82\xa3uid\x07\xa5lines\x92\xc4\x04" "cash\xa4" "coin");
+    ASK("wallet.assets", "\x82\xa3uid\x07\xa5lines\x92\xc4\x04"
+                         "cash\xa4"
+                         "coin");
     cr_expect_eq(wl_wallet_args_read(&request, config, &args, &fault), WL_OK);
     cr_expect_eq(args.filter_bytes, 10u);
     cr_expect_eq(memcmp(args.filter, "cash,coin,", 10), 0);
@@ -78,7 +79,9 @@ Test(request_args, lines_may_be_text_or_bin_and_a_long_list_fits) {
 Test(request_args, an_unknown_line_is_named) {
     args_open();
     wl_wallet_args_t args;
-    ASK("wallet.assets", "\x82\xa3uid\x07\xa5lines\x92\xa4" "coin\xa5" "beans");
+    ASK("wallet.assets", "\x82\xa3uid\x07\xa5lines\x92\xa4"
+                         "coin\xa5"
+                         "beans");
     cr_expect_eq(wl_wallet_args_read(&request, config, &args, &fault), WL_ERR_NOT_FOUND);
     cr_expect_not_null(strstr(fault.message, "beans"));
     ASK("wallet.assets", "\x82\xa3uid\x07\xa5lines\x91\xc0");
@@ -95,7 +98,8 @@ Test(request_args, has_assets_takes_none_to_a_thousand_users) {
     ASK("wallet.has_assets", "\x81\xa4uids\x90");
     cr_expect_eq(wl_has_args_read(&request, uids, &count, &fault), WL_OK);
     cr_expect_eq(count, 0u);
-    ASK("wallet.has_assets", "\x81\xa4uids\x93\x01\xcb\x40\x00\x00\x00\x00\x00\x00\x00\xcd\xff\xff");
+    ASK("wallet.has_assets",
+        "\x81\xa4uids\x93\x01\xcb\x40\x00\x00\x00\x00\x00\x00\x00\xcd\xff\xff");
     cr_expect_eq(wl_has_args_read(&request, uids, &count, &fault), WL_OK);
     cr_expect_eq(count, 3u);
     cr_expect_eq(uids[1], 2u, "2.0 of a JavaScript client");

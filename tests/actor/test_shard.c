@@ -29,8 +29,7 @@ static void send_fetch(stage_t *stage, uint64_t uid, int64_t budget_ms) {
 }
 
 static void send_tell_owners(stage_t *stage, uint32_t presence, uint64_t after, bool trim) {
-    wl_tell_owners_begin(stage->encoder,
-                         &(wl_tell_owners_head_t){presence, after, trim, 0});
+    wl_tell_owners_begin(stage->encoder, &(wl_tell_owners_head_t){presence, after, trim, 0});
     stage_send(stage);
 }
 
@@ -153,8 +152,7 @@ Test(shard, carries_the_outcome_of_the_pull) {
     shard_world_t world;
     world_open(&world);
     wl_asset_t asset = test_asset(7, "cash", 100, 1);
-    wl_store_item_t item = {
-        .uid = 7, .seq = 1, .outcome = WL_PULL_RETRY, .assets = {&asset, 1}};
+    wl_store_item_t item = {.uid = 7, .seq = 1, .outcome = WL_PULL_RETRY, .assets = {&asset, 1}};
     send_store(&world.stage, "cash", &item, 1);
     wl_msg_t msg = neighbour_expect(&world.presence, WL_MSG_STORED, 1);
     cr_expect_eq(msg.items.stored[0].outcome, WL_PULL_RETRY);

@@ -97,8 +97,7 @@ Test(tickets, no_deadline_is_noticed_early_and_none_more_than_a_bucket_late) {
 Test(tickets, a_deadline_too_far_away_is_cut_and_one_in_the_past_is_due) {
     wl_tickets_t *tickets = wl_tickets_new(2, 0);
     uint64_t sum = 0;
-    cr_expect_eq(wl_tickets_take(tickets, &peer, 1, INT64_MAX)->deadline_at,
-                 WL_TICKET_WAIT_MS_MAX);
+    cr_expect_eq(wl_tickets_take(tickets, &peer, 1, INT64_MAX)->deadline_at, WL_TICKET_WAIT_MS_MAX);
     cr_expect_eq(wl_tickets_expire(tickets, 1000000, on_expired, &sum), 1u, "after a long stall");
     (void)wl_tickets_take(tickets, &peer, 2, -5);
     cr_expect_eq(wl_tickets_expire(tickets, 1000016, on_expired, &sum), 1u);

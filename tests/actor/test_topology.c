@@ -40,9 +40,9 @@ Test(topology, an_endpoint_used_twice_is_refused) {
 
 Test(topology, a_port_that_libzmq_would_wrap_is_refused) {
     static const char *const bad[] = {
-        "tcp://127.0.0.1:99999", "tcp://127.0.0.1:65536", "tcp://127.0.0.1:0",  "tcp://127.0.0.1",
-        "tcp://127.0.0.1:",      "tcp://127.0.0.1:77x",   "tcp://127.0.0.1:-1", "tcp://[::1]",
-        "tcp://127.0.0.1:99999999999999999999",
+        "tcp://127.0.0.1:99999", "tcp://127.0.0.1:65536", "tcp://127.0.0.1:0",
+        "tcp://127.0.0.1",       "tcp://127.0.0.1:",      "tcp://127.0.0.1:77x",
+        "tcp://127.0.0.1:-1",    "tcp://[::1]",           "tcp://127.0.0.1:99999999999999999999",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char assignment[96];
@@ -57,8 +57,7 @@ Test(topology, each_endpoint_of_a_list_is_an_instance) {
     wl_settings_t settings;
     wl_settings_defaults(&settings);
     cr_assert_eq(wl_settings_assign(&settings,
-                                    "frontend.endpoint=tcp://127.0.0.1:1, tcp://127.0.0.1:2",
-                                    NULL),
+                                    "frontend.endpoint=tcp://127.0.0.1:1, tcp://127.0.0.1:2", NULL),
                  WL_OK);
     cr_expect_eq(wl_topology_instances(&settings, WL_ACTOR_FRONTEND), 2u);
     cr_expect_eq(wl_topology_instances(&settings, WL_ACTOR_DISPATCHER), 1u);

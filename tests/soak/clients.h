@@ -8,10 +8,10 @@
 #include "proto/rpc.h"
 
 enum {
-    WINDOW = 32,          /* requests under way of a reader; below USERS, so no user twice */
+    WINDOW = 32, /* requests under way of a reader; below USERS, so no user twice */
     WRITE_WINDOW = 8,
-    CHANGES = 20,         /* at most in one notification */
-    PATIENCE_MS = 20000,  /* TSan makes everything ten times slower */
+    CHANGES = 20,        /* at most in one notification */
+    PATIENCE_MS = 20000, /* TSan makes everything ten times slower */
 };
 
 /* One DEALER and what it needs. */
@@ -363,7 +363,8 @@ static void *operator_main(void *arg) {
             pack_text(&packer, "uid");
             msgpack_pack_uint64(&packer, 1 + turn % USERS);
         }
-        bool heard = client_call(&self, turn % 6 == 5 ? "wallet.refresh" : methods[turn % 6], &reply);
+        bool heard =
+            client_call(&self, turn % 6 == 5 ? "wallet.refresh" : methods[turn % 6], &reply);
         if ((!heard || reply.failed) && !atomic_load(&truth.stopping)) {
             mismatch("%s: %s", methods[turn % 6 % 5], heard ? reply.code : "no answer");
         }

@@ -88,10 +88,10 @@ static void fake_line_serve(unsigned line, void *router, char *bytes, msgpack_sb
     msgpack_unpacked_init(&request);
     uint64_t msgid = 0;
     const msgpack_object *uids = NULL;
-    bool read = count > 0 && count <= REQUEST_MAX &&
-                msgpack_unpack_next(&request, bytes, (size_t)count, NULL) ==
-                    MSGPACK_UNPACK_SUCCESS &&
-                fake_line_read(&request.data, &msgid, &uids);
+    bool read =
+        count > 0 && count <= REQUEST_MAX &&
+        msgpack_unpack_next(&request, bytes, (size_t)count, NULL) == MSGPACK_UNPACK_SUCCESS &&
+        fake_line_read(&request.data, &msgid, &uids);
     if (!read) {
         mismatch("line %s was asked something else", line_ids[line]);
     } else if (call % 97 != 96) {

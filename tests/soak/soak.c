@@ -110,9 +110,9 @@ static void settings_make(void) {
     setting("intake.endpoint=", soak.write);
     setting("intake.subscribe=", soak.publish);
     static const char *const others[] = {
-        "frontend.deadline_ms=20000", "presence.instances=2",  "presence.snapshot_s=1",
-        "cache.instances=2",          "cache.bytes_max=1M",    "query.instances=2",
-        "puller.instances=2",         "shard.instances=2",     "dispatcher.keys_max=1024",
+        "frontend.deadline_ms=20000", "presence.instances=2", "presence.snapshot_s=1",
+        "cache.instances=2",          "cache.bytes_max=1M",   "query.instances=2",
+        "puller.instances=2",         "shard.instances=2",    "dispatcher.keys_max=1024",
     };
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         setting(others[i], "");
@@ -169,11 +169,13 @@ static bool reply_has(const wl_reply_t *reply, const char *key, const char *text
     msgpack_unpacked body;
     msgpack_unpacked_init(&body);
     bool equal = false;
-    if (!reply->failed && msgpack_unpack_next(&body, (const char *)reply->result.at,
-                                              reply->result.count, NULL) == MSGPACK_UNPACK_SUCCESS) {
-        equal = text != NULL ? wl_args_text(&body.data, key, found, sizeof found - 1, NULL) == WL_OK &&
-                                   strcmp(found, text) == 0
-                             : wl_args_u64(&body.data, key, &value, NULL) == WL_OK && value == number;
+    if (!reply->failed &&
+        msgpack_unpack_next(&body, (const char *)reply->result.at, reply->result.count, NULL) ==
+            MSGPACK_UNPACK_SUCCESS) {
+        equal = text != NULL
+                    ? wl_args_text(&body.data, key, found, sizeof found - 1, NULL) == WL_OK &&
+                          strcmp(found, text) == 0
+                    : wl_args_u64(&body.data, key, &value, NULL) == WL_OK && value == number;
     }
     msgpack_unpacked_destroy(&body);
     return equal;
@@ -255,8 +257,8 @@ static void threads_start(void) {
     atomic_store(&truth.writing, true);
     atomic_store(&truth.reading, true);
     for (uint32_t i = 0; i < WRITERS; i++) {
-        soak.writers[i] =
-            (writer_t){.endpoint = soak.write, .publish = i == 0 ? soak.publish : NULL, .random = i};
+        soak.writers[i] = (writer_t){
+            .endpoint = soak.write, .publish = i == 0 ? soak.publish : NULL, .random = i};
         thread_start(writer_main, &soak.writers[i]);
     }
     for (uint32_t i = 0; i < READERS; i++) {

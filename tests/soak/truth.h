@@ -20,8 +20,8 @@ typedef struct {
     _Atomic uint64_t versions[LINES][USERS + 1]; /* 0 = owns nothing; only grow */
     atomic_bool writing;                         /* writers go on */
     atomic_bool reading;                         /* readers and operators go on */
-    atomic_bool stopping;                        /* walletd is being stopped: no reply is no fault */
-    atomic_int ports[LINES];                     /* where the lines answer */
+    atomic_bool stopping;    /* walletd is being stopped: no reply is no fault */
+    atomic_int ports[LINES]; /* where the lines answer */
     _Atomic uint64_t mismatches;
     _Atomic uint64_t acknowledged; /* changes */
     _Atomic uint64_t reads;

@@ -26,8 +26,7 @@ static int figure_compare(const void *left, const void *right) {
 double bench_median(double *figures, uint32_t count) {
     WL_ASSERT(count > 0);
     qsort(figures, count, sizeof *figures, figure_compare);
-    return count % 2 == 1 ? figures[count / 2]
-                          : (figures[count / 2 - 1] + figures[count / 2]) / 2;
+    return count % 2 == 1 ? figures[count / 2] : (figures[count / 2 - 1] + figures[count / 2]) / 2;
 }
 
 bench_result_t bench_pairs(const bench_setup_t *setup, const char *unit, bench_side_fn a,

@@ -17,11 +17,11 @@ typedef struct {
 } bench_setup_t;
 
 typedef struct {
-    double value;               /* what the target is about; for ratios the median of the pairs */
-    double a;                   /* median of our side, in unit */
-    double b;                   /* median of the other side, in unit; 0 = there is none */
-    uint32_t samples;           /* pairs, or single measurements */
-    char unit[BENCH_UNIT_MAX];  /* of a and b */
+    double value;              /* what the target is about; for ratios the median of the pairs */
+    double a;                  /* median of our side, in unit */
+    double b;                  /* median of the other side, in unit; 0 = there is none */
+    uint32_t samples;          /* pairs, or single measurements */
+    char unit[BENCH_UNIT_MAX]; /* of a and b */
 } bench_result_t;
 
 typedef struct {

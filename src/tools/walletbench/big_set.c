@@ -48,8 +48,13 @@ static uint64_t shard_prepare(const char *data_dir, uint32_t shard) {
     err_check(wl_asset_db_begin(db), path, NULL);
     for (uint64_t n = 0, owned = 0; owned < OWNERS; n++) {
         uint64_t uid = bench_big_uid(n);
-        wl_asset_t asset = {.uid = uid, .version = 1, .amount = 100, .scale = 2, .unit = "CNY",
-                            .line = "cash", .pulled_at = wl_wall_now().ms};
+        wl_asset_t asset = {.uid = uid,
+                            .version = 1,
+                            .amount = 100,
+                            .scale = 2,
+                            .unit = "CNY",
+                            .line = "cash",
+                            .pulled_at = wl_wall_now().ms};
         wl_apply_result_t result;
         if (wl_uid_owner(uid, BENCH_BIG_SHARDS) == shard) {
             err_check(wl_asset_db_apply(db, &asset, &result), path, NULL);

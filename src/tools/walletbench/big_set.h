@@ -8,7 +8,7 @@
 enum { BENCH_BIG_USERS = 10000000, BENCH_BIG_HASH_BITS = 34, BENCH_BIG_SHARDS = 2 };
 
 /* INI text of a walletd that takes such a folder. */
-#define BENCH_BIG_SETTINGS                                                                         \
+#define BENCH_BIG_SETTINGS \
     "[presence]\ninstances = 1\nmode = hashed\nhash_bits = 34\n[shard]\ninstances = 2\n"
 
 /* The n-th of 2^64 different random-looking uids, never 0 for n below 2^63. */

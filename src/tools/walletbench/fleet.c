@@ -11,17 +11,17 @@
 #include <zmq.h>
 
 enum {
-    STALL_MS = 5000,     /* no reply for so long ends the benchmark */
+    STALL_MS = 5000, /* no reply for so long ends the benchmark */
     FLEET_HWM = 100000,
-    MSGID_AT = 3,        /* where the four bytes of the msgid begin */
-    UID_AT = 26,         /* where the eight bytes of the uid begin */
+    MSGID_AT = 3, /* where the four bytes of the msgid begin */
+    UID_AT = 26,  /* where the eight bytes of the uid begin */
     REQUEST_BYTES = UID_AT + 8,
 };
 
 /* [0, msgid as u32, "wallet.home", [{"uid": u64}]]: numbers have fixed places. */
 static const uint8_t request_form[REQUEST_BYTES] = {
-    0x94, 0x00, 0xce, 0,   0,   0,   0,   0xab, 'w', 'a',  'l',  'l',  'e', 't', '.',
-    'h',  'o',  'm',  'e', 0x91, 0x81, 0xa3, 'u', 'i', 'd', 0xcf};
+    0x94, 0x00, 0xce, 0,   0,   0,   0,    0xab, 'w',  'a', 'l', 'l', 'e',
+    't',  '.',  'h',  'o', 'm', 'e', 0x91, 0x81, 0xa3, 'u', 'i', 'd', 0xcf};
 
 typedef struct {
     void *socket;     /* owned DEALER */
@@ -29,20 +29,20 @@ typedef struct {
 } client_t;
 
 struct bench_fleet {
-    void *context;           /* owned */
-    client_t *clients;       /* owned */
-    zmq_pollitem_t *items;   /* owned: a socket each */
-    uint8_t *flying;         /* [msgid]: this request waits for its reply */
+    void *context;         /* owned */
+    client_t *clients;     /* owned */
+    zmq_pollitem_t *items; /* owned: a socket each */
+    uint8_t *flying;       /* [msgid]: this request waits for its reply */
     uint32_t client_count;
     uint32_t window;
-    uint64_t uid_first;      /* users of the run */
+    uint64_t uid_first; /* users of the run */
     uint64_t uid_count;
-    uint64_t asked;          /* requests of the run */
-    uint64_t ask_max;        /* of the run, 0 = until the time is over */
-    uint64_t replies;        /* since opening */
-    uint64_t reply_bytes;    /* since opening */
-    uint64_t random;         /* picks users */
-    bool over;               /* no new requests */
+    uint64_t asked;       /* requests of the run */
+    uint64_t ask_max;     /* of the run, 0 = until the time is over */
+    uint64_t replies;     /* since opening */
+    uint64_t reply_bytes; /* since opening */
+    uint64_t random;      /* picks users */
+    bool over;            /* no new requests */
 };
 
 bench_fleet_t *bench_fleet_open(const char *endpoint, uint32_t clients, uint32_t window) {
@@ -95,8 +95,9 @@ static void bytes_put(uint8_t *at, uint64_t number, unsigned bytes) {
 
 /* A number in any of its unsigned encodings. */
 static uint64_t number_take(const uint8_t *at, size_t left, size_t *ret_bytes) {
-    unsigned width = left == 0 || at[0] < 0x80 ? 0 : at[0] >= 0xcc && at[0] <= 0xcf
-                                                         ? 1u << (at[0] - 0xcc) : 99;
+    unsigned width = left == 0 || at[0] < 0x80        ? 0
+                     : at[0] >= 0xcc && at[0] <= 0xcf ? 1u << (at[0] - 0xcc)
+                                                      : 99;
     if (left < 1 + width) {
         bench_fail("a reply without a msgid");
     }

@@ -1,6 +1,6 @@
 /* How long after a change its user sees it, while changes come in at half of what is possible. */
-#include "base/random.h"
 #include "base/clock.h"
+#include "base/random.h"
 #include "tools/walletbench/writer.h"
 
 #include <msgpack.h>

@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-    ACK_MS = 10000,       /* no acknowledgement for so long ends the benchmark */
+    ACK_MS = 10000, /* no acknowledgement for so long ends the benchmark */
     QUIET_MS = 60000,
     ROLE_TICK_MS = 5,
     ROLE_USERS = 50000,
@@ -16,16 +16,16 @@ enum {
 };
 
 typedef struct {
-    wallet_t *wallet;   /* owned */
+    wallet_t *wallet; /* owned */
 } notifier_t;
 
 typedef struct {
     const bench_notify_t *plan;
     notifier_t at[BENCH_NOTIFIERS_MAX];
-    msgpack_sbuffer args;  /* one batch */
-    uint64_t sent;         /* changes */
-    uint64_t acked;        /* changes */
-    int64_t until;         /* monotonic ms, 0 = none */
+    msgpack_sbuffer args; /* one batch */
+    uint64_t sent;        /* changes */
+    uint64_t acked;       /* changes */
+    int64_t until;        /* monotonic ms, 0 = none */
 } notify_t;
 
 static void batch_pack(notify_t *self) {
@@ -144,8 +144,8 @@ int bench_notify_role(const char *endpoint, uint64_t rate) {
         wallet_reply_t reply;
         while (self.sent < due) {
             batch_pack(&self);
-            (void)wallet_send(self.at[0].wallet, "notify.changed", self.args.data,
-                              self.args.size, ROLE_TICK_MS, NULL);
+            (void)wallet_send(self.at[0].wallet, "notify.changed", self.args.data, self.args.size,
+                              ROLE_TICK_MS, NULL);
             self.sent += BENCH_CHANGES;
         }
         while (wallet_receive(self.at[0].wallet, 0, &reply) != WALLET_TIMEOUT &&

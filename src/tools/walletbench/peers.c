@@ -10,8 +10,8 @@
 #include <zmq.h>
 
 enum {
-    ECHO_HEAD = 8,        /* [1, msgid as u32, nil, */
-    FRAMES_MAX = 4,       /* identity, maybe the two frames of a REQ, body */
+    ECHO_HEAD = 8,  /* [1, msgid as u32, nil, */
+    FRAMES_MAX = 4, /* identity, maybe the two frames of a REQ, body */
     REQUEST_MAX = 65536,
     PEER_HWM = 100000,
 };

@@ -1,7 +1,7 @@
 /* What the filter costs and how often it is wrong, without a server around it. */
 #include "base/alloc.h"
-#include "tools/walletbench/big_set.h"
 #include "tools/walletbench/bench.h"
+#include "tools/walletbench/big_set.h"
 
 #include <stdio.h>
 #include <unistd.h>

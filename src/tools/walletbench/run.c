@@ -25,8 +25,7 @@ enum {
     FOLDERS_OPEN = 16, /* file descriptors of the removal */
 };
 
-static int entry_remove(const char *path, const struct stat *status, int type,
-                        struct FTW *walk) {
+static int entry_remove(const char *path, const struct stat *status, int type, struct FTW *walk) {
     (void)status;
     (void)type;
     (void)walk;
@@ -110,10 +109,10 @@ bench_end_t bench_run(const bench_t *bench, const char *dir, bool quick, bench_r
     }
     (void)setpgid(worker, worker);
     (void)close(ends[1]);
-    bench_end_t end = worker == -1 ? BENCH_FAILED
-                                   : worker_wait(ends[0], signals,
-                                                 quick ? QUICK_LIMIT_MS : FULL_LIMIT_MS,
-                                                 bench->name, ret);
+    bench_end_t end = worker == -1
+                          ? BENCH_FAILED
+                          : worker_wait(ends[0], signals, quick ? QUICK_LIMIT_MS : FULL_LIMIT_MS,
+                                        bench->name, ret);
     if (worker != -1) {
         worker_end(worker);
     }

@@ -47,8 +47,7 @@ bench_result_t bench_start_10m(const bench_setup_t *setup) {
         members_check(&walletd);
         bench_walletd_stop(&walletd);
     }
-    bench_result_t result = {.value = bench_median(figures, setup->pairs),
-                             .samples = setup->pairs};
+    bench_result_t result = {.value = bench_median(figures, setup->pairs), .samples = setup->pairs};
     result.a = result.value;
     (void)snprintf(result.unit, sizeof result.unit, "ms");
     return result;

@@ -13,19 +13,19 @@ enum { BENCH_ENDPOINT_MAX = 64, BENCH_PATH_MAX = 640 };
 
 typedef struct {
     pid_t pid;
-    char read[BENCH_ENDPOINT_MAX];   /* 7700 of this one */
-    char write[BENCH_ENDPOINT_MAX];  /* 7701 */
-    char data[BENCH_PATH_MAX];       /* data_dir */
-    char log[BENCH_PATH_MAX];        /* its stderr */
-    int64_t started_at;              /* monotonic ms */
+    char read[BENCH_ENDPOINT_MAX];  /* 7700 of this one */
+    char write[BENCH_ENDPOINT_MAX]; /* 7701 */
+    char data[BENCH_PATH_MAX];      /* data_dir */
+    char log[BENCH_PATH_MAX];       /* its stderr */
+    int64_t started_at;             /* monotonic ms */
 } bench_walletd_t;
 
 typedef struct {
-    const char *name;        /* names its folder; one each */
-    const char *lines;       /* the "lines" object of the integration document */
-    const char *golden;      /* the "golden" array of the presentation */
-    const char *sections;    /* the "sections" array */
-    const char *settings;    /* more INI text, may be "" */
+    const char *name;     /* names its folder; one each */
+    const char *lines;    /* the "lines" object of the integration document */
+    const char *golden;   /* the "golden" array of the presentation */
+    const char *sections; /* the "sections" array */
+    const char *settings; /* more INI text, may be "" */
 } bench_walletd_options_t;
 
 /* A free loopback endpoint "tcp://127.0.0.1:PORT". */

@@ -14,7 +14,7 @@ enum {
     SYNC_QUICK = 20000,
     SYNC_FULL = 100000,
     STALLED_CHANGES = 1000, /* of the line that hangs */
-    LOOK_MS = 1100, /* counters are up to a second old */
+    LOOK_MS = 1100,         /* counters are up to a second old */
 };
 
 typedef struct {

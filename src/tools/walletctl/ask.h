@@ -27,7 +27,7 @@ typedef struct {
     const char *note;         /* --note, NULL = not given */
     uint64_t limit;           /* --limit, 0 = not given */
     int timeout_ms;
-    bool json;                /* print the reply as JSON */
+    bool json; /* print the reply as JSON */
     bool color;
 } ctl_options_t;
 

@@ -36,8 +36,7 @@ static void age_text(const json_t *at, char *into, size_t room) {
     }
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         if (age >= steps[i].ms) {
-            (void)snprintf(into, room, "%lld%s ago", (long long)(age / steps[i].ms),
-                           steps[i].unit);
+            (void)snprintf(into, room, "%lld%s ago", (long long)(age / steps[i].ms), steps[i].unit);
             return;
         }
     }
@@ -130,8 +129,8 @@ static void heading(const char *text, bool color, FILE *out) {
 void ctl_show_golden(const json_t *golden, bool color, FILE *out) {
     (void)fprintf(out, "user %s   ", text_of(golden, "uid"));
     bool owns = json_is_true(json_object_get(golden, "has_assets"));
-    ctl_text_print(owns ? "owns something" : "owns nothing",
-                   owns ? CTL_STYLE_GOOD : CTL_STYLE_DIM, color, out);
+    ctl_text_print(owns ? "owns something" : "owns nothing", owns ? CTL_STYLE_GOOD : CTL_STYLE_DIM,
+                   color, out);
     (void)fputc('\n', out);
     heading("Golden slots", color, out);
     ctl_table_t *table = ctl_table_new("rlrllll");

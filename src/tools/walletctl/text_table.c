@@ -15,11 +15,11 @@ typedef struct {
 } cell_t;
 
 struct ctl_table {
-    char *columns;    /* owned: a letter each */
-    size_t width;     /* how many columns */
-    cell_t *cells;    /* row by row */
-    size_t count;     /* cells in use */
-    size_t capacity;  /* cells there is room for */
+    char *columns;   /* owned: a letter each */
+    size_t width;    /* how many columns */
+    cell_t *cells;   /* row by row */
+    size_t count;    /* cells in use */
+    size_t capacity; /* cells there is room for */
 };
 
 /* Walks over one character. Returns its bytes and, through ret_width, its terminal columns; a

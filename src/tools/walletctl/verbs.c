@@ -102,7 +102,9 @@ static ctl_exit_t run_has(const ctl_options_t *options, int count, char **words)
         for (int i = 0; i < count; i++) {
             const json_t *one = json_array_get(has, (size_t)i);
             (void)printf("%s\t%s\n", words[i],
-                         json_is_true(one) ? "yes" : json_is_false(one) ? "no" : "-");
+                         json_is_true(one)    ? "yes"
+                         : json_is_false(one) ? "no"
+                                              : "-");
         }
     }
     json_decref(reply);
@@ -118,9 +120,8 @@ static bool change_pack(msgpack_packer *packer, const char *word) {
     uint64_t uid = 0;
     uint64_t version = 0;
     if (!ctl_number_parse(word, uid_bytes, 1, &uid) ||
-        (colon != NULL &&
-         (!ctl_number_parse(colon + 1, strlen(colon + 1), 0, &version) ||
-          version > WL_VERSION_MAX))) {
+        (colon != NULL && (!ctl_number_parse(colon + 1, strlen(colon + 1), 0, &version) ||
+                           version > WL_VERSION_MAX))) {
         return false;
     }
     (void)msgpack_pack_map(packer, colon == NULL ? 1 : 2);
@@ -177,8 +178,7 @@ static ctl_exit_t run_dlq_list(const ctl_options_t *options, int count, char **w
 }
 
 /* [ID] and --line: which dead letters are meant. false: the user has been told. */
-static bool letters_pack(const ctl_options_t *options, int count, char **words,
-                         ctl_args_t *args) {
+static bool letters_pack(const ctl_options_t *options, int count, char **words, ctl_args_t *args) {
     uint64_t id;
     if (count == 1 && !ctl_uid_parse(words[0], &id)) {
         (void)ctl_complain(CTL_EXIT_USAGE, "\"%s\" is no number of a dead letter", words[0]);
@@ -266,10 +266,9 @@ static const ctl_verb_t verbs[] = {
     {"assets", "UID [LINE...]", "all that a user owns, or what some lines hold", 1,
      1 + WL_LINES_MAX, run_assets},
     {"has", "UID...", "do these users own anything?", 1, WL_HAS_UIDS_MAX, run_has},
-    {"refresh", "UID [LINE...]", "ask the lines anew for a user", 1, 1 + WL_LINES_MAX,
-     run_refresh},
-    {"notify", "LINE UID[:VERSION]...", "say that users of a line changed; returns when durable",
-     2, 1 + WL_CHANGES_MAX, run_notify},
+    {"refresh", "UID [LINE...]", "ask the lines anew for a user", 1, 1 + WL_LINES_MAX, run_refresh},
+    {"notify", "LINE UID[:VERSION]...", "say that users of a line changed; returns when durable", 2,
+     1 + WL_CHANGES_MAX, run_notify},
     {"lines", "", "health and work of each line", 0, 0, run_lines},
     {"queue", "", "what waits in the durable queue", 0, 0, run_queue},
     {"dlq list", "[--line LINE] [--limit N]", "dead letters, newest first", 0, 0, run_dlq_list},
