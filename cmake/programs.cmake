@@ -1,11 +1,11 @@
 # The tools beside the server: src/tools/<name>.c is a program, src/tools/<name>/*.c are its parts.
 if("client" IN_LIST WL_LAYERS)
-    pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
+    find_library(MICROHTTPD_LIBRARY microhttpd REQUIRED)
     file(GLOB tool_mains CONFIGURE_DEPENDS src/tools/*.c)
     foreach(tool_main IN LISTS tool_mains)
         get_filename_component(tool ${tool_main} NAME_WE)
         file(GLOB tool_parts CONFIGURE_DEPENDS src/tools/${tool}/*.c)
         add_executable(${tool} ${tool_main} ${tool_parts})
-        target_link_libraries(${tool} PRIVATE walletcore PkgConfig::MICROHTTPD)
+        target_link_libraries(${tool} PRIVATE walletcore ${MICROHTTPD_LIBRARY})
     endforeach()
 endif()
