@@ -28,6 +28,7 @@ const char *wl_actor_kind_name(wl_actor_kind_t kind) {
 }
 
 uint32_t wl_topology_instances(const wl_settings_t *settings, wl_actor_kind_t kind) {
+    WL_ASSERT((unsigned)kind < WL_ACTOR_KINDS);
     switch (kind) {
     case WL_ACTOR_SHARD: return (uint32_t)settings->shard_instances;
     case WL_ACTOR_CACHE: return (uint32_t)settings->cache_instances;
@@ -41,7 +42,6 @@ uint32_t wl_topology_instances(const wl_settings_t *settings, wl_actor_kind_t ki
     case WL_ACTOR_CONFIG: return 1;
     case WL_ACTOR_KINDS: break;
     }
-    WL_ASSERT(!"an actor kind");
     return 0;
 }
 

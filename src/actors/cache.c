@@ -10,6 +10,7 @@
 enum {
     TICK_MS = 500,              /* how often gauges are taken */
     USERS_MARKED_MAX = 1000000, /* more users behind at once lose the label, never data */
+    REPLIES_BATCH = 16,         /* then the frontend sends them while the next are rendered */
     MARKS_BYTES_MAX = 4096,     /* of READ.marks: 64 lines of 32 bytes are under 2,300 */
 };
 
@@ -58,6 +59,9 @@ static void cache_read(cache_t *self, const wl_msg_t *msg) {
         } else {
             WL_COUNT(&self->hub.counters, cache_misses, 1);
             cache_pass_on(self, frontend, read);
+        }
+        if (i % REPLIES_BATCH == REPLIES_BATCH - 1) {
+            wl_hub_flush(&self->hub);
         }
     }
 }

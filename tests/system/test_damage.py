@@ -1,5 +1,6 @@
-"""Damaged files, a full disk, SIGTERM in the middle of work, restarts: nothing that was acknowledged is
-lost, nothing that is damaged is believed or overwritten, and no user with assets is ever absent."""
+"""Damaged files, a full disk, SIGTERM in the middle of work, restarts: nothing that was
+acknowledged is lost, nothing that is damaged is believed or overwritten, and no user with assets is
+ever absent."""
 import os
 import pathlib
 import random
@@ -30,7 +31,8 @@ class Site:
         if data_dir:
             self.wallet.settings["server.data_dir"] = data_dir
         self.data = pathlib.Path(self.wallet.settings["server.data_dir"])
-        self.lines = harness.LineSim(self.wallet, LINES, users, kind="release", owners=owners, seed=4)
+        self.lines = harness.LineSim(self.wallet, LINES, users, kind="release", owners=owners,
+                                     seed=4)
         config = {
             "cash": harness.line_config("cash", self.lines.urls["cash"]),
             "coin": harness.line_config("coin", self.lines.urls["coin"], unit="bean", scale=0),
@@ -75,7 +77,8 @@ class Site:
                     assert error["code"] in allowed_errors, error
                     refused += 1
                     continue
-                got = {asset["line"]: (asset["version"], asset["amount"]) for asset in result["assets"]}
+                got = {asset["line"]: (asset["version"], asset["amount"])
+                       for asset in result["assets"]}
                 expected = {line: (int(asset["version"]), int(asset["amount"]))
                             for line, asset in want[uid].items()}
                 if got != expected:
@@ -92,6 +95,12 @@ class Site:
         harness.until(lambda: writer.call("admin.presence.stats")["ready"], 20, "presence is ready")
         writer.close()
 
+    def backup(self):
+        """Copies of the database files: {name: path}."""
+        target = harness.folder()
+        return {path.name: shutil.copy(path, target / path.name)
+                for path in self.data.glob("assets-*.db")}
+
     def end(self):
         self.wallet.stop()
         self.lines.stop()
@@ -99,7 +108,7 @@ class Site:
         assert "ERROR: " not in log and "runtime error" not in log, self.wallet.tail()
 
 
-# ---- ways to damage a file ---------------------------------------------------------------------------
+# ---- ways to damage a file ----
 def truncated(path):
     os.truncate(path, path.stat().st_size // 2)
 
@@ -153,7 +162,7 @@ def damaged_snapshots():
             snapshot.rmdir()
         snapshot.write_bytes(good)
     # The snapshot of a newer database than the one that is there: nobody is lost.
-    stored = site.folder_copy()
+    stored = site.backup()
     site.wallet.start()
     site.lines.burst(800)
     harness.until(lambda: site.lines.stats()["idle"], 20, "the lines have told their changes")
@@ -168,15 +177,6 @@ def damaged_snapshots():
     site.presence_ready()
     site.right("with a database from a backup")
     site.end()
-
-
-def folder_copy(site):
-    """Copies of the database files, as a backup has them."""
-    target = harness.folder()
-    return {path.name: shutil.copy(path, target / path.name) for path in site.data.glob("assets-*.db")}
-
-
-Site.folder_copy = folder_copy
 
 
 def refused_start(site, path, what):
@@ -205,7 +205,8 @@ def damaged_databases():
                 path.rmdir()
             path.write_bytes(good)
         if name.startswith("assets"):  # a shard's file in another shard's place
-            path.write_bytes((site.data / ("assets-1.db" if "0" in name else "assets-0.db")).read_bytes())
+            other = "assets-1.db" if "0" in name else "assets-0.db"
+            path.write_bytes((site.data / other).read_bytes())
             refused_start(site, path, f"{name} is another shard's")
         path.write_bytes((site.data / "queue.db").read_bytes() if name != "queue.db"
                          else (site.data / "assets-0.db").read_bytes())

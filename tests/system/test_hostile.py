@@ -1,5 +1,5 @@
-"""What strangers send. After each attack walletd is up, answers a good request, has said clearly what
-was wrong, has counted it, and has not grown."""
+"""What strangers send. After each attack walletd is up, answers a good request, has said clearly
+what was wrong, has counted it, and has not grown."""
 import os
 import random
 import socket
@@ -14,7 +14,7 @@ import harness
 
 USERS = 400
 GROWTH_MB_MAX = 64
-FIRST_MB_MAX = 192  # in the first round: the sanitizer's shadow of everything touched for the first time
+FIRST_MB_MAX = 192  # of the first round: the sanitizer's shadow of all that is touched first
 REPLY_CODES = {"bad_request", "unknown_method", "not_found", "deadline", "busy", "unavailable"}
 LINES = {
     "cash": "kind=cash,unit=CNY,scale=2,http",
@@ -23,7 +23,7 @@ LINES = {
 # AddressSanitizer keeps freed memory from reuse; that is no growth of walletd's.
 SANITIZER = os.environ.get("ASAN_OPTIONS", "abort_on_error=1") + ":quarantine_size_mb=4"
 
-# ---- a peer that speaks ZMTP 3.0 by hand, and so can break its rules ---------------------------------
+# ---- a peer that speaks ZMTP 3.0 by hand, and so can break its rules ----
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\x00" + bytes(31)
 
 
@@ -123,7 +123,8 @@ class Attack:
         home = self.reader.call("wallet.home", uid=self.uid)
         cash = next(slot for slot in home["golden"] if slot["line"] == "cash")
         assert home["has_assets"] is True and cash["amount"] == self.amount, home
-        assert self.reader.call("wallet.has_assets", uids=[self.uid, 10**15])["has"] == [True, False]
+        has = self.reader.call("wallet.has_assets", uids=[self.uid, 10**15])["has"]
+        assert has == [True, False], has
         assert self.writer.call("admin.queue")["entries"] >= 0
 
     def expect(self, **counts):
@@ -183,7 +184,8 @@ def bodies(attack):
             attack.refused(client, bomb, "bad_request", "", msgid=0)
             attack.refused(client, head + bomb, "bad_request", "")
             attack.refused(client, head + b"\xa1x\x91" + bomb * 30, "bad_request", "")
-        attack.refused(client, head + b"\xa1x\x91" + b"\x91" * 17 + b"\xc0", "bad_request", "16 deep")
+        attack.refused(client, head + b"\xa1x\x91" + b"\x91" * 17 + b"\xc0", "bad_request",
+                       "16 deep")
         attack.refused(client, b"\x91" * 60000, "bad_request", "", msgid=0)
         attack.refused(client, b"\x81\x01" * 30000 + b"\x01", "bad_request", "", msgid=0)
         attack.refused(client, head + b"\xa1x\x91\xdc" + struct.pack(">H", 60000) + b"\x01" * 60000,
@@ -229,8 +231,8 @@ def envelopes(attack):
                         (msgpack.packb([0.0, 7.0, b"sys.ping", [{}]]), 7),
                         (msgpack.packb([0, 0, "sys.ping", []]), 0),
                         (msgpack.packb([0, 7, "sys.ping", [None]]), 7),
-                        (b"\xdd\0\0\0\x04\xcf" + bytes(8) + b"\xcd\0\x07\xda\0\x08sys.ping\xdc\0\x01"
-                         b"\xdf\0\0\0\0", 7),
+                        (b"\xdd\0\0\0\x04\xcf" + bytes(8) + b"\xcd\0\x07\xda\0\x08sys.ping"
+                         b"\xdc\0\x01\xdf\0\0\0\0", 7),
                         (request("sys.ping", {"unknown": {"deep": [1, 2]}, 5: 5, "uid": -1}), 7)):
         client.send_body(body)
         assert client.receive() == (msgid, None, {"pong": True}), body
@@ -448,8 +450,8 @@ def noise(attack):
 def raw_tcp(attack, waiting):
     pick = random.Random(21)
     for endpoint in (attack.wallet.read, attack.wallet.write, attack.wallet.pub):
-        for junk in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01" * 50, b"\xff",
-                     b"\0" * 64, GREETING[:64], GREETING + b"\x04\xff" + b"x" * 255,
+        for junk in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01" * 50,
+                     b"\xff", b"\0" * 64, GREETING[:64], GREETING + b"\x04\xff" + b"x" * 255,
                      GREETING + b"\x00\x05hello", GREETING + ready(b"PUSH"),
                      GREETING[:12] + b"PLAIN" + GREETING[17:] + ready(),
                      pick.randbytes(4096), pick.randbytes(100000)):
@@ -487,7 +489,8 @@ def notifications(attack):
             ({"line": "cash", "changes": [{"uid": 1, "version": -1}]}, "bad_request", "version"),
             ({"line": "cash", "changes": [{"uid": 1, "version": 2**63}]}, "bad_request", "version"),
             ({"line": "cash", "changes": [{"uid": 1, "version": "1"}]}, "bad_request", "version"),
-            ({"line": "cash", "changes": [{"uid": 1, "bucket": "b" * 17}]}, "bad_request", "bucket"),
+            ({"line": "cash", "changes": [{"uid": 1, "bucket": "b" * 17}]}, "bad_request",
+             "bucket"),
             ({"line": "cash", "changes": [{"uid": 1}] * 1001}, "bad_request", "changes")):
         attack.refused(client, changed(**args), code, words)
     for args, code, words in (({}, "bad_request", "uid"), ({"uid": 0}, "bad_request", "uid"),
@@ -612,7 +615,7 @@ def payloads(attack):
     # Payloads of another unit, scale or kind fall back to a pull; the good value stays.
     for lie in ({"unit": "USD"}, {"scale": 0}, {"kind": "coin"}):
         client.call("notify.assets", line="cash", assets=[asset(version=8, amount=1, **lie)])
-        harness.until(lambda: attack.wallet.queue()["entries"] == 0, 20, "the payload is dealt with")
+        harness.until(lambda: attack.wallet.queue()["entries"] == 0, 20, "the payload has ended")
         assert held() == (7, 700), (lie, held())
     for broken, words in (({"amount": 1.5}, "amount"), ({"amount": "1.5"}, "amount"),
                           ({"amount": "99999999999999999999"}, "amount"), ({"uid": 0}, "uid"),
@@ -622,10 +625,12 @@ def payloads(attack):
                           ({"line": "coin"}, "line"), ({"bucket": "b" * 17}, "bucket"),
                           ({"unit": "u" * 13}, "unit"), ({"extra": b"\xc1"}, "extra"),
                           ({"extra": {"x": "y" * 600}}, "extra"), ({"uid": None}, "uid")):
-        body = request("notify.assets", {"line": "cash", "assets": [asset(**{"version": 9, **broken})]})
-        attack.refused(client, body, "bad_request", words)
+        lie = asset(**{"version": 9, **broken})
+        attack.refused(client, request("notify.assets", {"line": "cash", "assets": [lie]}),
+                       "bad_request", words)
     for args, code, words in (({"line": "cash", "assets": []}, "bad_request", "empty"),
-                              ({"line": "cash", "assets": [asset()] * 201}, "bad_request", "assets"),
+                              ({"line": "cash", "assets": [asset()] * 201}, "bad_request",
+                               "assets"),
                               ({"line": "cash", "assets": 5}, "bad_request", "assets"),
                               ({"line": "nosuch", "assets": [asset()]}, "not_found", "nosuch")):
         attack.refused(client, request("notify.assets", args), code, words)

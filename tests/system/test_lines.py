@@ -1,6 +1,6 @@
-"""Every way in which a line can be sick, on both transports: its users keep the last good value, marked
-stale, and see the line named in `degraded`; the other lines go on as if nothing had happened; nobody
-ever sees a value that was not true once; and healing brings everything to the truth."""
+"""Every way in which a line can be sick, on both transports: its users keep the last good value,
+marked stale, and see the line named in `degraded`; the other lines go on as if nothing had
+happened; nobody ever sees a value that was not true once; and healing brings everything to the truth."""
 import multiprocessing
 import os
 import queue
@@ -158,7 +158,7 @@ class Ward:
                 for (line, uid, _), asset in sim.truth().items()}
 
     def reads(self, order="go on"):
-        """Latencies of the reads since the last call, whose findings are checked against the truth."""
+        """Latencies of the reads since the last call; what they found is checked."""
         self.orders.put(order)
         latencies, wrong, newest, vanished = self.verdicts.get(timeout=30)
         assert not wrong, wrong
@@ -224,7 +224,8 @@ class Ward:
         if dead:
             done = subprocess.run(
                 [self.wallet.bin / "walletctl", "-e", self.wallet.read, "-w", self.wallet.write,
-                 "dlq", "redrive", "--line", "withdraw"], capture_output=True, text=True, timeout=30)
+                 "dlq", "redrive", "--line", "withdraw"],
+                capture_output=True, text=True, timeout=30)
             assert done.returncode == 0, done
             self.redriven += dead
             self.wallet.wait_quiet(30)
@@ -241,9 +242,11 @@ class Ward:
         injected = self.patients.stats()["lines"]
         self.burst()
         begun = time.monotonic()
-        harness.until(lambda: not self.behind(HEALTHY), 10, f"healthy lines converge beside {faults}")
+        harness.until(lambda: not self.behind(HEALTHY), 10,
+                      f"healthy lines converge beside {faults}")
         healthy_s = time.monotonic() - begun
-        stale = harness.until(lambda: self.stale(sick), 10, f"old copies say so: {faults}", step=0.2)
+        stale = harness.until(lambda: self.stale(sick), 10, f"old copies say so: {faults}",
+                              step=0.2)
         homes = self.homes()
         now = self.patients.stats()["lines"]
         for line in sick:
@@ -269,12 +272,13 @@ def main():
         time.sleep(0.7)
         calm.append(ward.p99())
     only = [int(word) for word in sys.argv[1:]]
-    rounds = [ward.round(faults) for number, faults in enumerate(ROUNDS) if not only or number in only]
+    rounds = [ward.round(faults) for number, faults in enumerate(ROUNDS)
+              if not only or number in only]
     before, during = statistics.median(calm), statistics.median(p99 for p99, _, _ in rounds)
     assert during <= LATENCY_FACTOR * max(before, LATENCY_FLOOR), (
         f"p99 of reads went from {before * 1000:.1f} ms to {during * 1000:.1f} ms: {rounds}")
-    counters = {name: ward.wallet.counter(name)
-                for name in ("pull_failures", "pull_quarantined", "pull_behind", "pull_breaker_open")}
+    counters = {name: ward.wallet.counter(name) for name in (
+        "pull_failures", "pull_quarantined", "pull_behind", "pull_breaker_open")}
     assert only or all(counters.values()), counters
     assert only or ward.redriven > 0, "no dead letter was redriven"
     ward.reads("end")

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "proto/args.h"
 
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <czmq.h>
 #include <msgpack.h>
@@ -157,8 +158,19 @@ static void fake_zmq_run(zsock_t *pipe, void *arg) {
     fake_zmq_last_t last = {NULL, 0};
     zsock_t *router = zsock_new(ZMQ_ROUTER);
     zsock_set_linger(router, 0);
-    self->port = self->port != 0 ? zsock_bind(router, "tcp://127.0.0.1:%d", self->port)
-                                 : zsock_bind(router, "tcp://127.0.0.1:*");
+    char endpoint[32] = "tcp://127.0.0.1:*";
+    if (self->port != 0) {
+        (void)snprintf(endpoint, sizeof endpoint, "tcp://127.0.0.1:%d", self->port);
+    }
+    /* The kernel's choice: zsock_bind() has its own, by which all tests that run at the same time
+     * take the same few ports and meet the lines of each other. */
+    if (zmq_bind(zsock_resolve(router), endpoint) == 0) {
+        char *bound = zsock_last_endpoint(router);
+        self->port = (int)strtol(strrchr(bound, ':') + 1, NULL, 10);
+        zstr_free(&bound);
+    } else {
+        self->port = 0;
+    }
     (void)zsock_signal(pipe, 0);
     zpoller_t *poller = zpoller_new(pipe, router, NULL);
     while (zpoller_wait(poller, -1) == router) {
@@ -188,6 +200,21 @@ static fake_zmq_t *fake_zmq_new(fake_zmq_behaviour_t behaviour, int port) {
     self->thread = zactor_new(fake_zmq_run, self);
     cr_assert(self->port > 0);
     return self;
+}
+
+/* libzmq closes a listener a moment after its socket: returns when nobody can connect any more. */
+static void fake_zmq_await_gone(int port) {
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    bool refused = false;
+    for (int i = 0; i < 400 && !refused; i++) {
+        int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        refused = connect(probe, (struct sockaddr *)&address, sizeof address) == -1;
+        (void)close(probe);
+        zclock_sleep(refused ? 0 : 5);
+    }
+    cr_assert(refused);
 }
 
 static void fake_zmq_destroy(fake_zmq_t **self) {

@@ -487,6 +487,7 @@ Test(caller, zmq_nobody_there_is_unavailable_and_later_found) {
     int port = fake->port;
     use_zmq(fake);
     fake_zmq_destroy(&fake);
+    fake_zmq_await_gone(port);
     line.timeout_ms = 100;
     for (uint32_t i = 0; i < 3; i++) {
         cr_assert_eq(ask(i), WL_OK);
