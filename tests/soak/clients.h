@@ -82,7 +82,7 @@ static bool client_call(client_t *self, const char *method, wl_reply_t *ret) {
     return false;
 }
 
-/* ---- writers ------------------------------------------------------------------------------------ */
+/* ---- writers ---- */
 
 typedef struct {
     const char *endpoint;
@@ -228,7 +228,7 @@ static void *writer_main(void *arg) {
     return NULL;
 }
 
-/* ---- readers ------------------------------------------------------------------------------------ */
+/* ---- readers ---- */
 
 typedef struct {
     const char *endpoint;
@@ -350,7 +350,7 @@ static void *reader_main(void *arg) {
     return NULL;
 }
 
-/* ---- the operator ------------------------------------------------------------------------------- */
+/* ---- the operator ---- */
 
 static void *operator_main(void *arg) {
     static const char *const methods[] = {"admin.stats", "admin.queue", "admin.lines",

@@ -1,5 +1,5 @@
-/* soak.c: the whole topology in one process, worked hard for some seconds: for ThreadSanitizer, which
- * the test framework does not survive, and for AddressSanitizer as well.
+/* soak.c: the whole topology in one process, worked hard for some seconds: for ThreadSanitizer,
+ * under which the test framework aborts, and for AddressSanitizer as well.
  *
  *     writers --> intake ... puller <--> fake lines           every value that a reader sees must
  *     readers <-> frontends ... cache, query, shards          have been true once; after quiet all
@@ -160,7 +160,7 @@ static void house_stop(void) {
     }
 }
 
-/* ---- what main asks itself ---------------------------------------------------------------------- */
+/* ---- what main asks itself ---- */
 
 /* Does a text or number under this key of the reply's map equal the given one? */
 static bool reply_has(const wl_reply_t *reply, const char *key, const char *text, uint64_t number) {
@@ -243,7 +243,7 @@ static void compare(client_t *reader) {
     }
 }
 
-/* ---- the run -------------------------------------------------------------------------------------- */
+/* ---- the run ---- */
 
 static void thread_start(void *(*body)(void *), void *arg) {
     if (pthread_create(&soak.threads[soak.thread_count], NULL, body, arg) == 0) {

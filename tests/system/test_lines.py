@@ -1,6 +1,6 @@
 """Every way in which a line can be sick, on both transports: its users keep the last good value,
 marked stale, and see the line named in `degraded`; the other lines go on as if nothing had
-happened; nobody ever sees a value that was not true once; and healing brings everything to the truth."""
+happened; nobody ever sees a value that was never true; healing brings everything to the truth."""
 import multiprocessing
 import os
 import queue
