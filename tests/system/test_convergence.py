@@ -15,7 +15,7 @@ import harness
 USERS = int(os.environ.get("WALLET_TEST_USERS", 20000))
 CHANGES = int(os.environ.get("WALLET_TEST_CHANGES", 200000))
 READS = int(os.environ.get("WALLET_TEST_READS", 1000000))
-RATE = 5000  # changes a second, so that most reads happen while something changes
+RATE = int(os.environ.get("WALLET_TEST_RATE", 5000))  # changes a second: most reads meet one
 READERS, WINDOW = 2, 64
 LINES = {
     "cash": "kind=cash,unit=CNY,scale=2,http",
@@ -91,7 +91,7 @@ def differences(wallet, truth):
 
 
 def same(got, want):
-    return (got is not None and want is not None
+    return (got is not None and want is not None and got["freshness"] == "fresh"
             and got["version"] == int(want["version"])
             and got["amount"] == int(want.get("amount", 0))
             and got["count"] == int(want.get("count", 0)))
