@@ -172,9 +172,11 @@ class Ward:
         return sorted(latencies)
 
     def p99(self):
+        """Of at least 200 reads: a short round goes on until it has them."""
         latencies = self.reads()
-        assert len(latencies) >= 200, f"only {len(latencies)} reads"
-        return latencies[len(latencies) * 99 // 100]
+        harness.until(lambda: len(latencies) >= 200 or latencies.extend(self.reads()), 20,
+                      "200 reads", step=0.2)
+        return sorted(latencies)[len(latencies) * 99 // 100]
 
     def homes(self):
         """{uid: home} of all users."""
