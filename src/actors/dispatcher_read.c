@@ -339,7 +339,9 @@ void wl_dispatcher_take_retry(const wl_retry_row_t *row, void *arg) {
         self->retries_left = true;
         return;
     }
-    if (strcmp(wl_pending_state(self->pending, row->line, row->uid), "none") != 0 ||
+    /* A pair that sleeps has its row for itself. One that waits or flies may do so because a user
+     * looked: it takes over what was notified, or its failure would forget the row. */
+    if (strcmp(wl_pending_state(self->pending, row->line, row->uid), "sleeping") == 0 ||
         row->uid == 0) {
         wl_settlement_stored(self->settlement, row->uid, row->line);
         return;

@@ -28,8 +28,7 @@ static void fail_give_up(wl_dispatcher_t *self, const wl_lane_t *lane,
                          const wl_pending_pull_t *pull, uint32_t attempts, const char *reason) {
     if (pull->notified_at.ms == 0) {
         /* Nobody said that anything has changed, a user only looked: the copy is as good as before,
-         * and the next look asks again. */
-        wl_settlement_end(self->settlement, pull->uid, lane->line);
+         * and the next look asks again. A retry in the store is another matter, and stays. */
         wl_dispatcher_notice(self, lane->line, pull->uid, pull->seq, WL_MARK_NONE);
         return;
     }

@@ -487,6 +487,30 @@ Test(dispatcher, pulls_for_a_look_and_forgets_it_when_the_line_fails) {
     world_close(&world);
 }
 
+/* The hint covers no notification, the redriven letter does: what the hint's failure may forget is
+ * the hint alone. */
+Test(dispatcher, keeps_a_redriven_change_when_a_look_that_flew_meanwhile_fails) {
+    world_t world;
+    world_open(&world);
+    make_dead(&world, "cash", 7);
+    cr_expect(retries_settle(&world, 0, 1));
+    send_hint(&world, "cash", 7);
+    wl_pull_item_t hint = next_pull(&world, "cash");
+    cr_expect_eq(hint.notified_at, 0);
+    wl_reply_item_t reply = ask_admin_about(&world, WL_METHOD_ADMIN_DLQ_REDRIVE, "cash", NULL);
+    cr_expect_eq(body_number(reply.body, "redriven"), 1);
+    cr_expect(retries_settle(&world, 1, 0));
+    send_pulled(&world, "cash", &hint, WL_PULL_RETRY, false, 0);
+    wl_pull_item_t pull = next_pull(&world, "cash");
+    cr_expect_neq(pull.notified_at, 0, "the change that was redriven");
+    cr_expect(retries_settle(&world, 1, 0), "and durable until it has ended");
+    send_pulled(&world, "cash", &pull, WL_PULL_RETRY, false, 0);
+    pull = next_pull(&world, "cash");
+    send_done(&world, "cash", &pull, WL_PULL_OK);
+    cr_expect(retries_settle(&world, 0, 0));
+    world_close(&world);
+}
+
 /* ---- bounds ---------------------------------------------------------------------------------- */
 
 Test(dispatcher, keeps_a_stuck_line_from_filling_the_memory_of_all) {
