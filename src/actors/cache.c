@@ -4,7 +4,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/slot.h"
-#include "base/table.h"
 #include "domain/marks.h"
 #include "store/cache.h"
 
@@ -13,21 +12,13 @@ enum {
     USERS_MARKED_MAX = 1000000, /* more users behind at once lose the label, never data */
     REPLIES_BATCH = 16,         /* then the frontend sends them while the next are rendered */
     MARKS_BYTES_MAX = 4096,     /* of READ.marks: 64 lines of 32 bytes are under 2,300 */
-    ENDED_PLACES = 262144,      /* pairs whose end is remembered: seconds of the fastest changes */
 };
-
-/* The newest notice of a (user, line) that has taken effect. */
-typedef struct {
-    uint64_t key;
-    uint64_t seq;
-} ended_t;
 
 typedef struct {
     wl_hub_t hub;
     wl_render_t render;
     wl_cache_t *store;                /* owned */
     wl_marks_t *marks;                /* owned */
-    ended_t *ended;                   /* owned, by key; another pair may take the place */
     uint64_t batch;                   /* counts messages taken: items of two never share a head */
     char marks_text[MARKS_BYTES_MAX]; /* of the user being read */
 } cache_t;
@@ -94,28 +85,6 @@ static void cache_mark(cache_t *self, uint64_t uid, const char *line, uint64_t s
     }
 }
 
-/* A notice and the values it announces reach presence from two actors, so under load the notice may
- * come behind: it must not mark what has already taken effect, or nothing would ever unmark it. */
-static ended_t *cache_ended(cache_t *self, uint64_t uid, const char *line, uint64_t *ret_key) {
-    *ret_key = wl_mix64(uid) ^ wl_mix64(wl_table_hash(line, strlen(line)));
-    return &self->ended[*ret_key % ENDED_PLACES];
-}
-
-static bool cache_has_ended(cache_t *self, uint64_t uid, const char *line, uint64_t seq) {
-    uint64_t key = 0;
-    const ended_t *ended = cache_ended(self, uid, line, &key);
-    return ended->key == key && seq <= ended->seq;
-}
-
-static void cache_end(cache_t *self, uint64_t uid, const char *line, uint64_t seq) {
-    uint64_t key = 0;
-    ended_t *ended = cache_ended(self, uid, line, &key);
-    if (ended->key != key || seq > ended->seq) {
-        *ended = (ended_t){key, seq};
-    }
-    wl_marks_clear(self->marks, uid, line, seq);
-}
-
 static void cache_notice(cache_t *self, const wl_msg_t *msg) {
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_notice_item_t *notice = &msg->items.notice[i];
@@ -123,10 +92,7 @@ static void cache_notice(cache_t *self, const wl_msg_t *msg) {
             WL_COUNT(&self->hub.counters, msg_malformed, 1);
             continue;
         }
-        if (!cache_has_ended(self, notice->uid, notice->line, notice->seq)) {
-            cache_mark(self, notice->uid, notice->line, notice->seq,
-                       (wl_mark_state_t)notice->state);
-        }
+        cache_mark(self, notice->uid, notice->line, notice->seq, (wl_mark_state_t)notice->state);
     }
 }
 
@@ -159,7 +125,7 @@ static void cache_stored(cache_t *self, const wl_msg_t *msg) {
                                       stored->assets.count, head->commit_seq);
         WL_COUNT(&self->hub.counters, cache_older_refused, older);
         if (stored->outcome == WL_PULL_OK) {
-            cache_end(self, stored->uid, head->line, stored->seq);
+            wl_marks_clear(self->marks, stored->uid, head->line, stored->seq);
         } else {
             cache_mark(self, stored->uid, head->line, stored->seq, WL_MARK_FAILING);
         }
@@ -212,7 +178,6 @@ static wl_err_t cache_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     }
     wl_render_open(&self->render);
     self->marks = wl_marks_new(USERS_MARKED_MAX);
-    self->ended = wl_alloc_zero(ENDED_PLACES, sizeof *self->ended);
     wl_cache_options_t options = {
         .bytes_max = self->hub.settings->cache_bytes_max / self->hub.settings->cache_instances,
     };
@@ -223,7 +188,6 @@ static void cache_close(void *actor) {
     cache_t *self = actor;
     wl_cache_close(&self->store);
     wl_marks_destroy(&self->marks);
-    wl_free(self->ended);
     wl_render_close(&self->render);
     wl_hub_close(&self->hub);
     wl_free(self);

@@ -1,6 +1,5 @@
 #include "actors/presence.h"
 
-#include "actors/notices.h"
 #include "actors/owner_log.h"
 #include "actors/presence_disk.h"
 #include "actors/render.h"
@@ -9,24 +8,34 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/slot.h"
+#include "base/table.h"
+#include "domain/marks.h"
 
 #include <inttypes.h>
 
 enum {
     TICK_MS = 50,                 /* how soon a shard is asked again after a gap */
     GAUGE_MS = 10000,             /* the memory of the set costs a walk over its bitmaps */
-    NOTICES_MAX = 262144,         /* as many pairs as the dispatcher holds by default */
-    NOTICE_AGE_MAX_MS = 600000,   /* its end was lost: redelivery has told of it anew long ago */
+    COMING_USERS_MAX = 1000000,   /* more users with changes on their way: bits stay set */
+    ENDED_PLACES = 262144,        /* pairs whose end is remembered: seconds of fast changes */
     SPARSE_MEMBERS_MIN = 100000,  /* fewer members say nothing about bytes per member */
     OPTIMIZE_OWNERS_MIN = 100000, /* a full scan of many: pack what it built, once, 6.0 to 3.6 B */
     SPARSE_BYTES_PER_MEMBER = 20, /* above this the ids are too sparse for exact bitmaps */
 };
 
+/* The newest notice of a (user, line) that has taken effect. */
+typedef struct {
+    uint64_t key;
+    uint64_t seq;
+} ended_t;
+
 typedef struct {
     wl_hub_t hub;
     wl_presence_set_t *set;   /* owned */
     wl_owner_log_t *log;      /* owned; how far each shard was followed */
-    wl_notices_t *notices;    /* owned; users with a change on its way */
+    wl_marks_t *coming;       /* owned; (user, line) with a change on its way, or failing */
+    bool coming_lost;         /* the full table could not keep one: nobody is cleared meanwhile */
+    ended_t *ended;           /* owned, by key; another pair may take the place */
     wl_presence_disk_t *disk; /* owned */
     uint64_t batch;           /* counts messages taken: items of two never share a head */
     bool ready;               /* every shard has told its owners */
@@ -112,17 +121,54 @@ static void presence_ask(presence_t *self, const wl_msg_t *msg) {
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
+/* A notice and the values it announces come from two actors, so under load the notice may come
+ * behind: it must not mark what has already taken effect, or nothing would ever unmark it. */
+static ended_t *presence_ended(presence_t *self, uint64_t uid, const char *line,
+                               uint64_t *ret_key) {
+    *ret_key = wl_mix64(uid) ^ wl_mix64(wl_table_hash(line, strlen(line)));
+    return &self->ended[*ret_key % ENDED_PLACES];
+}
+
+static bool presence_has_ended(presence_t *self, const wl_notice_item_t *notice) {
+    uint64_t key = 0;
+    const ended_t *ended = presence_ended(self, notice->uid, notice->line, &key);
+    return notice->state != WL_MARK_NONE && ended->key == key && notice->seq <= ended->seq;
+}
+
+static void presence_end(presence_t *self, uint64_t uid, const char *line, uint64_t seq) {
+    uint64_t key = 0;
+    ended_t *ended = presence_ended(self, uid, line, &key);
+    if (ended->key != key || seq > ended->seq) {
+        *ended = (ended_t){key, seq};
+    }
+    wl_marks_clear(self->coming, uid, line, seq);
+}
+
+/* Nobody with a change on its way is cleared, whatever another line says: the empty wallet of an
+ * absent user could not say that it is behind. */
+static void presence_expect(presence_t *self, const wl_notice_item_t *notice) {
+    wl_mark_state_t state = (wl_mark_state_t)notice->state;
+    if (state != WL_MARK_NONE) {
+        wl_presence_set_mark(self->set, notice->uid); /* before the data is there */
+        self->changed = true;
+    }
+    self->coming_lost = self->coming_lost && wl_marks_users(self->coming) > 0;
+    if (wl_marks_set(self->coming, notice->uid, notice->line, notice->seq, state) != WL_OK) {
+        self->coming_lost = true;
+    }
+}
+
 static void presence_notice(presence_t *self, const wl_msg_t *msg) {
-    int64_t now = wl_mono_now().ms;
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_notice_item_t *notice = &msg->items.notice[i];
-        if (notice->state == WL_MARK_NONE) {
-            (void)wl_notices_end(self->notices, notice->uid, notice->seq);
-        } else {
-            wl_presence_set_mark(self->set, notice->uid); /* before the data is there */
-            wl_notices_add(self->notices, notice->uid, notice->seq, now);
-            self->changed = true;
+        if (notice->state > WL_MARK_FAILING) {
+            WL_COUNT(&self->hub.counters, msg_malformed, 1);
+            continue;
         }
+        if (presence_has_ended(self, notice)) {
+            continue;
+        }
+        presence_expect(self, notice);
         wl_encoder_t *to =
             wl_hub_to(&self->hub, WL_ACTOR_CACHE, presence_cache_of(self, notice->uid),
                       WL_MSG_NOTICE, msg->head.notice.dispatcher);
@@ -142,10 +188,14 @@ static void presence_stored(presence_t *self, const wl_msg_t *msg) {
     self->changed = true;
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_stored_item_t *stored = &msg->items.stored[i];
-        bool more = wl_notices_end(self->notices, stored->uid, stored->seq);
+        if (stored->outcome == WL_PULL_OK) {
+            presence_end(self, stored->uid, head->line, stored->seq);
+        }
+        bool coming = stored->outcome != WL_PULL_OK || self->coming_lost ||
+                      wl_marks_any(self->coming, stored->uid);
         if (stored->owns) {
             wl_presence_set_mark(self->set, stored->uid);
-        } else if (!more) {
+        } else if (!coming) {
             (void)wl_presence_set_clear(self->set, stored->uid); /* nothing in hashed mode */
         }
         wl_encoder_t *to =
@@ -326,7 +376,6 @@ static void presence_tick(void *actor) {
     }
     if (now >= self->gauge_at) {
         presence_gauge_bytes(self);
-        wl_notices_forget(self->notices, now - NOTICE_AGE_MAX_MS);
         self->gauge_at = now + GAUGE_MS;
     }
 }
@@ -347,7 +396,8 @@ static wl_err_t presence_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     int64_t now = wl_mono_now().ms;
     self->opened_at = now;
     self->snapshot_at = now + (int64_t)settings->presence_snapshot_s * 1000;
-    self->notices = wl_notices_new(NOTICES_MAX);
+    self->coming = wl_marks_new(COMING_USERS_MAX);
+    self->ended = wl_alloc_zero(ENDED_PLACES, sizeof *self->ended);
     self->log = wl_owner_log_new(wl_hub_instances(&self->hub, WL_ACTOR_SHARD), instances == 1);
     self->disk = wl_presence_disk_new(settings->server_data_dir, self->hub.instance, instances);
     presence_load(self);
@@ -370,7 +420,8 @@ static void presence_close(void *actor) {
     wl_presence_disk_destroy(&self->disk);
     wl_presence_set_destroy(&self->set);
     wl_owner_log_destroy(&self->log);
-    wl_notices_destroy(&self->notices);
+    wl_marks_destroy(&self->coming);
+    wl_free(self->ended);
     wl_hub_close(&self->hub);
     wl_free(self);
 }

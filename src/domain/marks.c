@@ -132,6 +132,11 @@ wl_mark_state_t wl_marks_get(const wl_marks_t *self, uint64_t uid, const char *l
     return mark == NULL ? WL_MARK_NONE : (wl_mark_state_t)mark->state;
 }
 
+bool wl_marks_any(const wl_marks_t *self, uint64_t uid) {
+    WL_ASSERT(self != NULL);
+    return marks_user_find(self, uid) != NULL;
+}
+
 uint32_t wl_marks_users(const wl_marks_t *self) {
     return HASH_COUNT(self->users);
 }

@@ -25,6 +25,7 @@ WL_MUST_USE wl_err_t wl_marks_set(wl_marks_t *self, uint64_t uid, const char *li
 /* Every notice up to seq is in effect: forgets the mark unless a newer notice set it. */
 void wl_marks_clear(wl_marks_t *self, uint64_t uid, const char *line, uint64_t seq);
 wl_mark_state_t wl_marks_get(const wl_marks_t *self, uint64_t uid, const char *line);
+bool wl_marks_any(const wl_marks_t *self, uint64_t uid); /* any line of this user */
 uint32_t wl_marks_users(const wl_marks_t *self);
 
 /* The marks of one user as text "cash=1,coin=2," for a READ that goes on to the query actor.

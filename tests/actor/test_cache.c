@@ -153,18 +153,6 @@ Test(cache, a_notice_says_refreshing_until_its_write_is_there) {
     cache_stage_close();
 }
 
-Test(cache, a_notice_behind_its_own_end_marks_nothing) {
-    cache_stage_open();
-    wl_asset_t asset = test_asset(42, "coin", 5, 7);
-    tell_fill(42, &asset, 1, 9);
-    tell_stored(&asset, 33, 10, WL_PULL_OK);
-    tell_notice(42, "coin", 33, WL_MARK_PENDING);
-    cr_expect(!body_has(read_hit(42, WL_METHOD_ASSETS), "refreshing"));
-    tell_notice(42, "coin", 34, WL_MARK_PENDING);
-    cr_expect(body_has(read_hit(42, WL_METHOD_ASSETS), "refreshing"), "a newer one does");
-    cache_stage_close();
-}
-
 Test(cache, a_pull_that_failed_says_stale) {
     cache_stage_open();
     wl_asset_t asset = test_asset(42, "coin", 5, 7);

@@ -152,6 +152,45 @@ Test(presence, a_commit_from_before_a_notice_does_not_clear) {
     presence_stage_close();
 }
 
+/* Of another line or outcome than tell_stored() sends; the user owns nothing. */
+static void tell_stored_of(const char *line, uint64_t uid, uint64_t seq, uint64_t commit_seq,
+                           wl_pull_outcome_t outcome) {
+    wl_stored_head_t head = {.commit_seq = commit_seq};
+    (void)snprintf(head.line, sizeof head.line, "%s", line);
+    wl_stored_item_t item = {.uid = uid, .seq = seq, .outcome = (uint8_t)outcome};
+    wl_stored_begin(self.stage.encoder, &head);
+    wl_stored_add(self.stage.encoder, &item);
+    stage_send(&self.stage);
+    (void)neighbour_expect(&self.cache, WL_MSG_STORED, 1);
+}
+
+Test(presence, one_line_does_not_clear_a_user_whom_another_is_about_to_change) {
+    presence_stage_open();
+    tell_nobody();
+    tell_notice(42, 5); /* of cash, which is slow */
+    tell_stored_of("coin", 42, 6, 1, WL_PULL_OK);
+    cr_expect(passes(42), "its page says refreshing, an absent user's page could not");
+    tell_stored_of("cash", 42, 5, 2, WL_PULL_RETRY);
+    cr_expect(passes(42), "the change is still to come");
+    tell_stored_of("cash", 42, 5, 3, WL_PULL_OK);
+    cr_expect(!passes(42), "nothing is on its way and nothing is there");
+    presence_stage_close();
+}
+
+Test(presence, a_notice_behind_its_own_end_goes_nowhere) {
+    presence_stage_open();
+    tell_nobody();
+    tell_stored_of("cash", 42, 33, 1, WL_PULL_OK);
+    wl_notice_item_t item = {.uid = 42, .seq = 33, .state = WL_MARK_PENDING, .line = "cash"};
+    wl_notice_begin(self.stage.encoder, &(wl_notice_head_t){.dispatcher = 0});
+    wl_notice_add(self.stage.encoder, &item);
+    stage_send(&self.stage);
+    cr_expect(!passes(42), "neither a bit nor a mark in the cache");
+    tell_notice(42, 34);
+    cr_expect(passes(42), "a newer one does");
+    presence_stage_close();
+}
+
 Test(presence, the_hashed_mode_never_clears) {
     stage_open(&self.stage);
     neighbours_open();
