@@ -123,6 +123,9 @@ static wl_err_t dispatcher_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     if (err == WL_OK) {
         err = wl_dispatcher_load_retries(self);
     }
+    if (err == WL_OK) {
+        err = wl_dispatcher_mark_dead(self);
+    }
     return err;
 }
 

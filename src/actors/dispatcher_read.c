@@ -16,6 +16,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "domain/asset_rules.h"
+#include "store/queue_dead.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 
 enum {
     READ_ENTRIES = 256,       /* of one read of the store */
+    DEAD_MARKED_MAX = 100000, /* newest dead letters marked at start; older ones lose the label */
     TURN_CHANGES = 8192,      /* of one turn, so that messages are taken in between */
     DIRECT_FLYING_MAX = 4096, /* payloads on their way to shards; more are pulled in turn */
 };
@@ -375,6 +377,18 @@ void wl_dispatcher_take_retry(const wl_retry_row_t *row, void *arg) {
 wl_err_t wl_dispatcher_load_retries(wl_dispatcher_t *self) {
     self->retries_left = false;
     return wl_queue_retries(self->queue, wl_dispatcher_take_retry, self);
+}
+
+static void on_dead_letter(const wl_dead_letter_t *letter, void *arg) {
+    wl_dispatcher_t *self = arg;
+    if (letter->uid != 0) {
+        /* number 0: whatever happens to the pair from now on is newer */
+        wl_dispatcher_notice(self, letter->line, letter->uid, 0, WL_MARK_FAILING);
+    }
+}
+
+wl_err_t wl_dispatcher_mark_dead(wl_dispatcher_t *self) {
+    return wl_queue_dead_list(self->queue, NULL, 0, DEAD_MARKED_MAX, on_dead_letter, self);
 }
 
 void wl_dispatcher_take_hint(wl_dispatcher_t *self, const char *line, uint64_t uid) {

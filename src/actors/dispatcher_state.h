@@ -89,6 +89,8 @@ void wl_dispatcher_notice(wl_dispatcher_t *self, const char *line, uint64_t uid,
 void wl_dispatcher_read(wl_dispatcher_t *self);
 /* Loads the retry table; what does not fit is loaded when there is room. */
 WL_MUST_USE wl_err_t wl_dispatcher_load_retries(wl_dispatcher_t *self);
+/* Says again that the copies behind dead letters are stale: the marks went with the process. */
+WL_MUST_USE wl_err_t wl_dispatcher_mark_dead(wl_dispatcher_t *self);
 /* One row that stands in the retry table; a wl_retry_fn. */
 void wl_dispatcher_take_retry(const wl_retry_row_t *row, void *arg);
 /* A user looks at an old copy. */

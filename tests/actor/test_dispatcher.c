@@ -294,6 +294,21 @@ Test(dispatcher, gives_up_into_a_dead_letter_that_operators_can_redrive_or_disca
     world_close(&world);
 }
 
+Test(dispatcher, says_again_after_a_restart_that_a_dead_letters_copy_is_stale) {
+    world_t world;
+    world_open(&world);
+    make_dead(&world, "cash", 7);
+    cr_expect(retries_settle(&world, 0, 1));
+    wl_msg_t msg;
+    while (neighbour_seek(&world.presence, WL_MSG_NOTICE, &msg, 2 * QUIET_MS)) {
+    }
+    stage_restart(&world.stage, wl_dispatcher_run);
+    wl_notice_item_t notice = next_notice(&world, 7, WL_MARK_FAILING);
+    cr_expect_str_eq(notice.line, "cash");
+    cr_expect_eq(notice.seq, 0u, "anything newer takes it back");
+    world_close(&world);
+}
+
 Test(dispatcher, retries_what_the_shard_or_the_answer_refused) {
     world_t world;
     world_open(&world);
