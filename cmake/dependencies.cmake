@@ -1,7 +1,7 @@
 # Everything walletd stands on, as Debian packages it. scripts/deps installs them.
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(WL_DEPS REQUIRED
-    libzmq libczmq msgpack sqlite3 jansson libcurl inih libsodium libxxhash)
+    libzmq libczmq msgpack sqlite3 jansson libcurl inih libsodium libxxhash hiredis libmariadb)
 find_package(Threads REQUIRED)
 find_library(ROARING_LIBRARY roaring REQUIRED)
 find_path(ROARING_INCLUDE roaring/roaring.h REQUIRED)
