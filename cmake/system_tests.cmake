@@ -1,5 +1,4 @@
 # Tests that drive the real programs, and checks of the repository itself.
-find_program(PYTHON /usr/bin/python3)
 find_program(NODE node)
 
 # wl_add_script(<label> <name> <timeout seconds> <command>...)
@@ -18,7 +17,7 @@ if(NOT WL_FUZZ AND "client" IN_LIST WL_LAYERS)
         get_filename_component(name ${source} NAME_WE)
         string(REPLACE "test_" "" name ${name})
         set(label system)
-        if(name MATCHES "^(crash|conformance|soak)")
+        if(name MATCHES "^(crash|conformance|soak|cluster|hosts)")
             set(label ${CMAKE_MATCH_1})
         endif()
         wl_add_script(${label} ${name} 900 ${PYTHON} ${source})

@@ -16,10 +16,26 @@ function(wl_add_criterion label source)
     # Criterion's macros define functions without prototypes; a source's own options come last.
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS -Wno-missing-prototypes)
     set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-    add_test(NAME ${target} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    # Those that speak to real stores run beside private ones, started once for all of them.
+    file(STRINGS ${source} uses_stores REGEX "WALLET_TEST_(REDIS|MYSQL)|tests/stores.h")
+    set(command ${CMAKE_BINARY_DIR}/tests/${target})
+    if(uses_stores)
+        set(command ${wl_stores} run ${CMAKE_BINARY_DIR}/stores ${command})
+    endif()
+    add_test(NAME ${target} COMMAND ${command} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(${target} PROPERTIES
         LABELS ${label} TIMEOUT 120 ENVIRONMENT "${wl_test_environment}")
+    if(uses_stores)
+        set_tests_properties(${target} PROPERTIES FIXTURES_REQUIRED stores)
+    endif()
 endfunction()
+
+find_program(PYTHON /usr/bin/python3)
+set(wl_stores ${PYTHON} ${CMAKE_SOURCE_DIR}/tests/tools/stores.py)
+add_test(NAME stores_start COMMAND ${wl_stores} start ${CMAKE_BINARY_DIR}/stores)
+add_test(NAME stores_stop COMMAND ${wl_stores} stop ${CMAKE_BINARY_DIR}/stores)
+set_tests_properties(stores_start PROPERTIES FIXTURES_SETUP stores TIMEOUT 120)
+set_tests_properties(stores_stop PROPERTIES FIXTURES_CLEANUP stores TIMEOUT 60)
 
 # Criterion aborts under ThreadSanitizer; there, tests/soak is what runs.
 if(CRITERION_LIBRARY AND NOT WL_FUZZ AND NOT WL_SANITIZE STREQUAL "thread")
