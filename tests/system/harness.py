@@ -19,6 +19,7 @@ import urllib.request
 
 import msgpack
 import zmq
+import zmq.auth
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/tools"))
@@ -93,10 +94,19 @@ class Error(Exception):
 class Client:
     """One DEALER that frames like REQ; request ids make late replies harmless."""
     context = zmq.Context()
+    keys = None  # (public, secret, server's public) of all clients from now on
 
-    def __init__(self, endpoint, delimiter=True):
+    @classmethod
+    def curve(cls, secret_file, server_file):
+        public, secret = zmq.auth.load_certificate(secret_file)
+        cls.keys = public, secret, zmq.auth.load_certificate(server_file)[0]
+
+    def __init__(self, endpoint, delimiter=True, keys=None):
         self.socket = Client.context.socket(zmq.DEALER)
         self.socket.linger = 0
+        if keys or Client.keys:
+            (self.socket.curve_publickey, self.socket.curve_secretkey,
+             self.socket.curve_serverkey) = keys or Client.keys
         self.socket.connect(endpoint)
         self.delimiter = delimiter
         self.msgid = 0
@@ -296,13 +306,16 @@ class Wallet:
 class LineSim:
     """One linesim process serving some lines."""
 
-    def __init__(self, wallet, lines, users, kind="sanitized", **options):
-        """lines: {id: "kind=cash,unit=CNY,scale=2,http"}; "http" and "zmq" get a free port."""
+    def __init__(self, wallet, lines, users, kind="sanitized", prefix=(), **options):
+        """lines: {id: "kind=cash,unit=CNY,scale=2,http"}; "http" and "zmq" get a free port.
+        prefix: words before the program, such as "ip netns exec NAME"."""
+        self.prefix = list(prefix)
+        self.journal = options.get("journal")
         self.control = free_port()
         self.urls = {}
         self.folder = folder()
         self.log = self.folder / "linesim.log"
-        arguments = [programs(kind) / "linesim", "--users", users, "--control", self.control]
+        arguments = [*prefix, programs(kind) / "linesim", "--users", users, "--control", self.control]
         for line, words in lines.items():
             port = free_port()
             transport = words.split(",")[-1]
@@ -326,11 +339,16 @@ class LineSim:
             raise AssertionError(f"linesim ended: {self.log.read_text(errors='replace')[-2000:]}")
         try:
             return self.stats() is not None
-        except OSError:
+        except (OSError, subprocess.CalledProcessError):
             return False
 
     def _http(self, path, body=None):
         data = None if body is None else json.dumps(body).encode()
+        if self.prefix:  # its control port is on another host's loopback
+            post = [] if data is None else ["--data-binary", data.decode()]
+            return subprocess.run([*self.prefix, "curl", "-sfm", "30", *post,
+                                   f"http://127.0.0.1:{self.control}{path}"],
+                                  capture_output=True, check=True).stdout
         request = urllib.request.Request(f"http://127.0.0.1:{self.control}{path}", data)
         with urllib.request.urlopen(request, timeout=30) as reply:
             return reply.read()
