@@ -27,22 +27,68 @@ const char *wl_actor_kind_name(wl_actor_kind_t kind) {
     return (unsigned)kind < WL_ACTOR_KINDS ? kind_names[kind] : "?";
 }
 
-uint32_t wl_topology_instances(const wl_settings_t *settings, wl_actor_kind_t kind) {
-    WL_ASSERT((unsigned)kind < WL_ACTOR_KINDS);
+/* Which tiers a kind of actor belongs to. */
+typedef enum { TIER_READER = 1, TIER_WRITER = 2, TIER_BOTH = 3 } tier_t;
+
+static const tier_t kind_tiers[WL_ACTOR_KINDS] = {
+    [WL_ACTOR_CONSOLE] = TIER_BOTH,      [WL_ACTOR_SHARD] = TIER_WRITER,
+    [WL_ACTOR_CACHE] = TIER_BOTH,        [WL_ACTOR_PRESENCE] = TIER_BOTH,
+    [WL_ACTOR_QUERY] = TIER_READER,      [WL_ACTOR_PULLER] = TIER_WRITER,
+    [WL_ACTOR_DISPATCHER] = TIER_WRITER, [WL_ACTOR_INTAKE] = TIER_WRITER,
+    [WL_ACTOR_FRONTEND] = TIER_READER,   [WL_ACTOR_CONFIG] = TIER_BOTH,
+};
+
+bool wl_role_reads(const wl_settings_t *settings) {
+    return strcmp(settings->server_role, "writer") != 0;
+}
+
+bool wl_role_writes(const wl_settings_t *settings) {
+    return strcmp(settings->server_role, "reader") != 0;
+}
+
+/* As if the process were of both tiers. */
+static uint32_t kind_instances(const wl_settings_t *settings, wl_actor_kind_t kind) {
     switch (kind) {
     case WL_ACTOR_SHARD: return (uint32_t)settings->shard_instances;
     case WL_ACTOR_CACHE: return (uint32_t)settings->cache_instances;
     case WL_ACTOR_PRESENCE: return (uint32_t)settings->presence_instances;
     case WL_ACTOR_QUERY: return (uint32_t)settings->query_instances;
     case WL_ACTOR_PULLER: return (uint32_t)settings->puller_instances;
+    case WL_ACTOR_DISPATCHER: return (uint32_t)settings->queue_partitions;
     case WL_ACTOR_INTAKE: return wl_settings_list_count(settings->intake_endpoint);
     case WL_ACTOR_FRONTEND: return wl_settings_list_count(settings->frontend_endpoint);
     case WL_ACTOR_CONSOLE:
-    case WL_ACTOR_DISPATCHER:
     case WL_ACTOR_CONFIG: return 1;
     case WL_ACTOR_KINDS: break;
     }
     return 0;
+}
+
+uint32_t wl_topology_instances(const wl_settings_t *settings, wl_actor_kind_t kind) {
+    WL_ASSERT((unsigned)kind < WL_ACTOR_KINDS);
+    tier_t tiers = kind_tiers[kind];
+    bool runs = ((tiers & TIER_READER) != 0 && wl_role_reads(settings)) ||
+                ((tiers & TIER_WRITER) != 0 && wl_role_writes(settings));
+    return runs ? kind_instances(settings, kind) : 0;
+}
+
+wl_err_t wl_topology_port_add(const char *endpoint, uint32_t more, char *ret_endpoint,
+                              size_t bytes) {
+    const char *colon = strrchr(endpoint, ':');
+    if (colon == NULL || strncmp(endpoint, "tcp://", 6) != 0) {
+        int length = more == 0 ? snprintf(ret_endpoint, bytes, "%s", endpoint)
+                               : snprintf(ret_endpoint, bytes, "%s.%u", endpoint, more);
+        return length > 0 && (size_t)length < bytes ? WL_OK : WL_ERR_SETTINGS;
+    }
+    char *end = NULL;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    if (end == colon + 1 || *end != '\0' || port == 0 || port > UINT16_MAX ||
+        port + more > UINT16_MAX) {
+        return WL_ERR_SETTINGS;
+    }
+    int length =
+        snprintf(ret_endpoint, bytes, "%.*s:%lu", (int)(colon - endpoint), endpoint, port + more);
+    return length > 0 && (size_t)length < bytes ? WL_OK : WL_ERR_SETTINGS;
 }
 
 static zsock_t *socket_new(int type, int hwm) {
@@ -77,92 +123,6 @@ wl_err_t wl_topology_outbox(wl_actor_kind_t kind, uint32_t instance, zsock_t **r
     }
     *ret = outbox;
     return WL_OK;
-}
-
-static bool endpoint_loopback(const char *endpoint) {
-    static const char *const local[] = {"inproc://", "ipc://", "tcp://127.",
-                                        "tcp://localhost:", "tcp://[::1]:"};
-    for (size_t i = 0; i < sizeof local / sizeof *local; i++) {
-        if (strncmp(endpoint, local[i], strlen(local[i])) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* libzmq takes a port modulo 65,536: 99999 would be bound as 34463 without a word. */
-static bool endpoint_port_valid(const char *endpoint) {
-    const char *colon = strrchr(endpoint, ':');
-    size_t digits = strspn(colon + 1, "0123456789");
-    uint32_t port = 0;
-    for (size_t i = 1; i <= digits && port <= UINT16_MAX; i++) {
-        port = port * 10 + (uint32_t)(colon[i] - '0');
-    }
-    return colon[1 + digits] == '\0' && port > 0 && port <= UINT16_MAX;
-}
-
-static wl_err_t endpoint_check(const wl_settings_t *settings, const char *where,
-                               const char *endpoint, wl_fault_t *fault) {
-    if (strncmp(endpoint, "tcp://", 6) != 0 && strncmp(endpoint, "ipc://", 6) != 0 &&
-        strncmp(endpoint, "inproc://", 9) != 0) {
-        return wl_fault(fault, WL_ERR_SETTINGS, where,
-                        "\"%s\" is not an endpoint such as tcp://127.0.0.1:7700", endpoint);
-    }
-    if (strncmp(endpoint, "tcp://", 6) == 0 && !endpoint_port_valid(endpoint)) {
-        return wl_fault(fault, WL_ERR_SETTINGS, where, "\"%s\" has no port from 1 to 65535",
-                        endpoint);
-    }
-    if (!endpoint_loopback(endpoint) && !settings->server_allow_plaintext) {
-        return wl_fault(fault, WL_ERR_SETTINGS, where,
-                        "%s is not loopback; set server.allow_plaintext = yes to serve it "
-                        "without encryption",
-                        endpoint);
-    }
-    return WL_OK;
-}
-
-/* Checks each endpoint of a list and that none stands in `taken` or twice in itself. */
-static wl_err_t list_check(const wl_settings_t *settings, const char *where, const char *list,
-                           const char *taken, wl_fault_t *fault) {
-    char item[512];
-    char other[512];
-    for (uint32_t i = 0; wl_settings_list_item(list, i, item, sizeof item); i++) {
-        wl_err_t err = endpoint_check(settings, where, item, fault);
-        if (err != WL_OK) {
-            return err;
-        }
-        bool twice = false;
-        for (uint32_t j = 0; j < i && wl_settings_list_item(list, j, other, sizeof other); j++) {
-            twice = twice || strcmp(item, other) == 0;
-        }
-        for (uint32_t j = 0; wl_settings_list_item(taken, j, other, sizeof other); j++) {
-            twice = twice || strcmp(item, other) == 0;
-        }
-        if (twice) {
-            return wl_fault(fault, WL_ERR_SETTINGS, where, "%s is used twice", item);
-        }
-    }
-    return WL_OK;
-}
-
-wl_err_t wl_topology_check(const wl_settings_t *settings, wl_fault_t *fault) {
-    if (wl_settings_list_count(settings->frontend_endpoint) == 0) {
-        return wl_fault(fault, WL_ERR_SETTINGS, "frontend.endpoint", "is empty");
-    }
-    if (wl_settings_list_count(settings->intake_endpoint) == 0) {
-        return wl_fault(fault, WL_ERR_SETTINGS, "intake.endpoint", "is empty");
-    }
-    wl_err_t err =
-        list_check(settings, "frontend.endpoint", settings->frontend_endpoint, "", fault);
-    if (err == WL_OK) {
-        err = list_check(settings, "intake.endpoint", settings->intake_endpoint,
-                         settings->frontend_endpoint, fault);
-    }
-    if (err == WL_OK) {
-        err = list_check(settings, "intake.subscribe", settings->intake_subscribe,
-                         settings->intake_endpoint, fault);
-    }
-    return err;
 }
 
 /* What every socket needs that strangers can reach (reliability findings 1 and 3). */

@@ -15,7 +15,7 @@
 
 #include <czmq.h>
 
-/* NAME, name: in start order; main stops them in the order of wl_actor_stop_order(). */
+/* NAME, name: in start order; src/house.c has the order in which they stop. */
 #define WL_ACTORS(A)          \
     A(CONSOLE, console)       \
     A(SHARD, shard)           \
@@ -37,8 +37,17 @@ typedef enum {
 
 const char *wl_actor_kind_name(wl_actor_kind_t kind);
 
-/* How many of a kind this process runs, from the settings; >= 1. */
+/* server.role: does this process serve reads, does it take changes? `all` does both. */
+bool wl_role_reads(const wl_settings_t *settings);
+bool wl_role_writes(const wl_settings_t *settings);
+
+/* How many of a kind this process runs, by its role and settings; 0 when the role has none. */
 uint32_t wl_topology_instances(const wl_settings_t *settings, wl_actor_kind_t kind);
+
+/* `endpoint` with its port raised by `more`, as actors that follow each other count theirs; an ipc
+ * or inproc endpoint gets ".<more>" instead. WL_ERR_SETTINGS: no port, or none is left. */
+WL_MUST_USE wl_err_t wl_topology_port_add(const char *endpoint, uint32_t more, char *ret_endpoint,
+                                          size_t bytes);
 
 /* The mailbox of an actor (PULL, bound) and the way to it (PUSH, connected). WL_ERR_BIND. */
 WL_MUST_USE wl_err_t wl_topology_inbox(wl_actor_kind_t kind, uint32_t instance, zsock_t **ret,
@@ -53,8 +62,9 @@ WL_MUST_USE wl_err_t wl_topology_router(const wl_settings_t *settings, wl_actor_
 WL_MUST_USE wl_err_t wl_topology_subscriber(const wl_settings_t *settings, zsock_t **ret,
                                             wl_fault_t *fault);
 
-/* Refuses plaintext beyond loopback, duplicate endpoints and endpoints that are not tcp, ipc or
- * inproc. For --check and the start. */
+/* Refuses plaintext beyond loopback, duplicate endpoints, endpoints that are not tcp, ipc or
+ * inproc, and settings that contradict each other or the role. Only what the role opens is looked
+ * at. For --check and the start; in src/topology_check.c. */
 WL_MUST_USE wl_err_t wl_topology_check(const wl_settings_t *settings, wl_fault_t *fault);
 
 #endif

@@ -398,7 +398,7 @@ static wl_err_t presence_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     self->snapshot_at = now + (int64_t)settings->presence_snapshot_s * 1000;
     self->coming = wl_marks_new(COMING_USERS_MAX);
     self->ended = wl_alloc_zero(ENDED_PLACES, sizeof *self->ended);
-    self->log = wl_owner_log_new(wl_hub_instances(&self->hub, WL_ACTOR_SHARD), instances == 1);
+    self->log = wl_owner_log_new((uint32_t)settings->shard_instances, instances == 1);
     self->disk = wl_presence_disk_new(settings->server_data_dir, self->hub.instance, instances);
     presence_load(self);
     presence_ask_shards(self, now);
