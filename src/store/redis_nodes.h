@@ -1,0 +1,31 @@
+/* redis_nodes.h: all connections of one wl_redis_t and which of them serves a hash slot: the only
+ * one, or the masters of a cluster by its slot map. For src/store only; belongs to the thread of its
+ * wl_redis_t. */
+#ifndef WL_STORE_REDIS_NODES_H
+#define WL_STORE_REDIS_NODES_H
+
+#include "store/redis_node.h"
+
+typedef struct wl_redis_nodes wl_redis_nodes_t;
+
+enum { WL_REDIS_NODES_MAX = 128 }; /* connections at a time */
+
+/* seeds: "host:port,host:port"; names are looked up here and may block. owner is borrowed.
+ * WL_ERR_SETTINGS. */
+WL_MUST_USE wl_err_t wl_redis_nodes_new(wl_redis_owner_t *owner, const char *seeds, bool cluster,
+                                        wl_redis_nodes_t **ret, wl_fault_t *fault);
+void wl_redis_nodes_destroy(wl_redis_nodes_t **self); /* fails all commands */
+
+/* Who takes commands for this slot. UNAVAILABLE, UNAUTHORIZED: nobody at the moment. */
+WL_MUST_USE wl_err_t wl_redis_nodes_route(wl_redis_nodes_t *self, uint16_t slot,
+                                          wl_redis_node_t **ret);
+uint64_t wl_redis_nodes_link(const wl_redis_nodes_t *self, uint16_t slot); /* see wl_redis_link() */
+
+void wl_redis_nodes_turn(wl_redis_nodes_t *self, int64_t now);
+void wl_redis_nodes_ready(wl_redis_nodes_t *self, int fd, short events, int64_t now);
+
+uint32_t wl_redis_nodes_count(const wl_redis_nodes_t *self);
+wl_redis_node_t *wl_redis_nodes_at(const wl_redis_nodes_t *self, uint32_t index);
+uint32_t wl_redis_nodes_up(const wl_redis_nodes_t *self); /* how many are connected */
+
+#endif
