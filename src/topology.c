@@ -9,8 +9,14 @@ enum {
     ROUTER_HWM = 1000,       /* replies kept for one client; beyond them it does not read */
     SUBSCRIBER_HWM = 100000, /* a burst of 100,000 PUB messages is lost with less, measured */
     LINGER_MS = 200,         /* last replies on their way when the process ends */
-    HANDSHAKE_MS = 3000,     /* a peer that connects and says nothing */
-    HEARTBEAT_MS = 10000,    /* finds half-open connections */
+    TIER_HWM = 1000,         /* of the feed kept for a slow reader; their bytes are shared by all */
+    TIER_RECONNECT_MS = 100, /* a writer that comes back is followed at once */
+    TIER_RECONNECT_MS_MAX = 1000,
+    TIER_CONNECT_MS = 1000, /* the kernel would try the first packet again and again for minutes */
+    TIER_HEARTBEAT_MS = 1000, /* a link that was cut is given up soon and made anew */
+    TIER_HEARTBEAT_TIMEOUT_MS = 3000,
+    HANDSHAKE_MS = 3000,  /* a peer that connects and says nothing */
+    HEARTBEAT_MS = 10000, /* finds half-open connections */
     HEARTBEAT_TIMEOUT_MS = 30000,
     BACKLOG = 1024, /* connections waiting to be accepted */
     /* Twice the request bound: an oversized request still gets an error, a huge one is cut off. */
@@ -162,7 +168,15 @@ wl_err_t wl_topology_check(const wl_settings_t *settings, wl_fault_t *fault) {
         err = list_check(settings, "intake.subscribe", settings->intake_subscribe,
                          settings->intake_endpoint, fault);
     }
-    return err;
+    if (err == WL_OK) {
+        err = list_check(settings, "tier.endpoint", settings->tier_endpoint,
+                         settings->intake_endpoint, fault);
+    }
+    if (err == WL_OK && wl_settings_list_count(settings->tier_endpoint) > 1) {
+        err = wl_fault(fault, WL_ERR_SETTINGS, "tier.endpoint", "one endpoint, not a list");
+    }
+    return err == WL_OK ? list_check(settings, "tier.writers", settings->tier_writers, "", fault)
+                        : err;
 }
 
 /* What every socket needs that strangers can reach (reliability findings 1 and 3). */
@@ -209,4 +223,78 @@ wl_err_t wl_topology_subscriber(const wl_settings_t *settings, zsock_t **ret, wl
     zsock_set_subscribe(subscriber, "changed.");
     socket_harden(subscriber);
     return socket_bind(&subscriber, "intake.subscribe", settings->intake_subscribe, ret, fault);
+}
+
+/* ---- between tiers ---------------------------------------------------------------------------- */
+
+/* The endpoint of one instance: the port + instance, or a suffix where there is no port. */
+static wl_err_t tier_endpoint(const char *where, const char *base, uint32_t instance,
+                              char ret[static 512], wl_fault_t *fault) {
+    if (strncmp(base, "tcp://", 6) != 0) {
+        int bytes = instance == 0 ? snprintf(ret, 512, "%s", base)
+                                  : snprintf(ret, 512, "%s.%u", base, instance);
+        return bytes > 0 && bytes < 512 ? WL_OK : WL_ERR_TOO_BIG;
+    }
+    const char *colon = strrchr(base, ':');
+    uint32_t port = 0;
+    for (const char *at = colon + 1; *at >= '0' && *at <= '9' && port <= UINT16_MAX; at++) {
+        port = port * 10 + (uint32_t)(*at - '0');
+    }
+    bool valid = port > 0 && port + instance <= UINT16_MAX;
+    if (!valid) {
+        return wl_fault(fault, WL_ERR_SETTINGS, where, "%s has no port for instance %u", base,
+                        instance);
+    }
+    (void)snprintf(ret, 512, "%.*s:%u", (int)(colon - base), base, port + instance);
+    return WL_OK;
+}
+
+static void tier_harden(zsock_t *socket) {
+    socket_harden(socket);
+    zsock_set_heartbeat_ivl(socket, TIER_HEARTBEAT_MS);
+    zsock_set_heartbeat_timeout(socket, TIER_HEARTBEAT_TIMEOUT_MS);
+}
+
+wl_err_t wl_topology_tier_router(const wl_settings_t *settings, uint32_t instance, zsock_t **ret,
+                                 wl_fault_t *fault) {
+    char base[512];
+    char endpoint[512];
+    *ret = NULL;
+    if (!wl_settings_list_item(settings->tier_endpoint, 0, base, sizeof base)) {
+        return WL_OK;
+    }
+    wl_err_t err = tier_endpoint("tier.endpoint", base, instance, endpoint, fault);
+    if (err != WL_OK) {
+        return err;
+    }
+    zsock_t *router = socket_new(ZMQ_ROUTER, TIER_HWM);
+    zsock_set_router_mandatory(router, 1); /* a reader that is gone or full is an error */
+    tier_harden(router);
+    return socket_bind(&router, "tier.endpoint", endpoint, ret, fault);
+}
+
+wl_err_t wl_topology_tier_dealer(const wl_settings_t *settings, uint32_t writer, uint32_t instance,
+                                 zsock_t **ret, wl_fault_t *fault) {
+    char base[512];
+    char endpoint[512];
+    bool found = wl_settings_list_item(settings->tier_writers, writer, base, sizeof base);
+    WL_ASSERT(found);
+    wl_err_t err = tier_endpoint("tier.writers", base, instance, endpoint, fault);
+    if (err != WL_OK) {
+        return err;
+    }
+    zsock_t *dealer = socket_new(ZMQ_DEALER, TIER_HWM);
+    tier_harden(dealer);
+    zsock_set_maxmsgsize(dealer, WL_MESSAGE_BYTES_MAX);
+    zsock_set_connect_timeout(dealer, TIER_CONNECT_MS);
+    zsock_set_immediate(dealer, 1);
+    zsock_set_reconnect_ivl(dealer, TIER_RECONNECT_MS);
+    zsock_set_reconnect_ivl_max(dealer, TIER_RECONNECT_MS_MAX);
+    if (zsock_connect(dealer, "%s", endpoint) == -1) {
+        zsock_destroy(&dealer);
+        return wl_fault(fault, WL_ERR_BIND, "tier.writers", "%s: %s", endpoint,
+                        zmq_strerror(zmq_errno()));
+    }
+    *ret = dealer;
+    return WL_OK;
 }
