@@ -17,7 +17,7 @@ enum {
     PEER_HWM = 1000, /* messages to another host, each a batch; the kernel holds some more */
     PEER_HEARTBEAT_MS = 1000, /* a host that is away is noticed before its leases end */
     PEER_HEARTBEAT_TIMEOUT_MS = 3000,
-    PEER_CONNECT_MS = 3000, /* a host that is away does not answer at all */
+    PEER_CONNECT_MS = 1000, /* a host that is away does not answer at all */
     PEER_RECONNECT_MS = 100,
     PEER_RECONNECT_MAX_MS = 1000,
     /* Twice the request bound: an oversized request still gets an error, a huge one is cut off. */
@@ -228,4 +228,53 @@ wl_err_t wl_topology_subscriber(const wl_settings_t *settings, zsock_t **ret, wl
     zsock_set_subscribe(subscriber, "changed.");
     socket_harden(subscriber, FRAME_BYTES_MAX);
     return socket_bind(&subscriber, "intake.subscribe", settings->intake_subscribe, ret, fault);
+}
+
+/* ---- between tiers ---------------------------------------------------------------------------- */
+
+/* Presence actor i takes the port + i. */
+static wl_err_t tier_endpoint(const char *where, const char *base, uint32_t instance,
+                              char ret[static 512], wl_fault_t *fault) {
+    wl_err_t err = wl_topology_port_add(base, instance, ret, 512);
+    return err == WL_OK
+               ? WL_OK
+               : wl_fault(fault, err, where, "%s has no port for instance %u", base, instance);
+}
+
+wl_err_t wl_topology_tier_router(const wl_settings_t *settings, uint32_t instance, zsock_t **ret,
+                                 wl_fault_t *fault) {
+    char endpoint[512];
+    *ret = NULL;
+    if (settings->tier_endpoint[0] == '\0') {
+        return WL_OK;
+    }
+    wl_err_t err =
+        tier_endpoint("tier.endpoint", settings->tier_endpoint, instance, endpoint, fault);
+    if (err != WL_OK) {
+        return err;
+    }
+    zsock_t *router = peer_socket_new(ZMQ_ROUTER);
+    zsock_set_maxmsgsize(router, FRAME_BYTES_MAX); /* readers say little, the feed says much */
+    zsock_set_router_mandatory(router, 1);         /* a reader that is gone or full is an error */
+    return socket_bind(&router, "tier.endpoint", endpoint, ret, fault);
+}
+
+wl_err_t wl_topology_tier_dealer(const wl_settings_t *settings, uint32_t writer, uint32_t instance,
+                                 zsock_t **ret, wl_fault_t *fault) {
+    char base[512];
+    char endpoint[512];
+    bool found = wl_settings_list_item(settings->tier_writers, writer, base, sizeof base);
+    WL_ASSERT(found);
+    wl_err_t err = tier_endpoint("tier.writers", base, instance, endpoint, fault);
+    if (err != WL_OK) {
+        return err;
+    }
+    zsock_t *dealer = peer_socket_new(ZMQ_DEALER);
+    if (zsock_connect(dealer, "%s", endpoint) == -1) {
+        zsock_destroy(&dealer);
+        return wl_fault(fault, WL_ERR_BIND, "tier.writers", "%s: %s", endpoint,
+                        zmq_strerror(zmq_errno()));
+    }
+    *ret = dealer;
+    return WL_OK;
 }

@@ -74,6 +74,15 @@ WL_MUST_USE wl_err_t wl_topology_router(const wl_settings_t *settings, wl_actor_
 WL_MUST_USE wl_err_t wl_topology_subscriber(const wl_settings_t *settings, zsock_t **ret,
                                             wl_fault_t *fault);
 
+/* Between tiers. The ROUTER of one presence actor of a writer, where readers follow it:
+ * tier.endpoint with the port + instance; *ret is NULL when the setting is empty. */
+WL_MUST_USE wl_err_t wl_topology_tier_router(const wl_settings_t *settings, uint32_t instance,
+                                             zsock_t **ret, wl_fault_t *fault);
+/* The DEALER of one presence actor of a reader to the same of the `writer`th of tier.writers. What
+ * it is given while it is not connected is refused, not kept. */
+WL_MUST_USE wl_err_t wl_topology_tier_dealer(const wl_settings_t *settings, uint32_t writer,
+                                             uint32_t instance, zsock_t **ret, wl_fault_t *fault);
+
 /* Refuses plaintext beyond loopback, duplicate endpoints, endpoints that are not tcp, ipc or
  * inproc, and settings that contradict each other or the role. Only what the role opens is looked
  * at. For --check and the start; in src/topology_check.c. */

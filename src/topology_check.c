@@ -122,6 +122,9 @@ static wl_err_t check_feed(check_t *self) {
     if (settings->tier_endpoint[0] == '\0') {
         return WL_OK;
     }
+    if (wl_settings_list_count(settings->tier_endpoint) > 1) {
+        return wl_fault(self->fault, WL_ERR_SETTINGS, "tier.endpoint", "one endpoint, not a list");
+    }
     char endpoint[512];
     wl_err_t err = WL_OK;
     for (uint32_t i = 0; err == WL_OK && i < settings->presence_instances; i++) {

@@ -156,6 +156,8 @@ Test(topology, a_role_without_what_it_needs_is_refused) {
     expect_refused((const char *const[]){"shard.readers=2"}, 1, "shard.instances=33",
                    "shard.readers");
     expect_refused(NULL, 0, "tier.endpoint=tcp://127.0.0.1:7701", "tier.endpoint");
+    expect_refused(NULL, 0, "tier.endpoint=tcp://127.0.0.1:7703,tcp://127.0.0.1:7704",
+                   "tier.endpoint");
     expect_refused((const char *const[]){"presence.instances=2"}, 1,
                    "tier.endpoint=tcp://127.0.0.1:65535", "tier.endpoint");
 }
