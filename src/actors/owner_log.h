@@ -25,9 +25,15 @@ void wl_owner_log_restore(wl_owner_log_t *self, const uint64_t *seen);
 /* Should this shard be asked now? Then *ret_after is the number to ask from, and it counts as
  * asked. A shard that does not answer is asked again after 10 s. now: monotonic ms. */
 bool wl_owner_log_due(wl_owner_log_t *self, uint32_t shard, int64_t now, uint64_t *ret_after);
+/* Is this chunk the next one of its answer, with none missing before it? 0 = not said: yes. The last
+ * chunk counts as `last` only if so; otherwise the question is asked again. */
+bool wl_owner_log_chunk(wl_owner_log_t *self, uint32_t shard, uint64_t chunk);
 /* A shard told a chunk of owners; only the last one makes log_seq count. */
 void wl_owner_log_told(wl_owner_log_t *self, uint32_t shard, uint64_t log_seq, bool last,
                        int64_t now);
+/* The message has this serial number; 0 = not said. A jump means that one was lost: the shard is
+ * asked again from what was seen before. Call before wl_owner_log_stored. */
+void wl_owner_log_serial(wl_owner_log_t *self, uint32_t shard, uint64_t serial);
 /* A message of a commit arrived. */
 void wl_owner_log_stored(wl_owner_log_t *self, uint32_t shard, uint64_t commit_seq,
                          uint64_t log_seq);

@@ -207,6 +207,7 @@ static void presence_stored(presence_t *self, const wl_msg_t *msg) {
         }
         wl_stored_add(to, stored);
     }
+    wl_owner_log_serial(self->log, head->shard, head->serial);
     wl_owner_log_stored(self->log, head->shard, head->commit_seq, head->log_seq);
     self->ready = wl_owner_log_ready(self->log);
 }
@@ -246,7 +247,8 @@ static void presence_owners(presence_t *self, const wl_msg_t *msg) {
         self->owners_told += uids->count;
     }
     int64_t now = wl_mono_now().ms;
-    wl_owner_log_told(self->log, head->shard, head->log_seq, head->last, now);
+    bool whole = wl_owner_log_chunk(self->log, head->shard, head->chunk);
+    wl_owner_log_told(self->log, head->shard, head->log_seq, head->last && whole, now);
     bool ready = wl_owner_log_ready(self->log);
     if (ready && !self->ready) {
         if (self->owners_told >= OPTIMIZE_OWNERS_MIN) {
@@ -261,8 +263,12 @@ static void presence_owners(presence_t *self, const wl_msg_t *msg) {
 }
 
 static void presence_tell_owners(presence_t *self, uint32_t shard, uint64_t after, bool trim) {
-    wl_encoder_t *to =
-        wl_hub_to(&self->hub, WL_ACTOR_SHARD, shard, WL_MSG_TELL_OWNERS, ++self->batch);
+    if (trim && wl_hub_instances(&self->hub, WL_ACTOR_SHARD) == 0) {
+        return; /* a process of readers alone */
+    }
+    wl_encoder_t *to = wl_hub_to(&self->hub, trim ? WL_ACTOR_SHARD : WL_ACTOR_FETCHER,
+                                 trim ? shard : wl_hub_fetcher(&self->hub, shard, 0),
+                                 WL_MSG_TELL_OWNERS, ++self->batch);
     wl_tell_owners_begin(to, &(wl_tell_owners_head_t){
                                  .presence = self->hub.instance,
                                  .after = after,
