@@ -23,6 +23,7 @@ typedef struct {
     int64_t scan_cursor;
     uint64_t log_seq;  /* by_log: told up to here; scan: the log's end when the scan began */
     int64_t resume_at; /* monotonic ms: not before */
+    int64_t asked_at;  /* goes back with every chunk */
 } tour_t;
 
 struct wl_shard_owners {
@@ -54,8 +55,9 @@ void wl_shard_owners_destroy(wl_shard_owners_t **self) {
     *self = NULL;
 }
 
-static void owners_begin_scan(wl_shard_owners_t *self, tour_t *tour) {
-    *tour = (tour_t){.active = true, .log_seq = wl_asset_db_owner_seq(self->db)};
+static void owners_begin_scan(wl_shard_owners_t *self, tour_t *tour, int64_t asked_at) {
+    *tour =
+        (tour_t){.active = true, .log_seq = wl_asset_db_owner_seq(self->db), .asked_at = asked_at};
 }
 
 static void owners_trim(wl_shard_owners_t *self, uint32_t presence, uint64_t after) {
@@ -87,9 +89,10 @@ void wl_shard_owners_take(wl_shard_owners_t *self, const wl_tell_owners_head_t *
     tour_t *tour = &self->tours[head->presence];
     /* a number from the future belongs to another file: only a full scan can be trusted */
     if (head->after == 0 || head->after > wl_asset_db_owner_seq(self->db)) {
-        owners_begin_scan(self, tour);
+        owners_begin_scan(self, tour, head->asked_at);
     } else {
-        *tour = (tour_t){.active = true, .by_log = true, .log_seq = head->after};
+        *tour = (tour_t){
+            .active = true, .by_log = true, .log_seq = head->after, .asked_at = head->asked_at};
     }
 }
 
@@ -103,7 +106,11 @@ static bool owners_send(wl_shard_owners_t *self, uint32_t presence, uint64_t log
             self->uids[kept++] = self->uids[i];
         }
     }
-    wl_owners_head_t head = {.shard = self->hub->instance, .log_seq = log_seq, .last = last};
+    wl_owners_head_t head = {.shard = self->hub->instance,
+                             .log_seq = log_seq,
+                             .last = last,
+                             .asked_at = self->tours[presence].asked_at,
+                             .commit_seq = wl_asset_db_commit_seq(self->db)};
     wl_owners_item_t item = {.uids = {self->uids, kept}};
     uint64_t lost = self->hub->counters.at[WL_COUNTER_msg_full];
     wl_encoder_t *to =
@@ -124,7 +131,7 @@ static wl_err_t owners_step_log(wl_shard_owners_t *self, uint32_t presence, bool
     wl_err_t err =
         wl_asset_db_owner_log(self->db, tour->log_seq, CHUNK_UIDS, self->uids, &count, &last_seq);
     if (err == WL_ERR_NOT_FOUND) {
-        owners_begin_scan(self, tour);
+        owners_begin_scan(self, tour, tour->asked_at);
         *ret_sent = true;
         return WL_OK;
     }

@@ -29,7 +29,8 @@ static void send_fetch(stage_t *stage, uint64_t uid, int64_t budget_ms) {
 }
 
 static void send_tell_owners(stage_t *stage, uint32_t presence, uint64_t after, bool trim) {
-    wl_tell_owners_begin(stage->encoder, &(wl_tell_owners_head_t){presence, after, trim, 0});
+    wl_tell_owners_begin(stage->encoder, &(wl_tell_owners_head_t){
+                                             .presence = presence, .after = after, .trim = trim});
     stage_send(stage);
 }
 
