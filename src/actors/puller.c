@@ -297,8 +297,9 @@ static void puller_tell_health_to(puller_t *self, wl_actor_kind_t kind,
 }
 
 static void puller_tell_health(puller_t *self, bool changed_only) {
-    static const wl_actor_kind_t kinds[] = {WL_ACTOR_FRONTEND, WL_ACTOR_CACHE, WL_ACTOR_QUERY,
-                                            WL_ACTOR_DISPATCHER, WL_ACTOR_CONSOLE};
+    static const wl_actor_kind_t kinds[] = {WL_ACTOR_FRONTEND, WL_ACTOR_CACHE,
+                                            WL_ACTOR_QUERY,    WL_ACTOR_DISPATCHER,
+                                            WL_ACTOR_CONSOLE,  WL_ACTOR_PRESENCE};
     wl_mono_ms_t now = wl_mono_now();
     for (uint32_t i = 0; i < self->line_count; i++) {
         bool changed = wl_puller_line_judge(self->lines[i], now);
