@@ -50,6 +50,9 @@ static wl_err_t house_start_kind(wl_house_t *self, const wl_settings_t *settings
                                  wl_actor_kind_t kind, wl_fault_t *fault) {
     uint32_t instances = wl_topology_instances(settings, kind);
     for (uint32_t i = 0; i < instances; i++) {
+        if (!wl_topology_here(settings, kind, i)) {
+            continue; /* on another host */
+        }
         WL_ASSERT(self->count < ACTORS_MAX);
         char name[24];
         (void)snprintf(name, sizeof name, "%s.%u", wl_actor_kind_name(kind), i);

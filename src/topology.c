@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "place.h"
 
 #include <string.h>
 
@@ -12,7 +13,13 @@ enum {
     HANDSHAKE_MS = 3000,     /* a peer that connects and says nothing */
     HEARTBEAT_MS = 10000,    /* finds half-open connections */
     HEARTBEAT_TIMEOUT_MS = 30000,
-    BACKLOG = 1024, /* connections waiting to be accepted */
+    BACKLOG = 1024,  /* connections waiting to be accepted */
+    PEER_HWM = 1000, /* messages to another host, each a batch; the kernel holds some more */
+    PEER_HEARTBEAT_MS = 1000, /* a host that is away is noticed before its leases end */
+    PEER_HEARTBEAT_TIMEOUT_MS = 3000,
+    PEER_CONNECT_MS = 1000, /* a host that is away does not answer at all */
+    PEER_RECONNECT_MS = 100,
+    PEER_RECONNECT_MAX_MS = 1000,
     /* Twice the request bound: an oversized request still gets an error, a huge one is cut off. */
     FRAME_BYTES_MAX = 2 * WL_REQUEST_BYTES_MAX,
 };
@@ -64,12 +71,23 @@ static uint32_t kind_instances(const wl_settings_t *settings, wl_actor_kind_t ki
     return 0;
 }
 
+static bool role_runs(const wl_settings_t *settings, wl_actor_kind_t kind) {
+    tier_t tiers = kind_tiers[kind];
+    return ((tiers & TIER_READER) != 0 && wl_role_reads(settings)) ||
+           ((tiers & TIER_WRITER) != 0 && wl_role_writes(settings));
+}
+
 uint32_t wl_topology_instances(const wl_settings_t *settings, wl_actor_kind_t kind) {
     WL_ASSERT((unsigned)kind < WL_ACTOR_KINDS);
-    tier_t tiers = kind_tiers[kind];
-    bool runs = ((tiers & TIER_READER) != 0 && wl_role_reads(settings)) ||
-                ((tiers & TIER_WRITER) != 0 && wl_role_writes(settings));
-    return runs ? kind_instances(settings, kind) : 0;
+    bool some = role_runs(settings, kind) || wl_place_names(settings->topology_remote, kind);
+    return some ? kind_instances(settings, kind) : 0;
+}
+
+bool wl_topology_here(const wl_settings_t *settings, wl_actor_kind_t kind, uint32_t instance) {
+    char endpoint[512];
+    WL_ASSERT((unsigned)kind < WL_ACTOR_KINDS);
+    return role_runs(settings, kind) && instance < kind_instances(settings, kind) &&
+           !wl_place_find(settings->topology_remote, kind, instance, endpoint, sizeof endpoint);
 }
 
 wl_err_t wl_topology_port_add(const char *endpoint, uint32_t more, char *ret_endpoint,
@@ -126,8 +144,8 @@ wl_err_t wl_topology_outbox(wl_actor_kind_t kind, uint32_t instance, zsock_t **r
 }
 
 /* What every socket needs that strangers can reach (reliability findings 1 and 3). */
-static void socket_harden(zsock_t *socket) {
-    zsock_set_maxmsgsize(socket, FRAME_BYTES_MAX);
+static void socket_harden(zsock_t *socket, int frame_bytes_max) {
+    zsock_set_maxmsgsize(socket, frame_bytes_max);
     zsock_set_handshake_ivl(socket, HANDSHAKE_MS);
     zsock_set_heartbeat_ivl(socket, HEARTBEAT_MS);
     zsock_set_heartbeat_timeout(socket, HEARTBEAT_TIMEOUT_MS);
@@ -144,6 +162,47 @@ static wl_err_t socket_bind(zsock_t **socket, const char *where, const char *end
     return WL_OK;
 }
 
+/* A socket between two processes of ours, on any two hosts. */
+static zsock_t *peer_socket_new(int type) {
+    zsock_t *socket = socket_new(type, PEER_HWM);
+    socket_harden(socket, WL_MESSAGE_BYTES_MAX);
+    zsock_set_heartbeat_ivl(socket, PEER_HEARTBEAT_MS);
+    zsock_set_heartbeat_timeout(socket, PEER_HEARTBEAT_TIMEOUT_MS);
+    zsock_set_connect_timeout(socket, PEER_CONNECT_MS);
+    zsock_set_reconnect_ivl(socket, PEER_RECONNECT_MS);
+    zsock_set_reconnect_ivl_max(socket, PEER_RECONNECT_MAX_MS);
+    zsock_set_immediate(socket, 1); /* nothing is kept for a host that is not there */
+    return socket;
+}
+
+wl_err_t wl_topology_listen(const wl_settings_t *settings, wl_actor_kind_t kind, uint32_t instance,
+                            zsock_t **ret, wl_fault_t *fault) {
+    char endpoint[512];
+    *ret = NULL;
+    if (!wl_place_find(settings->topology_listen, kind, instance, endpoint, sizeof endpoint)) {
+        return WL_OK;
+    }
+    zsock_t *inbox = peer_socket_new(ZMQ_PULL);
+    return socket_bind(&inbox, "topology.listen", endpoint, ret, fault);
+}
+
+wl_err_t wl_topology_remote(const wl_settings_t *settings, wl_actor_kind_t kind, uint32_t instance,
+                            zsock_t **ret, wl_fault_t *fault) {
+    char endpoint[512];
+    if (!wl_place_find(settings->topology_remote, kind, instance, endpoint, sizeof endpoint)) {
+        return wl_fault(fault, WL_ERR_SETTINGS, "topology.remote", "%s.%u is not named",
+                        wl_actor_kind_name(kind), instance);
+    }
+    zsock_t *outbox = peer_socket_new(ZMQ_PUSH);
+    if (zsock_connect(outbox, "%s", endpoint) == -1) {
+        zsock_destroy(&outbox);
+        return wl_fault(fault, WL_ERR_BIND, "topology.remote", "%s: %s", endpoint,
+                        zmq_strerror(zmq_errno()));
+    }
+    *ret = outbox;
+    return WL_OK;
+}
+
 wl_err_t wl_topology_router(const wl_settings_t *settings, wl_actor_kind_t kind, uint32_t instance,
                             zsock_t **ret, wl_fault_t *fault) {
     bool frontend = kind == WL_ACTOR_FRONTEND;
@@ -155,7 +214,7 @@ wl_err_t wl_topology_router(const wl_settings_t *settings, wl_actor_kind_t kind,
     WL_ASSERT(found);
     zsock_t *router = socket_new(ZMQ_ROUTER, ROUTER_HWM);
     zsock_set_router_mandatory(router, 1); /* a client that is gone is an error, not silence */
-    socket_harden(router);
+    socket_harden(router, FRAME_BYTES_MAX);
     return socket_bind(&router, frontend ? "frontend.endpoint" : "intake.endpoint", endpoint, ret,
                        fault);
 }
@@ -167,6 +226,55 @@ wl_err_t wl_topology_subscriber(const wl_settings_t *settings, zsock_t **ret, wl
     }
     zsock_t *subscriber = socket_new(ZMQ_SUB, SUBSCRIBER_HWM);
     zsock_set_subscribe(subscriber, "changed.");
-    socket_harden(subscriber);
+    socket_harden(subscriber, FRAME_BYTES_MAX);
     return socket_bind(&subscriber, "intake.subscribe", settings->intake_subscribe, ret, fault);
+}
+
+/* ---- between tiers ---------------------------------------------------------------------------- */
+
+/* Presence actor i takes the port + i. */
+static wl_err_t tier_endpoint(const char *where, const char *base, uint32_t instance,
+                              char ret[static 512], wl_fault_t *fault) {
+    wl_err_t err = wl_topology_port_add(base, instance, ret, 512);
+    return err == WL_OK
+               ? WL_OK
+               : wl_fault(fault, err, where, "%s has no port for instance %u", base, instance);
+}
+
+wl_err_t wl_topology_tier_router(const wl_settings_t *settings, uint32_t instance, zsock_t **ret,
+                                 wl_fault_t *fault) {
+    char endpoint[512];
+    *ret = NULL;
+    if (settings->tier_endpoint[0] == '\0') {
+        return WL_OK;
+    }
+    wl_err_t err =
+        tier_endpoint("tier.endpoint", settings->tier_endpoint, instance, endpoint, fault);
+    if (err != WL_OK) {
+        return err;
+    }
+    zsock_t *router = peer_socket_new(ZMQ_ROUTER);
+    zsock_set_maxmsgsize(router, FRAME_BYTES_MAX); /* readers say little, the feed says much */
+    zsock_set_router_mandatory(router, 1);         /* a reader that is gone or full is an error */
+    return socket_bind(&router, "tier.endpoint", endpoint, ret, fault);
+}
+
+wl_err_t wl_topology_tier_dealer(const wl_settings_t *settings, uint32_t writer, uint32_t instance,
+                                 zsock_t **ret, wl_fault_t *fault) {
+    char base[512];
+    char endpoint[512];
+    bool found = wl_settings_list_item(settings->tier_writers, writer, base, sizeof base);
+    WL_ASSERT(found);
+    wl_err_t err = tier_endpoint("tier.writers", base, instance, endpoint, fault);
+    if (err != WL_OK) {
+        return err;
+    }
+    zsock_t *dealer = peer_socket_new(ZMQ_DEALER);
+    if (zsock_connect(dealer, "%s", endpoint) == -1) {
+        zsock_destroy(&dealer);
+        return wl_fault(fault, WL_ERR_BIND, "tier.writers", "%s: %s", endpoint,
+                        zmq_strerror(zmq_errno()));
+    }
+    *ret = dealer;
+    return WL_OK;
 }

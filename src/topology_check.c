@@ -1,4 +1,5 @@
 #include "base/check.h"
+#include "place.h"
 #include "topology.h"
 
 #include <string.h>
@@ -121,6 +122,9 @@ static wl_err_t check_feed(check_t *self) {
     if (settings->tier_endpoint[0] == '\0') {
         return WL_OK;
     }
+    if (wl_settings_list_count(settings->tier_endpoint) > 1) {
+        return wl_fault(self->fault, WL_ERR_SETTINGS, "tier.endpoint", "one endpoint, not a list");
+    }
     char endpoint[512];
     wl_err_t err = WL_OK;
     for (uint32_t i = 0; err == WL_OK && i < settings->presence_instances; i++) {
@@ -151,6 +155,82 @@ static wl_err_t check_writer(check_t *self) {
     return err == WL_OK ? check_feed(self) : err;
 }
 
+/* Entries of both lists: an actor that exists, at an endpoint that another process can reach. */
+static wl_err_t check_place(check_t *self, const char *where, wl_actor_kind_t kind,
+                            uint32_t instance, const char *endpoint) {
+    uint32_t instances = wl_topology_instances(self->settings, kind);
+    if (kind == WL_ACTOR_CONSOLE || kind == WL_ACTOR_CONFIG) {
+        return wl_fault(self->fault, WL_ERR_SETTINGS, where, "every process has its own %s",
+                        wl_actor_kind_name(kind));
+    }
+    if (instance != WL_PLACE_ALL && instance >= instances) {
+        return wl_fault(self->fault, WL_ERR_SETTINGS, where, "there are %u actors %s, no %s.%u",
+                        instances, wl_actor_kind_name(kind), wl_actor_kind_name(kind), instance);
+    }
+    if (strncmp(endpoint, "inproc://", 9) == 0) {
+        return wl_fault(self->fault, WL_ERR_SETTINGS, where, "%s does not leave the process",
+                        endpoint);
+    }
+    return endpoint_check(self->settings, where, endpoint, self->fault);
+}
+
+static wl_err_t on_remote(void *arg, wl_actor_kind_t kind, uint32_t instance,
+                          const char *endpoint) {
+    check_t *self = arg;
+    const wl_settings_t *settings = self->settings;
+    wl_err_t err = check_place(self, "topology.remote", kind, instance, endpoint);
+    uint32_t instances = wl_topology_instances(settings, kind);
+    char found[512];
+    for (uint32_t i = 0; err == WL_OK && i < instances; i++) {
+        bool away = wl_place_find(settings->topology_remote, kind, i, found, sizeof found);
+        if (!away && !wl_topology_here(settings, kind, i)) {
+            return wl_fault(self->fault, WL_ERR_SETTINGS, "topology.remote",
+                            "%s.%u runs nowhere: this role does not run it, name its host too",
+                            wl_actor_kind_name(kind), i);
+        }
+        if (instance == WL_PLACE_ALL && !away) {
+            return wl_fault(self->fault, WL_ERR_SETTINGS, "topology.remote",
+                            "\"%s\" leaves no port for %s.%u", endpoint, wl_actor_kind_name(kind),
+                            i);
+        }
+    }
+    return err;
+}
+
+static wl_err_t on_listen(void *arg, wl_actor_kind_t kind, uint32_t instance,
+                          const char *endpoint) {
+    check_t *self = arg;
+    const wl_settings_t *settings = self->settings;
+    wl_err_t err = check_place(self, "topology.listen", kind, instance, endpoint);
+    uint32_t instances = wl_topology_instances(settings, kind);
+    bool any = false;
+    for (uint32_t i = 0; err == WL_OK && i < instances; i++) {
+        char found[512];
+        if ((instance != WL_PLACE_ALL && instance != i) || !wl_topology_here(settings, kind, i)) {
+            continue;
+        }
+        any = true;
+        if (!wl_place_find(settings->topology_listen, kind, i, found, sizeof found)) {
+            return wl_fault(self->fault, WL_ERR_SETTINGS, "topology.listen",
+                            "\"%s\" leaves no port for %s.%u", endpoint, wl_actor_kind_name(kind),
+                            i);
+        }
+        err = check_bound(self, "topology.listen", found);
+    }
+    return err == WL_OK && !any
+               ? wl_fault(self->fault, WL_ERR_SETTINGS, "topology.listen",
+                          "%s does not run in this process", wl_actor_kind_name(kind))
+               : err;
+}
+
+static wl_err_t check_places(check_t *self) {
+    wl_err_t err = wl_place_each(self->settings->topology_remote, "topology.remote", on_remote,
+                                 self, self->fault);
+    return err == WL_OK ? wl_place_each(self->settings->topology_listen, "topology.listen",
+                                        on_listen, self, self->fault)
+                        : err;
+}
+
 static wl_err_t check_shards(check_t *self) {
     const wl_settings_t *settings = self->settings;
     uint32_t servers = wl_settings_list_count(settings->shard_at);
@@ -175,5 +255,5 @@ wl_err_t wl_topology_check(const wl_settings_t *settings, wl_fault_t *fault) {
     if (err == WL_OK && wl_role_writes(settings)) {
         err = check_writer(&check);
     }
-    return err;
+    return err == WL_OK ? check_places(&check) : err;
 }

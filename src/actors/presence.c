@@ -84,10 +84,11 @@ static void presence_read(presence_t *self, const wl_msg_t *msg) {
             wl_reply_add(wl_render_to(&self->hub, frontend), &reply);
             continue;
         }
-        wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_CACHE, presence_cache_of(self, read->uid),
-                                     WL_MSG_READ, frontend);
+        uint32_t cache = presence_cache_of(self, read->uid);
+        wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_CACHE, cache, WL_MSG_READ, frontend);
         if (!wl_encoder_begun(to)) {
-            wl_read_begin(to, &msg->head.read);
+            int64_t sent_at = wl_hub_sent_at(&self->hub, WL_ACTOR_CACHE, cache);
+            wl_read_begin(to, &(wl_read_head_t){.frontend = frontend, .sent_at = sent_at});
         }
         wl_read_add(to, read);
     }
