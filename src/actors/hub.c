@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/slot.h"
+#include "domain/shard_map.h"
 #include "proto/channel.h"
 
 #include <string.h>
@@ -34,7 +35,7 @@ uint32_t wl_hub_instances(const wl_hub_t *self, wl_actor_kind_t kind) {
 }
 
 uint32_t wl_hub_shard(const wl_hub_t *self, uint64_t uid) {
-    return wl_uid_owner(uid, (uint32_t)self->settings->shard_instances);
+    return self->shard_of_slot[wl_slot_of(uid)];
 }
 
 uint32_t wl_hub_fetcher(const wl_hub_t *self, uint32_t shard, uint64_t turn) {
@@ -329,6 +330,23 @@ static int on_stats(zloop_t *loop, int timer, void *arg) {
     return 0;
 }
 
+/* The mailboxes, and what is asked for per item: counted once. */
+static wl_err_t hub_settle(wl_hub_t *self, wl_fault_t *fault) {
+    const wl_settings_t *settings = self->settings;
+    for (uint32_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
+        self->instances[kind] = wl_topology_instances(settings, (wl_actor_kind_t)kind);
+    }
+    wl_err_t err = wl_shard_map_parse(settings->shard_map, (uint32_t)settings->shard_instances,
+                                      self->shard_of_slot, fault);
+    if (err == WL_OK) {
+        err = wl_topology_inbox(self->kind, self->instance, &self->inbox, fault);
+    }
+    if (err == WL_OK) {
+        err = wl_topology_listen(settings, self->kind, self->instance, &self->far_inbox, fault);
+    }
+    return err;
+}
+
 wl_err_t wl_hub_open(wl_hub_t *self, zsock_t *pipe, const wl_boot_t *boot,
                      const wl_hub_handlers_t *handlers, void *actor, wl_fault_t *fault) {
     const wl_actor_options_t *options = boot->options;
@@ -337,26 +355,18 @@ wl_err_t wl_hub_open(wl_hub_t *self, zsock_t *pipe, const wl_boot_t *boot,
     self->kind = options->kind;
     self->instance = options->instance;
     self->settings = options->settings;
-    for (uint32_t kind = 0; kind < WL_ACTOR_KINDS; kind++) { /* asked for per item: count once */
-        self->instances[kind] = wl_topology_instances(self->settings, (wl_actor_kind_t)kind);
-    }
     self->pipe = pipe;
     self->handlers = *handlers;
     self->self = actor;
     WL_ASSERT(handlers->take != NULL);
-    wl_err_t err = wl_topology_inbox(self->kind, self->instance, &self->inbox, fault);
-    if (err == WL_OK) {
-        err =
-            wl_topology_listen(self->settings, self->kind, self->instance, &self->far_inbox, fault);
-    }
+    wl_err_t err = hub_settle(self, fault);
     if (err != WL_OK) {
         return err;
     }
     self->decoder = wl_decoder_new();
     self->loop = zloop_new();
     (void)zloop_reader(self->loop, pipe, on_pipe, self); /* control first */
-    (void)zloop_reader(self->loop, self->inbox, on_inbox, self);
-    zloop_reader_set_tolerant(self->loop, self->inbox);
+    wl_hub_watch(self, self->inbox, on_inbox, self);
     if (self->far_inbox != NULL) {
         wl_hub_watch(self, self->far_inbox, on_inbox, self);
     }
@@ -368,38 +378,38 @@ wl_err_t wl_hub_open(wl_hub_t *self, zsock_t *pipe, const wl_boot_t *boot,
     return WL_OK;
 }
 
-void wl_hub_close(wl_hub_t *self) {
-    zloop_destroy(&self->loop);
-    zsock_destroy(&self->inbox);
-    zsock_destroy(&self->far_inbox);
-    wl_decoder_destroy(&self->decoder);
-    for (uint32_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
-        outbox_destroy(&self->outboxes[kind]);
+void wl_hub_close(wl_hub_t * self) {
+        zloop_destroy(&self->loop);
+        zsock_destroy(&self->inbox);
+        zsock_destroy(&self->far_inbox);
+        wl_decoder_destroy(&self->decoder);
+        for (uint32_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
+            outbox_destroy(&self->outboxes[kind]);
+        }
+        wl_config_destroy(&self->config);
     }
-    wl_config_destroy(&self->config);
-}
 
-void wl_hub_watch(wl_hub_t *self, zsock_t *socket, zloop_reader_fn *ready, void *arg) {
-    (void)zloop_reader(self->loop, socket, ready, arg);
-    zloop_reader_set_tolerant(self->loop, socket);
-}
-
-void wl_hub_run(wl_hub_t *self) {
-    (void)zloop_start(self->loop);
-    if (!self->draining) { /* only $TERM may end the loop: anything else is our own bug */
-        wl_log(WL_LOG_ERROR, self->name, "loop_ended", "the loop ended without $TERM");
-        abort();
+    void wl_hub_watch(wl_hub_t * self, zsock_t * socket, zloop_reader_fn * ready, void *arg) {
+        (void)zloop_reader(self->loop, socket, ready, arg);
+        zloop_reader_set_tolerant(self->loop, socket);
     }
-}
 
-void wl_hub_live(wl_hub_t *self, zsock_t *pipe, wl_boot_t *boot,
-                 wl_err_t (*open)(void *actor, zsock_t *pipe, wl_boot_t *boot),
-                 void (*close)(void *actor), void *actor) {
-    wl_err_t status = open(actor, pipe, boot);
-    boot->status = status;
-    (void)zsock_signal(pipe, 0); /* boot belongs to main from here on */
-    if (status == WL_OK) {
-        wl_hub_run(self);
+    void wl_hub_run(wl_hub_t * self) {
+        (void)zloop_start(self->loop);
+        if (!self->draining) { /* only $TERM may end the loop: anything else is our own bug */
+            wl_log(WL_LOG_ERROR, self->name, "loop_ended", "the loop ended without $TERM");
+            abort();
+        }
     }
-    close(actor);
-}
+
+    void wl_hub_live(wl_hub_t * self, zsock_t * pipe, wl_boot_t * boot,
+                     wl_err_t(*open)(void *actor, zsock_t *pipe, wl_boot_t *boot),
+                     void (*close)(void *actor), void *actor) {
+        wl_err_t status = open(actor, pipe, boot);
+        boot->status = status;
+        (void)zsock_signal(pipe, 0); /* boot belongs to main from here on */
+        if (status == WL_OK) {
+            wl_hub_run(self);
+        }
+        close(actor);
+    }
