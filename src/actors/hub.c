@@ -64,6 +64,35 @@ static wl_outbox_t *outbox_open(wl_hub_t *self, wl_actor_kind_t kind) {
     return outbox;
 }
 
+/* Who sends to whom, as the routes of messages.def say. A way to another host takes a moment and
+ * nothing waits for it, so those are opened at the start; all others when they are first used. */
+#define TO(NAME) (1u << WL_ACTOR_##NAME)
+static const uint32_t sends_to[WL_ACTOR_KINDS] = {
+    [WL_ACTOR_FRONTEND] = TO(PRESENCE),
+    [WL_ACTOR_PRESENCE] = TO(CACHE) | TO(FRONTEND) | TO(FETCHER) | TO(SHARD) | TO(DISPATCHER),
+    [WL_ACTOR_CACHE] = TO(QUERY) | TO(FRONTEND) | TO(DISPATCHER),
+    [WL_ACTOR_QUERY] = TO(FETCHER) | TO(CACHE) | TO(FRONTEND) | TO(DISPATCHER),
+    [WL_ACTOR_FETCHER] = TO(QUERY) | TO(PRESENCE),
+    [WL_ACTOR_SHARD] = TO(PRESENCE),
+    [WL_ACTOR_PULLER] = TO(SHARD) | TO(DISPATCHER) | TO(FRONTEND) | TO(CACHE) | TO(QUERY),
+    [WL_ACTOR_DISPATCHER] = TO(PULLER) | TO(PRESENCE) | TO(SHARD) | TO(INTAKE),
+    [WL_ACTOR_INTAKE] = TO(DISPATCHER),
+};
+#undef TO
+static_assert(WL_ACTOR_KINDS <= 32, "a bit for each kind");
+
+static void hub_open_far(wl_hub_t *self) {
+    for (wl_actor_kind_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
+        bool far = false;
+        for (uint32_t i = 0; i < self->instances[kind]; i++) {
+            far = far || !wl_topology_here(self->settings, kind, i);
+        }
+        if (far && (sends_to[self->kind] & (1u << kind)) != 0) {
+            self->outboxes[kind] = outbox_open(self, kind);
+        }
+    }
+}
+
 static void outbox_destroy(wl_outbox_t **pointer) {
     wl_outbox_t *outbox = *pointer;
     if (outbox == NULL) {
@@ -363,6 +392,7 @@ wl_err_t wl_hub_open(wl_hub_t *self, zsock_t *pipe, const wl_boot_t *boot,
     if (err != WL_OK) {
         return err;
     }
+    hub_open_far(self);
     self->decoder = wl_decoder_new();
     self->loop = zloop_new();
     (void)zloop_reader(self->loop, pipe, on_pipe, self); /* control first */
@@ -378,38 +408,38 @@ wl_err_t wl_hub_open(wl_hub_t *self, zsock_t *pipe, const wl_boot_t *boot,
     return WL_OK;
 }
 
-void wl_hub_close(wl_hub_t * self) {
-        zloop_destroy(&self->loop);
-        zsock_destroy(&self->inbox);
-        zsock_destroy(&self->far_inbox);
-        wl_decoder_destroy(&self->decoder);
-        for (uint32_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
-            outbox_destroy(&self->outboxes[kind]);
-        }
-        wl_config_destroy(&self->config);
+void wl_hub_close(wl_hub_t *self) {
+    zloop_destroy(&self->loop);
+    zsock_destroy(&self->inbox);
+    zsock_destroy(&self->far_inbox);
+    wl_decoder_destroy(&self->decoder);
+    for (uint32_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
+        outbox_destroy(&self->outboxes[kind]);
     }
+    wl_config_destroy(&self->config);
+}
 
-    void wl_hub_watch(wl_hub_t * self, zsock_t * socket, zloop_reader_fn * ready, void *arg) {
-        (void)zloop_reader(self->loop, socket, ready, arg);
-        zloop_reader_set_tolerant(self->loop, socket);
-    }
+void wl_hub_watch(wl_hub_t *self, zsock_t *socket, zloop_reader_fn *ready, void *arg) {
+    (void)zloop_reader(self->loop, socket, ready, arg);
+    zloop_reader_set_tolerant(self->loop, socket);
+}
 
-    void wl_hub_run(wl_hub_t * self) {
-        (void)zloop_start(self->loop);
-        if (!self->draining) { /* only $TERM may end the loop: anything else is our own bug */
-            wl_log(WL_LOG_ERROR, self->name, "loop_ended", "the loop ended without $TERM");
-            abort();
-        }
+void wl_hub_run(wl_hub_t *self) {
+    (void)zloop_start(self->loop);
+    if (!self->draining) { /* only $TERM may end the loop: anything else is our own bug */
+        wl_log(WL_LOG_ERROR, self->name, "loop_ended", "the loop ended without $TERM");
+        abort();
     }
+}
 
-    void wl_hub_live(wl_hub_t * self, zsock_t * pipe, wl_boot_t * boot,
-                     wl_err_t(*open)(void *actor, zsock_t *pipe, wl_boot_t *boot),
-                     void (*close)(void *actor), void *actor) {
-        wl_err_t status = open(actor, pipe, boot);
-        boot->status = status;
-        (void)zsock_signal(pipe, 0); /* boot belongs to main from here on */
-        if (status == WL_OK) {
-            wl_hub_run(self);
-        }
-        close(actor);
+void wl_hub_live(wl_hub_t *self, zsock_t *pipe, wl_boot_t *boot,
+                 wl_err_t (*open)(void *actor, zsock_t *pipe, wl_boot_t *boot),
+                 void (*close)(void *actor), void *actor) {
+    wl_err_t status = open(actor, pipe, boot);
+    boot->status = status;
+    (void)zsock_signal(pipe, 0); /* boot belongs to main from here on */
+    if (status == WL_OK) {
+        wl_hub_run(self);
     }
+    close(actor);
+}
