@@ -118,3 +118,299 @@ Test(redis, runs_scripts_and_tells_them_again_when_the_server_forgot_them) {
               fault.text);
     wl_redis_destroy(&redis);
 }
+
+/* ---- servers that are away ------------------------------------------------------------------- */
+
+Test(redis, waits_for_the_first_connection_and_fails_at_once_after_it) {
+    uint16_t port = 0;
+    int fd = listen_anywhere(&port);
+    char at[32];
+    (void)snprintf(at, sizeof at, "127.0.0.1:%u", (unsigned)port);
+    (void)close(fd);
+    wl_redis_t *redis = client_with((wl_redis_options_t){.nodes = at, .timeout_ms = 2000});
+    int64_t begin = wl_mono_now().ms;
+    cr_assert_eq(ask(redis, NULL, "PING").err, WL_ERR_UNAVAILABLE, "refused");
+    cr_assert_eq(ask(redis, NULL, "PING").err, WL_ERR_UNAVAILABLE, "while it backs off");
+    cr_assert_lt(wl_mono_now().ms - begin, 500);
+    wl_redis_stats_t stats = wl_redis_stats(redis);
+    cr_assert(stats.failures == 2 && stats.reconnects == 1 && stats.nodes == 0);
+    cr_assert_not_null(strstr(stats.problem, "refused"), "%s", stats.problem);
+    cr_assert_eq(wl_redis_link(redis, &(wl_redis_arg_t){"k", 1}), 0);
+    server.port = port;
+    server_start(&server, NULL);
+    (void)ask_until(redis, NULL, "PING", WL_OK);
+    cr_assert_gt(wl_redis_link(redis, &(wl_redis_arg_t){"k", 1}), 0);
+    wl_redis_destroy(&redis);
+}
+
+Test(redis, backs_off_from_a_server_that_is_gone) {
+    server_start(&server, NULL);
+    wl_redis_t *redis = client(server.at);
+    cr_assert_eq(ask(redis, NULL, "PING").err, WL_OK);
+    server_kill(&server);
+    int64_t until = wl_mono_now().ms + 3000;
+    while (wl_mono_now().ms < until) {
+        (void)ask(redis, NULL, "PING");
+        wait_ms(5);
+    }
+    uint64_t attempts = wl_redis_stats(redis).reconnects;
+    cr_assert(attempts >= 4 && attempts <= 12, "%llu", (unsigned long long)attempts);
+    wl_redis_destroy(&redis);
+}
+
+Test(redis, fails_what_is_under_way_when_the_server_dies_and_comes_back_with_it) {
+    server_start(&server, NULL);
+    wl_redis_t *redis = client(server.at);
+    cr_assert_eq(ask(redis, NULL, "SET k 1").err, WL_OK);
+    uint64_t link = wl_redis_link(redis, &(wl_redis_arg_t){"k", 1});
+    cr_assert_eq(wl_redis_link(redis, &(wl_redis_arg_t){"other", 5}), link);
+    answer_t answers[100] = {{.called = 0}};
+    cr_assert_eq(kill(server.process, SIGSTOP), 0);
+    for (size_t i = 0; i < WL_COUNT_OF(answers); i++) {
+        send_words(redis, NULL, "PING", on_answer, &answers[i]);
+    }
+    cr_assert_eq(wl_redis_wait(redis, 100), WL_ERR_DEADLINE, "they wait for their answers");
+    server_kill(&server);
+    cr_assert_eq(wl_redis_wait(redis, 1000), WL_OK);
+    for (size_t i = 0; i < WL_COUNT_OF(answers); i++) {
+        cr_assert(answers[i].called == 1 && answers[i].err == WL_ERR_UNAVAILABLE, "%zu", i);
+    }
+    cr_assert_eq(wl_redis_link(redis, &(wl_redis_arg_t){"k", 1}), 0);
+    cr_assert_eq(ask(redis, NULL, "PING").err, WL_ERR_UNAVAILABLE);
+    server_start(&server, NULL);
+    (void)ask_until(redis, NULL, "PING", WL_OK);
+    cr_assert_gt(wl_redis_link(redis, &(wl_redis_arg_t){"k", 1}), link);
+    cr_assert_eq(ask_script(redis, doubling, "4").elements, 2, "scripts are told again");
+    wl_redis_destroy(&redis);
+}
+
+Test(redis, gives_up_on_a_server_that_does_not_answer_in_time) {
+    server_start(&server, NULL);
+    wl_redis_t *redis = client_with((wl_redis_options_t){.nodes = server.at, .timeout_ms = 200});
+    cr_assert_eq(ask(redis, NULL, "PING").err, WL_OK);
+    cr_assert_eq(kill(server.process, SIGSTOP), 0);
+    answer_t first = {.called = 0};
+    answer_t second = {.called = 0};
+    int64_t begin = wl_mono_now().ms;
+    send_words(redis, NULL, "PING", on_answer, &first);
+    cr_assert_eq(wl_redis_wait(redis, 100), WL_ERR_DEADLINE);
+    send_words(redis, NULL, "PING", on_answer, &second);
+    cr_assert_eq(wl_redis_wait(redis, 5000), WL_OK);
+    int64_t took = wl_mono_now().ms - begin;
+    cr_assert(took >= 200 && took < 400, "%lld ms", (long long)took);
+    cr_assert(first.called == 1 && first.err == WL_ERR_DEADLINE);
+    cr_assert(second.called == 1 && second.err == WL_ERR_UNAVAILABLE, "the same connection");
+    begin = wl_mono_now().ms;
+    for (int i = 0; i < 100; i++) { /* the kernel of the stopped server accepts all the same */
+        cr_assert_eq(ask(redis, NULL, "PING").err, WL_ERR_UNAVAILABLE);
+        wait_ms(4);
+    }
+    cr_assert_lt(wl_mono_now().ms - begin, 1500, "nobody waits for it");
+    cr_assert_eq(kill(server.process, SIGCONT), 0);
+    (void)ask_until(redis, NULL, "PING", WL_OK);
+    wl_redis_destroy(&redis);
+}
+
+Test(redis, survives_answers_that_come_late) {
+    server_start(&server, "--enable-debug-command", "yes", NULL);
+    wl_redis_t *redis = client_with((wl_redis_options_t){.nodes = server.at, .timeout_ms = 150});
+    cr_assert_eq(ask(redis, NULL, "SET k one").err, WL_OK);
+    cr_assert_eq(ask(redis, NULL, "DEBUG SLEEP 0.4").err, WL_ERR_DEADLINE);
+    answer_t answer = ask_until(redis, NULL, "GET k", WL_OK);
+    cr_assert_str_eq(answer.text, "one", "not the answer to DEBUG");
+    wl_redis_destroy(&redis);
+}
+
+/* ---- servers that refuse --------------------------------------------------------------------- */
+
+static answer_t error_of(wl_redis_t *redis, const char *text) {
+    char script[200];
+    wl_redis_arg_t args[] = {{"EVAL", 4}, {script, 0}, {"0", 1}};
+    (void)snprintf(script, sizeof script, "return redis.error_reply('%s')", text);
+    args[1].bytes = strlen(script);
+    answer_t answer = {.called = 0};
+    wl_redis_send(redis, NULL, args, 3, on_answer, &answer);
+    cr_assert_eq(wl_redis_wait(redis, 5000), WL_OK);
+    return answer;
+}
+
+Test(redis, names_the_errors_of_the_server) {
+    static const struct {
+        const char *text;
+        wl_err_t err;
+    } rows[] = {
+        {"LOADING Redis is loading the dataset in memory", WL_ERR_BUSY},
+        {"BUSY Redis is busy running a script", WL_ERR_BUSY},
+        {"TRYAGAIN Multiple keys", WL_ERR_BUSY},
+        {"CLUSTERDOWN Hash slot not served", WL_ERR_BUSY},
+        {"MASTERDOWN Link with MASTER is down", WL_ERR_BUSY},
+        {"MISCONF Redis is configured to save", WL_ERR_NO_SPACE},
+        {"OOM command not allowed", WL_ERR_NO_SPACE},
+        {"READONLY You can not write", WL_ERR_CONFLICT},
+        {"NOAUTH Authentication required.", WL_ERR_UNAUTHORIZED},
+        {"WRONGPASS invalid", WL_ERR_UNAUTHORIZED},
+        {"NOPERM this user", WL_ERR_UNAUTHORIZED},
+        {"NOSCRIPT No matching script", WL_ERR_NOT_FOUND},
+        {"NOGROUP No such key", WL_ERR_NOT_FOUND},
+        {"BUSYGROUP Consumer Group name already exists", WL_ERR_INTERNAL},
+        {"MOVED 1 127.0.0.1:1", WL_ERR_INTERNAL}, /* no cluster was configured */
+        {"ERR anything", WL_ERR_INTERNAL},
+    };
+    wl_redis_t *redis = client(stores_redis());
+    for (size_t i = 0; i < WL_COUNT_OF(rows); i++) {
+        answer_t answer = error_of(redis, rows[i].text);
+        cr_assert(answer.called == 1 && answer.err == rows[i].err, "%s: %s", rows[i].text,
+                  wl_err_name(answer.err));
+        bool told = rows[i].err == WL_ERR_INTERNAL;
+        cr_assert_str_eq(answer.text, told ? rows[i].text : "", "the reply is for INTERNAL only");
+    }
+    cr_assert_eq(wl_redis_stats(redis).failures, 0, "they were all answered");
+    wl_redis_destroy(&redis);
+}
+
+Test(redis, meets_the_real_errors_as_well) {
+    server_start(&server, NULL);
+    wl_redis_t *redis = client(server.at);
+    cr_assert_eq(ask(redis, NULL, "REPLICAOF 127.0.0.1 1").err, WL_OK);
+    cr_assert_eq(ask(redis, "k", "SET k v").err, WL_ERR_CONFLICT);
+    cr_assert_eq(ask(redis, NULL, "CONFIG SET replica-serve-stale-data no").err, WL_OK);
+    cr_assert_eq(ask(redis, "k", "GET k").err, WL_ERR_BUSY);
+    cr_assert_eq(ask(redis, NULL, "REPLICAOF NO ONE").err, WL_OK);
+    cr_assert_eq(ask(redis, NULL, "CONFIG SET maxmemory 1").err, WL_OK);
+    cr_assert_eq(ask(redis, "k", "SET k v").err, WL_ERR_NO_SPACE);
+    cr_assert_eq(ask(redis, NULL, "CONFIG SET maxmemory 0").err, WL_OK);
+    cr_assert_eq(ask(redis, "k", "SET k v").err, WL_OK);
+    wl_redis_destroy(&redis);
+}
+
+static const char *password_is(const char *password) {
+    const char *path = in_folder("password");
+    FILE *file = fopen(path, "w");
+    cr_assert(file != NULL && fputs(password, file) >= 0 && fchmod(fileno(file), 0600) == 0);
+    cr_assert_eq(fclose(file), 0);
+    return path;
+}
+
+Test(redis, logs_in_with_a_password_and_with_one_that_has_changed) {
+    server_start(&server, "--requirepass", "old secret", NULL);
+    wl_redis_options_t options = {.nodes = server.at, .password_file = password_is("old secret\n")};
+    wl_redis_t *redis = client_with(options);
+    wl_redis_t *nobody = client(server.at);
+    wl_redis_t *wrong = NULL;
+    cr_assert_eq(ask(redis, NULL, "PING").err, WL_OK);
+    cr_assert_eq(ask(nobody, NULL, "PING").err, WL_ERR_UNAUTHORIZED);
+    cr_assert_not_null(strstr(wl_redis_stats(nobody).problem, "NOAUTH"));
+    (void)password_is("new secret");
+    wrong = client_with(options);
+    cr_assert_eq(ask(wrong, NULL, "PING").err, WL_ERR_UNAUTHORIZED);
+    cr_assert_eq(ask(wrong, NULL, "PING").err, WL_ERR_UNAUTHORIZED, "also while it backs off");
+    cr_assert_not_null(strstr(wl_redis_stats(wrong).problem, "WRONGPASS"));
+    cr_assert_null(strstr(wl_redis_stats(wrong).problem, "secret"));
+    answer_t set = {.called = 0};
+    wl_redis_arg_t args[] = {{"CONFIG", 6}, {"SET", 3}, {"requirepass", 11}, {"new secret", 10}};
+    wl_redis_send(redis, NULL, args, 4, on_answer, &set);
+    cr_assert_eq(wl_redis_wait(redis, 5000), WL_OK);
+    (void)ask_until(wrong, NULL, "PING", WL_OK);
+    cr_assert_eq(ask(redis, NULL, "CLIENT KILL SKIPME no TYPE normal").err, WL_OK);
+    (void)ask_until(redis, NULL, "PING", WL_OK);
+    wl_redis_destroy(&redis);
+    wl_redis_destroy(&nobody);
+    wl_redis_destroy(&wrong);
+}
+
+Test(redis, logs_in_as_a_user_with_few_rights) {
+    server_start(&server, NULL);
+    wl_redis_t *root = client(server.at);
+    cr_assert_eq(ask(root, NULL, "ACL SETUSER wallet on >pw ~mine:* +get +set +ping").err, WL_OK);
+    wl_redis_t *redis = client_with((wl_redis_options_t){
+        .nodes = server.at, .user = "wallet", .password_file = password_is("pw")});
+    cr_assert_eq(ask(redis, NULL, "SET mine:1 x").err, WL_OK);
+    cr_assert_eq(ask(redis, NULL, "SET other x").err, WL_ERR_UNAUTHORIZED);
+    cr_assert_eq(ask_script(redis, doubling, "4").err, WL_ERR_UNAUTHORIZED);
+    cr_assert_eq(ask(redis, NULL, "GET mine:1").err, WL_OK, "the connection lives");
+    wl_redis_destroy(&redis);
+    wl_redis_destroy(&root);
+}
+
+/* ---- bounds ---------------------------------------------------------------------------------- */
+
+static uint32_t full;
+static uint32_t served;
+
+static void on_bounded(wl_err_t err, const redisReply *reply, void *ctx) {
+    (void)reply;
+    (void)ctx;
+    full += err == WL_ERR_FULL ? 1 : 0;
+    served += err == WL_OK ? 1 : 0;
+}
+
+Test(redis, refuses_more_commands_than_the_bound) {
+    wl_redis_t *redis =
+        client_with((wl_redis_options_t){.nodes = stores_redis(), .timeout_ms = 30000});
+    for (uint32_t i = 0; i < WL_REDIS_OPEN_MAX + 10; i++) {
+        send_words(redis, NULL, "PING", on_bounded, NULL);
+    }
+    cr_assert_eq(wl_redis_wait(redis, 30000), WL_OK);
+    cr_assert(full == 10 && served == WL_REDIS_OPEN_MAX, "%u %u", full, served);
+    cr_assert_eq(ask(redis, NULL, "PING").err, WL_OK, "there is room again");
+    size_t bytes = (size_t)48 << 20;
+    char *value = wl_alloc_zero(1, bytes);
+    wl_redis_arg_t echo[] = {{"STRLEN", 6}, {value, bytes}};
+    full = served = 0;
+    for (int i = 0; i < 8; i++) {
+        wl_redis_send(redis, NULL, echo, 2, on_bounded, NULL);
+    }
+    cr_assert_eq(wl_redis_wait(redis, 30000), WL_OK);
+    cr_assert(full == 3 && served == 5, "256 MiB: %u %u", full, served);
+    wl_free(value);
+    wl_redis_destroy(&redis);
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static wl_redis_t *again;
+static uint32_t ended;
+
+static void on_end_try_again(wl_err_t err, const redisReply *reply, void *ctx) {
+    bool *once = ctx;
+    cr_assert(err == WL_ERR_UNAVAILABLE && reply == NULL);
+    ended++;
+    if (*once) {
+        *once = false;
+        send_words(again, NULL, "PING", on_end_try_again, ctx);
+    }
+}
+
+Test(redis, calls_back_everything_when_it_is_destroyed) {
+    bool once[3] = {true, true, true};
+    again = client(stores_redis()); /* not yet connected: it waits */
+    send_words(again, NULL, "PING", on_end_try_again, &once[0]);
+    wl_redis_destroy(&again);
+    cr_assert_eq(ended, 2, "and what the callback sent");
+    again = client(stores_redis());
+    cr_assert_eq(ask(again, NULL, "PING").err, WL_OK);
+    send_words(again, NULL, "BLPOP {redis}nothing 0", on_end_try_again, &once[1]);
+    cr_assert_eq(wl_redis_wait(again, 50), WL_ERR_DEADLINE);
+    wl_redis_destroy(&again);
+    cr_assert_eq(ended, 4, "under way");
+    again = client_with((wl_redis_options_t){.nodes = stores_redis_cluster(), .cluster = true});
+    send_words(again, "k", "GET k", on_end_try_again, &once[2]);
+    wl_redis_destroy(&again);
+    cr_assert_eq(ended, 6, "before the slot map is there");
+}
+
+Test(redis, refuses_settings_that_cannot_work) {
+    static const char *const bad[] = {
+        "",  "nowhere",      "127.0.0.1:0",           "127.0.0.1:1,127.0.0.1:2",
+        ",", "127.0.0.1:1,", "no.such.host.invalid:1"};
+    wl_redis_t *redis = NULL;
+    wl_fault_t fault;
+    for (size_t i = 0; i < WL_COUNT_OF(bad); i++) {
+        wl_redis_options_t options = {.nodes = bad[i], .timeout_ms = 100};
+        wl_err_t err = wl_redis_new(&options, &redis, &fault);
+        cr_assert(err == WL_ERR_SETTINGS && redis == NULL, "%s", bad[i]);
+    }
+    wl_redis_options_t options = {.nodes = "127.0.0.1:1", .password_file = in_folder("none")};
+    cr_assert_eq(wl_redis_new(&options, &redis, &fault), WL_ERR_SETTINGS);
+    cr_assert_eq(wl_redis_new(&options, &redis, NULL), WL_ERR_SETTINGS);
+}
