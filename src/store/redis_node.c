@@ -21,6 +21,7 @@ enum {
     READ_BYTES = 16384,           /* per system call; hiredis moves what is left behind replies */
     READS_PER_TURN = 64,          /* 1 MiB, so that other nodes get a turn */
     REPLY_BYTES_MAX = 64 << 20,   /* one reply; our largest, a page of a stream, is far below */
+    LINE_BYTES_MAX = 65536,       /* an error, a status, a number, the length of a string */
     REPLY_ELEMENTS_MAX = 1 << 20, /* in all arrays of one reply */
     READER_KEEP_BYTES = 1 << 20,  /* of hiredis's empty buffer */
     OUT_KEEP_BYTES = 1 << 20,     /* of our empty one */
@@ -92,10 +93,8 @@ static void node_close(wl_redis_node_t *self) {
 
 static void node_fail_all(wl_redis_node_t *self, wl_redis_commands_t *list, wl_err_t err,
                           int64_t now) {
-    wl_redis_commands_t all = *list;
-    *list = (wl_redis_commands_t){0};
     wl_redis_command_t *command = NULL;
-    while ((command = wl_redis_commands_pop(&all)) != NULL) {
+    while ((command = wl_redis_commands_pop(list)) != NULL) {
         self->owner->failed(self->owner->self, command,
                             command->late_at <= now ? WL_ERR_DEADLINE : err);
     }
@@ -338,6 +337,10 @@ static void node_on_handshake(wl_redis_node_t *self, wl_redis_command_t *command
     if (!last) {
         return;
     }
+    if (self->reader->len > self->reader->pos) { /* or it would answer our first command */
+        node_lose(self, WL_ERR_UNAVAILABLE, "a reply that nobody asked for", now);
+        return;
+    }
     self->state = UP;
     self->up_at = now;
     self->tried = true;
@@ -355,8 +358,10 @@ static bool node_take_replies(wl_redis_node_t *self, int64_t now) {
     for (;;) {
         void *got = NULL;
         if (redisReaderGetReply(self->reader, &got) != REDIS_OK) {
+            bool refused = self->reader->err == REDIS_ERR_OOM; /* by array_create_bounded() */
             char why[128];
-            (void)snprintf(why, sizeof why, "%s", self->reader->errstr);
+            (void)snprintf(why, sizeof why, "%s",
+                           refused ? "a reply of too many elements" : self->reader->errstr);
             node_lose(self, WL_ERR_UNAVAILABLE, why, now);
             return false;
         }
@@ -378,6 +383,14 @@ static bool node_take_replies(wl_redis_node_t *self, int64_t now) {
     }
 }
 
+/* hiredis looks for the end of a line from its begin with each feed: long ones cost a square. */
+static bool reader_is_flooded(const redisReader *reader) {
+    size_t held = reader->len - reader->pos;
+    return held > REPLY_BYTES_MAX ||
+           (held > LINE_BYTES_MAX &&
+            memchr(reader->buf + reader->pos, '\n', LINE_BYTES_MAX) == NULL);
+}
+
 static void node_read(wl_redis_node_t *self, int64_t now) {
     char bytes[READ_BYTES];
     for (uint32_t i = 0; i < READS_PER_TURN; i++) {
@@ -397,7 +410,7 @@ static void node_read(wl_redis_node_t *self, int64_t now) {
         if (!node_take_replies(self, now)) {
             return;
         }
-        if (self->reader->len - self->reader->pos > REPLY_BYTES_MAX) {
+        if (reader_is_flooded(self->reader)) {
             node_lose(self, WL_ERR_UNAVAILABLE, "a reply without end", now);
             return;
         }

@@ -1,6 +1,8 @@
 #include "../../stores.h"
 #include "redis_world.h"
 
+#include <sys/resource.h>
+
 static server_t server;
 
 static void world_start(void) {
@@ -413,4 +415,122 @@ Test(redis, refuses_settings_that_cannot_work) {
     wl_redis_options_t options = {.nodes = "127.0.0.1:1", .password_file = in_folder("none")};
     cr_assert_eq(wl_redis_new(&options, &redis, &fault), WL_ERR_SETTINGS);
     cr_assert_eq(wl_redis_new(&options, &redis, NULL), WL_ERR_SETTINGS);
+}
+
+/* ---- servers that talk nonsense -------------------------------------------------------------- */
+
+/* A process that answers each connection's second command (the first one greets) with the next of
+ * these texts, and behind the last one is a server that answers everything with PONG. */
+typedef struct {
+    const char *text;   /* sent as it is */
+    size_t repeat;      /* so many times */
+    bool instead;       /* of the greeting */
+    const char *wanted; /* part of the problem that the client names */
+} nonsense_t;
+
+static void nonsense_serve(int listener, const nonsense_t *rows, size_t count) {
+    char bytes[4096];
+    for (size_t i = 0;; i++) {
+        int fd = accept(listener, NULL, NULL);
+        bool sane = i >= count;
+        (void)recv(fd, bytes, sizeof bytes, 0);
+        if (sane || !rows[i].instead) {
+            (void)send(fd, "+PONG\r\n", 7, MSG_NOSIGNAL);
+            while (recv(fd, bytes, sizeof bytes, 0) > 0 && sane) {
+                (void)send(fd, "+PONG\r\n", 7, MSG_NOSIGNAL);
+            }
+        }
+        size_t length = sane ? 0 : strlen(rows[i].text);
+        for (size_t n = 0; !sane && n < rows[i].repeat; n++) {
+            if (send(fd, rows[i].text, length, MSG_NOSIGNAL) <= 0) {
+                break;
+            }
+        }
+        if (length > 0) {
+            (void)recv(fd, bytes, sizeof bytes, 0); /* until the client has enough of it */
+        }
+        (void)close(fd);
+    }
+}
+
+static void nonsense_start(const nonsense_t *rows, size_t count) {
+    int listener = listen_anywhere(&server.port);
+    (void)snprintf(server.at, sizeof server.at, "127.0.0.1:%u", (unsigned)server.port);
+    server.process = fork();
+    cr_assert(server.process >= 0);
+    if (server.process == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        nonsense_serve(listener, rows, count);
+    }
+    (void)close(listener);
+}
+
+static char endless_line[(1 << 20) + 1];
+static char endless_text[(1 << 20) + 1];
+
+static const nonsense_t nonsense[] = {
+    {"HTTP/1.1 400 Bad Request\r\n\r\n", 1, true, "Protocol error"},
+    {"HTTP/1.1 400 Bad Request\r\n\r\n", 1, false, "Protocol error"},
+    {"\x00\x01\xff\xfe", 1, false, ""}, /* strlen is 0: it just closes */
+    {"\x80\x81\xff\xfe", 1, false, "Protocol error"},
+    {"", 0, true, "closed"},
+    {":12\r\n:13\r\n", 1, false, "nobody asked"},
+    {"+PONG\r\n-ERR and more\r\n", 1, true, "nobody asked"},
+    {"*2000000\r\n", 1, false, "too many elements"},
+    {"*300000\r\n", 50, false, "too many elements"},
+    {"*2147483647\r\n", 1, false, ""},
+    {"*99999999999999999999\r\n", 1, false, ""},
+    {"*-7\r\n", 1, false, ""},
+    {"$-7\r\n", 1, false, ""},
+    {"*1\r\n", 20, false, "depth"},
+    {"$2000000000\r\n", 1, false, ""}, /* promises more than it sends: the deadline ends it */
+    {endless_line, 1, false, "without end"},
+    {"%1\r\n", 1, false, "Protocol error"},   /* RESP3 */
+    {endless_text, 65, false, "without end"}, /* takes so long that the next attempt is due */
+};
+
+Test(redis, names_nonsense_and_connects_again) {
+    memset(endless_line, 'x', sizeof endless_line - 1);
+    memset(endless_text, 'x', sizeof endless_text - 1);
+    memcpy(endless_line, "+", 1);
+    memcpy(endless_text, "$1000000000\r\n", 13);
+    nonsense_start(nonsense, WL_COUNT_OF(nonsense));
+    wl_redis_t *redis = NULL;
+    for (size_t i = 0; i < WL_COUNT_OF(nonsense); i++) {
+        wl_redis_destroy(&redis); /* a new one does not back off */
+        redis = client_with((wl_redis_options_t){.nodes = server.at, .timeout_ms = 2000});
+        while (wl_redis_stats(redis).reconnects == 0) {
+            (void)ask(redis, NULL, "GET k");
+        }
+        wl_redis_stats_t stats = wl_redis_stats(redis);
+        cr_assert_eq(stats.reconnects, 1, "%zu: %s", i, stats.problem);
+        cr_assert_not_null(strstr(stats.problem, nonsense[i].wanted), "%zu: %s", i, stats.problem);
+    }
+    (void)ask_until(redis, NULL, "PING", WL_OK);
+    wl_redis_destroy(&redis);
+}
+
+Test(redis, knows_that_a_server_without_a_cluster_has_no_slot_map) {
+    server_start(&server, NULL);
+    wl_redis_t *redis =
+        client_with((wl_redis_options_t){.nodes = server.at, .cluster = true, .timeout_ms = 1000});
+    cr_assert_eq(ask(redis, "k", "GET k").err, WL_ERR_UNAVAILABLE);
+    cr_assert_not_null(strstr(wl_redis_stats(redis).problem, "cluster support disabled"), "%s",
+                       wl_redis_stats(redis).problem);
+    wl_redis_destroy(&redis);
+}
+
+Test(redis, recovers_when_descriptors_were_used_up) {
+    struct rlimit before;
+    wl_redis_t *redis = client(stores_redis());
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit none = {.rlim_cur = 0, .rlim_max = before.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    answer_t answer = ask(redis, NULL, "PING");
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    cr_assert_eq(answer.err, WL_ERR_UNAVAILABLE);
+    cr_assert_not_null(strstr(wl_redis_stats(redis).problem, "open files"), "%s",
+                       wl_redis_stats(redis).problem);
+    (void)ask_until(redis, NULL, "PING", WL_OK);
+    wl_redis_destroy(&redis);
 }
