@@ -450,6 +450,11 @@ uint64_t wl_redis_link(const wl_redis_t *self, const wl_redis_arg_t *key) {
     return wl_redis_nodes_link(self->nodes, (uint16_t)wl_redis_slot(key->at, key->bytes));
 }
 
+uint32_t wl_redis_server(const wl_redis_t *self, uint32_t slot) {
+    WL_ASSERT(slot < WL_REDIS_SLOTS);
+    return wl_redis_nodes_server(self->nodes, (uint16_t)slot);
+}
+
 wl_redis_stats_t wl_redis_stats(const wl_redis_t *self) {
     wl_redis_stats_t stats = self->stats;
     stats.reconnects = self->owner.reconnects;

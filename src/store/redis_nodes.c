@@ -8,9 +8,9 @@
 
 enum {
     SEEDS_MAX = 16,
-    NOBODY = 255,           /* in serving */
-    REFRESH_MS_MIN = 50,    /* between two readings of the slot map */
-    REFRESH_MS_MAX = 1000,  /* the same while it does not help */
+    NOBODY = WL_REDIS_NO_SERVER, /* in serving */
+    REFRESH_MS_MIN = 50,         /* between two readings of the slot map */
+    REFRESH_MS_MAX = 1000,       /* the same while it does not help */
     SEEDS_KEPT_MS = 5000,   /* how long connections to seeds are kept while nobody else is there */
     TARGETS_KEPT_MS = 5000, /* and those to the target of an ASK, and to former masters */
 };
@@ -223,6 +223,10 @@ uint64_t wl_redis_nodes_link(const wl_redis_nodes_t *self, uint16_t slot) {
     }
     uint64_t link = wl_redis_node_link(self->at[self->serving[slot]].node);
     return link == 0 || link > self->moved[slot] ? link : self->moved[slot];
+}
+
+uint32_t wl_redis_nodes_server(const wl_redis_nodes_t *self, uint16_t slot) {
+    return self->cluster ? self->serving[slot] : 0;
 }
 
 /* ---- the slot map ---------------------------------------------------------------------------- */

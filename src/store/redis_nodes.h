@@ -29,6 +29,8 @@ WL_MUST_USE wl_err_t wl_redis_nodes_redirect(wl_redis_nodes_t *self,
                                              wl_redis_node_t **ret);
 uint64_t wl_redis_nodes_link(const wl_redis_nodes_t *self, uint16_t slot); /* see wl_redis_link() */
 
+uint32_t wl_redis_nodes_server(const wl_redis_nodes_t *self, uint16_t slot); /* wl_redis_server() */
+
 /* The slot map is in doubt: reads it again, with back-off. */
 void wl_redis_nodes_doubt(wl_redis_nodes_t *self);
 /* The reply of a WL_REDIS_FOR_MAP command; NULL: there is none. */

@@ -223,6 +223,23 @@ Test(redis, survives_answers_that_come_late) {
     wl_redis_destroy(&redis);
 }
 
+Test(redis, does_not_blame_the_server_when_this_process_was_held_up) {
+    wl_redis_t *redis =
+        client_with((wl_redis_options_t){.nodes = stores_redis(), .timeout_ms = 100});
+    (void)ask_until(redis, NULL, "PING", WL_OK);
+    answer_t answers[200] = {{.called = 0}};
+    for (size_t i = 0; i < WL_COUNT_OF(answers); i++) {
+        send_words(redis, NULL, "PING", on_answer, &answers[i]);
+    }
+    wl_redis_tick(redis); /* written */
+    wait_ms(300);
+    cr_assert_eq(wl_redis_wait(redis, 5000), WL_OK);
+    for (size_t i = 0; i < WL_COUNT_OF(answers); i++) {
+        cr_assert(answers[i].called == 1 && answers[i].err == WL_OK, "%zu", i);
+    }
+    wl_redis_destroy(&redis);
+}
+
 /* ---- servers that refuse --------------------------------------------------------------------- */
 
 static answer_t error_of(wl_redis_t *redis, const char *text) {
@@ -497,8 +514,10 @@ Test(redis, names_nonsense_and_connects_again) {
     nonsense_start(nonsense, WL_COUNT_OF(nonsense));
     wl_redis_t *redis = NULL;
     for (size_t i = 0; i < WL_COUNT_OF(nonsense); i++) {
-        wl_redis_destroy(&redis); /* a new one does not back off */
-        redis = client_with((wl_redis_options_t){.nodes = server.at, .timeout_ms = 2000});
+        wl_redis_destroy(&redis);                      /* a new one does not back off */
+        bool patient = i + 1 == WL_COUNT_OF(nonsense); /* 64 MiB take a while */
+        redis = client_with(
+            (wl_redis_options_t){.nodes = server.at, .timeout_ms = patient ? 20000 : 1000});
         while (wl_redis_stats(redis).reconnects == 0) {
             (void)ask(redis, NULL, "GET k");
         }
@@ -517,6 +536,52 @@ Test(redis, knows_that_a_server_without_a_cluster_has_no_slot_map) {
     cr_assert_eq(ask(redis, "k", "GET k").err, WL_ERR_UNAVAILABLE);
     cr_assert_not_null(strstr(wl_redis_stats(redis).problem, "cluster support disabled"), "%s",
                        wl_redis_stats(redis).problem);
+    wl_redis_destroy(&redis);
+}
+
+/* A process that says that it serves all slots, and of every key that it has moved to itself. */
+static void liar_start(void) {
+    int listener = listen_anywhere(&server.port);
+    (void)snprintf(server.at, sizeof server.at, "127.0.0.1:%u", (unsigned)server.port);
+    server.process = fork();
+    cr_assert(server.process >= 0);
+    if (server.process != 0) {
+        (void)close(listener);
+        return;
+    }
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int fd = accept(listener, NULL, NULL);
+    char asked[4096];
+    char answer[256];
+    for (;;) {
+        ssize_t count = recv(fd, asked, sizeof asked - 1, 0);
+        if (count <= 0) {
+            _exit(0);
+        }
+        asked[count] = '\0';
+        unsigned port = server.port;
+        if (strstr(asked, "PING") != NULL) {
+            (void)snprintf(answer, sizeof answer, "+PONG\r\n");
+        } else if (strstr(asked, "SLOTS") != NULL) {
+            (void)snprintf(answer, sizeof answer,
+                           "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%u\r\n", port);
+        } else if (strstr(asked, "wild") != NULL) {
+            (void)snprintf(answer, sizeof answer, "-MOVED 99999 127.0.0.1:%u\r\n", port);
+        } else {
+            (void)snprintf(answer, sizeof answer, "-MOVED 12 127.0.0.1:%u\r\n", port);
+        }
+        (void)send(fd, answer, strlen(answer), MSG_NOSIGNAL);
+    }
+}
+
+Test(redis, does_not_follow_a_cluster_in_circles) {
+    liar_start();
+    wl_redis_t *redis =
+        client_with((wl_redis_options_t){.nodes = server.at, .cluster = true, .timeout_ms = 2000});
+    cr_assert_eq(ask(redis, "k", "GET k").err, WL_ERR_BUSY);
+    cr_assert_eq(wl_redis_stats(redis).moved, 5);
+    cr_assert_eq(ask(redis, "wild", "GET wild").err, WL_ERR_BUSY, "not understood");
+    cr_assert_eq(wl_redis_stats(redis).moved, 5);
     wl_redis_destroy(&redis);
 }
 

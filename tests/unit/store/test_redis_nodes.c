@@ -150,6 +150,10 @@ static void spread(void) {
     for (int i = 0; i < 300; i++) {
         cr_assert(answers[i].called == 1 && answers[i].err == WL_OK, "%d: %s", i, answers[i].text);
     }
+    for (uint32_t slot = 1; slot < 16384; slot++) {
+        bool border = slot == 5461 || slot == 10923;
+        cr_assert_eq(wl_redis_server(redis, slot) == wl_redis_server(redis, slot - 1), !border);
+    }
     wl_redis_stats_t stats = wl_redis_stats(redis);
     cr_assert_eq(stats.moved, 0, "the map was known before the first command left");
     cr_assert_eq(stats.nodes, 3);
