@@ -1,87 +1,20 @@
-/* main.c: arguments, configuration check, start order, signals, stop order. Nothing else. */
-#include "actors/cache.h"
-#include "actors/config.h"
-#include "actors/console.h"
-#include "actors/dispatcher.h"
-#include "actors/frontend.h"
-#include "actors/hub.h"
-#include "actors/intake.h"
-#include "actors/presence.h"
-#include "actors/puller.h"
-#include "actors/query.h"
-#include "actors/shard.h"
-#include "base/alloc.h"
+/* main.c: arguments, configuration check, start, signals, stop. Nothing else. */
 #include "base/log.h"
+#include "house.h"
 #include "process.h"
 
 #include <signal.h>
-#include <stdio.h>
 
-enum { ACTORS_MAX = 512 }; /* the sum of all bounds in settings.def is below */
-
-static wl_actor_fn *const bodies[WL_ACTOR_KINDS] = {
-#define WL_ACTOR_BODY(NAME, name) [WL_ACTOR_##NAME] = wl_##name##_run,
-    WL_ACTORS(WL_ACTOR_BODY)
-#undef WL_ACTOR_BODY
-};
-
-/* Writers first, so that nothing new begins; what answers reads stays until nobody waits. */
-static const wl_actor_kind_t stop_order[WL_ACTOR_KINDS] = {
-    WL_ACTOR_FRONTEND, WL_ACTOR_INTAKE, WL_ACTOR_DISPATCHER, WL_ACTOR_PULLER, WL_ACTOR_SHARD,
-    WL_ACTOR_PRESENCE, WL_ACTOR_CACHE,  WL_ACTOR_QUERY,      WL_ACTOR_CONFIG, WL_ACTOR_CONSOLE,
-};
-
-typedef struct {
-    wl_actor_t *at[ACTORS_MAX];
-    wl_actor_kind_t kind[ACTORS_MAX];
-    uint32_t count;
-} house_t;
-
-static wl_err_t house_start_kind(house_t *self, const wl_settings_t *settings, wl_actor_kind_t kind,
-                                 wl_fault_t *fault) {
-    uint32_t instances = wl_topology_instances(settings, kind);
-    for (uint32_t i = 0; i < instances; i++) {
-        char name[24];
-        (void)snprintf(name, sizeof name, "%s.%u", wl_actor_kind_name(kind), i);
-        wl_actor_options_t options = {.settings = settings, .kind = kind, .instance = i};
-        wl_err_t err = wl_actor_start(name, bodies[kind], &options, &self->at[self->count], fault);
-        if (err != WL_OK) {
-            wl_log(WL_LOG_ERROR, name, "start_failed", "%s: %s (%s)", fault->where, fault->message,
-                   wl_err_text(err));
-            return err;
-        }
-        self->kind[self->count++] = kind;
-    }
-    return WL_OK;
-}
-
-static wl_err_t house_start(house_t *self, const wl_settings_t *settings, wl_fault_t *fault) {
-    wl_err_t err = WL_OK;
-    for (wl_actor_kind_t kind = 0; err == WL_OK && kind < WL_ACTOR_KINDS; kind++) {
-        err = house_start_kind(self, settings, kind, fault);
-    }
-    return err;
-}
-
-static void house_tell(house_t *self, wl_actor_kind_t kind, const char *word) {
-    for (uint32_t i = 0; i < self->count; i++) {
-        if (self->kind[i] == kind) {
-            wl_actor_tell(self->at[i], word);
-        }
-    }
-}
-
-static void house_stop(house_t *self) {
-    for (wl_actor_kind_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
-        house_tell(self, kind, WL_WORD_STOPPING);
-    }
-    for (uint32_t step = 0; step < WL_ACTOR_KINDS; step++) {
-        for (uint32_t i = 0; i < self->count; i++) {
-            if (self->kind[i] == stop_order[step]) {
-                wl_actor_destroy(&self->at[i]);
-            }
-        }
-    }
+/* What this process is there for, in one line. */
+static void ready_say(const wl_settings_t *settings) {
+    bool reads = wl_role_reads(settings);
+    bool writes = wl_role_writes(settings);
+    bool feeds = writes && settings->tier_endpoint[0] != '\0';
+    wl_log(WL_LOG_INFO, "main", "ready", "walletd " WL_VERSION " %s%s%s%s%s%s%s",
+           reads ? "serves " : "", reads ? settings->frontend_endpoint : "",
+           reads && writes ? ", " : "", writes ? "hears " : "",
+           writes ? settings->intake_endpoint : "", feeds ? ", feeds " : "",
+           feeds ? settings->tier_endpoint : "");
 }
 
 /* Serves until SIGTERM or SIGINT; SIGHUP reads the runtime configuration again. */
@@ -93,11 +26,13 @@ static int serve(const wl_settings_t *settings) {
         wl_log(WL_LOG_ERROR, "main", "start_failed", "%s: %s", fault.where, fault.message);
         return WL_EXIT_FAILED;
     }
-    house_t *house = wl_alloc_zero(1, sizeof *house);
-    err = house_start(house, settings, &fault);
+    wl_house_t *house = NULL;
+    err = wl_house_start(settings, &house, &fault);
     if (err == WL_OK) {
-        wl_log(WL_LOG_INFO, "main", "ready", "walletd " WL_VERSION " serves %s, hears %s",
-               settings->frontend_endpoint, settings->intake_endpoint);
+        ready_say(settings);
+    } else {
+        wl_log(WL_LOG_ERROR, "main", "start_failed", "%s: %s (%s)", fault.where, fault.message,
+               wl_err_text(err));
     }
     while (err == WL_OK) {
         int signal = wl_process_wait(&process);
@@ -105,10 +40,9 @@ static int serve(const wl_settings_t *settings) {
             wl_log(WL_LOG_INFO, "main", "stopping", "signal %d", signal);
             break;
         }
-        house_tell(house, WL_ACTOR_CONFIG, "RELOAD");
+        wl_house_tell(house, WL_ACTOR_CONFIG, "RELOAD");
     }
-    house_stop(house);
-    wl_free(house);
+    wl_house_stop(&house);
     wl_process_close(&process);
     if (err == WL_OK) {
         wl_log(WL_LOG_INFO, "main", "stopped", "all actors ended");

@@ -94,6 +94,18 @@ static void fault_print(const char *file, const wl_fault_t *fault) {
                   fault->message);
 }
 
+/* A name that no other process has, unless the operator gave one. */
+static void settings_name(wl_settings_t *settings) {
+    char host[40] = "";
+    if (settings->server_name[0] == '\0') {
+        if (gethostname(host, sizeof host - 1) == -1) { /* a longer one is cut */
+            (void)snprintf(host, sizeof host, "walletd");
+        }
+        (void)snprintf(settings->server_name, sizeof settings->server_name, "%s:%ld", host,
+                       (long)getpid());
+    }
+}
+
 /* Flags > environment > file > defaults. */
 static wl_err_t settings_gather(const arguments_t *arguments, wl_settings_t *settings) {
     wl_fault_t fault = {0};
@@ -111,6 +123,7 @@ static wl_err_t settings_gather(const arguments_t *arguments, wl_settings_t *set
     if (err == WL_OK) {
         source = arguments->file == NULL ? "settings" : arguments->file;
         err = wl_topology_check(settings, &fault);
+        settings_name(settings);
     }
     if (err != WL_OK) {
         fault_print(source, &fault);

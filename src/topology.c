@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/limits.h"
+#include "place.h"
 
 #include <string.h>
 
@@ -12,7 +13,13 @@ enum {
     HANDSHAKE_MS = 3000,     /* a peer that connects and says nothing */
     HEARTBEAT_MS = 10000,    /* finds half-open connections */
     HEARTBEAT_TIMEOUT_MS = 30000,
-    BACKLOG = 1024, /* connections waiting to be accepted */
+    BACKLOG = 1024,  /* connections waiting to be accepted */
+    PEER_HWM = 1000, /* messages to another host, each a batch; the kernel holds some more */
+    PEER_HEARTBEAT_MS = 1000, /* a host that is away is noticed before its leases end */
+    PEER_HEARTBEAT_TIMEOUT_MS = 3000,
+    PEER_CONNECT_MS = 1000, /* a host that is away does not answer at all */
+    PEER_RECONNECT_MS = 100,
+    PEER_RECONNECT_MAX_MS = 1000,
     /* Twice the request bound: an oversized request still gets an error, a huge one is cut off. */
     FRAME_BYTES_MAX = 2 * WL_REQUEST_BYTES_MAX,
 };
@@ -27,22 +34,79 @@ const char *wl_actor_kind_name(wl_actor_kind_t kind) {
     return (unsigned)kind < WL_ACTOR_KINDS ? kind_names[kind] : "?";
 }
 
-uint32_t wl_topology_instances(const wl_settings_t *settings, wl_actor_kind_t kind) {
-    WL_ASSERT((unsigned)kind < WL_ACTOR_KINDS);
+/* Which tiers a kind of actor belongs to. */
+typedef enum { TIER_READER = 1, TIER_WRITER = 2, TIER_BOTH = 3 } tier_t;
+
+static const tier_t kind_tiers[WL_ACTOR_KINDS] = {
+    [WL_ACTOR_CONSOLE] = TIER_BOTH,      [WL_ACTOR_SHARD] = TIER_WRITER,
+    [WL_ACTOR_CACHE] = TIER_BOTH,        [WL_ACTOR_PRESENCE] = TIER_BOTH,
+    [WL_ACTOR_QUERY] = TIER_READER,      [WL_ACTOR_PULLER] = TIER_WRITER,
+    [WL_ACTOR_DISPATCHER] = TIER_WRITER, [WL_ACTOR_INTAKE] = TIER_WRITER,
+    [WL_ACTOR_FRONTEND] = TIER_READER,   [WL_ACTOR_CONFIG] = TIER_BOTH,
+};
+
+bool wl_role_reads(const wl_settings_t *settings) {
+    return strcmp(settings->server_role, "writer") != 0;
+}
+
+bool wl_role_writes(const wl_settings_t *settings) {
+    return strcmp(settings->server_role, "reader") != 0;
+}
+
+/* As if the process were of both tiers. */
+static uint32_t kind_instances(const wl_settings_t *settings, wl_actor_kind_t kind) {
     switch (kind) {
     case WL_ACTOR_SHARD: return (uint32_t)settings->shard_instances;
     case WL_ACTOR_CACHE: return (uint32_t)settings->cache_instances;
     case WL_ACTOR_PRESENCE: return (uint32_t)settings->presence_instances;
     case WL_ACTOR_QUERY: return (uint32_t)settings->query_instances;
     case WL_ACTOR_PULLER: return (uint32_t)settings->puller_instances;
+    case WL_ACTOR_DISPATCHER: return (uint32_t)settings->queue_partitions;
     case WL_ACTOR_INTAKE: return wl_settings_list_count(settings->intake_endpoint);
     case WL_ACTOR_FRONTEND: return wl_settings_list_count(settings->frontend_endpoint);
     case WL_ACTOR_CONSOLE:
-    case WL_ACTOR_DISPATCHER:
     case WL_ACTOR_CONFIG: return 1;
     case WL_ACTOR_KINDS: break;
     }
     return 0;
+}
+
+static bool role_runs(const wl_settings_t *settings, wl_actor_kind_t kind) {
+    tier_t tiers = kind_tiers[kind];
+    return ((tiers & TIER_READER) != 0 && wl_role_reads(settings)) ||
+           ((tiers & TIER_WRITER) != 0 && wl_role_writes(settings));
+}
+
+uint32_t wl_topology_instances(const wl_settings_t *settings, wl_actor_kind_t kind) {
+    WL_ASSERT((unsigned)kind < WL_ACTOR_KINDS);
+    bool some = role_runs(settings, kind) || wl_place_names(settings->topology_remote, kind);
+    return some ? kind_instances(settings, kind) : 0;
+}
+
+bool wl_topology_here(const wl_settings_t *settings, wl_actor_kind_t kind, uint32_t instance) {
+    char endpoint[512];
+    WL_ASSERT((unsigned)kind < WL_ACTOR_KINDS);
+    return role_runs(settings, kind) && instance < kind_instances(settings, kind) &&
+           !wl_place_find(settings->topology_remote, kind, instance, endpoint, sizeof endpoint);
+}
+
+wl_err_t wl_topology_port_add(const char *endpoint, uint32_t more, char *ret_endpoint,
+                              size_t bytes) {
+    const char *colon = strrchr(endpoint, ':');
+    if (colon == NULL || strncmp(endpoint, "tcp://", 6) != 0) {
+        int length = more == 0 ? snprintf(ret_endpoint, bytes, "%s", endpoint)
+                               : snprintf(ret_endpoint, bytes, "%s.%u", endpoint, more);
+        return length > 0 && (size_t)length < bytes ? WL_OK : WL_ERR_SETTINGS;
+    }
+    char *end = NULL;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    if (end == colon + 1 || *end != '\0' || port == 0 || port > UINT16_MAX ||
+        port + more > UINT16_MAX) {
+        return WL_ERR_SETTINGS;
+    }
+    int length =
+        snprintf(ret_endpoint, bytes, "%.*s:%lu", (int)(colon - endpoint), endpoint, port + more);
+    return length > 0 && (size_t)length < bytes ? WL_OK : WL_ERR_SETTINGS;
 }
 
 static zsock_t *socket_new(int type, int hwm) {
@@ -79,95 +143,9 @@ wl_err_t wl_topology_outbox(wl_actor_kind_t kind, uint32_t instance, zsock_t **r
     return WL_OK;
 }
 
-static bool endpoint_loopback(const char *endpoint) {
-    static const char *const local[] = {"inproc://", "ipc://", "tcp://127.",
-                                        "tcp://localhost:", "tcp://[::1]:"};
-    for (size_t i = 0; i < sizeof local / sizeof *local; i++) {
-        if (strncmp(endpoint, local[i], strlen(local[i])) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* libzmq takes a port modulo 65,536: 99999 would be bound as 34463 without a word. */
-static bool endpoint_port_valid(const char *endpoint) {
-    const char *colon = strrchr(endpoint, ':');
-    size_t digits = strspn(colon + 1, "0123456789");
-    uint32_t port = 0;
-    for (size_t i = 1; i <= digits && port <= UINT16_MAX; i++) {
-        port = port * 10 + (uint32_t)(colon[i] - '0');
-    }
-    return colon[1 + digits] == '\0' && port > 0 && port <= UINT16_MAX;
-}
-
-static wl_err_t endpoint_check(const wl_settings_t *settings, const char *where,
-                               const char *endpoint, wl_fault_t *fault) {
-    if (strncmp(endpoint, "tcp://", 6) != 0 && strncmp(endpoint, "ipc://", 6) != 0 &&
-        strncmp(endpoint, "inproc://", 9) != 0) {
-        return wl_fault(fault, WL_ERR_SETTINGS, where,
-                        "\"%s\" is not an endpoint such as tcp://127.0.0.1:7700", endpoint);
-    }
-    if (strncmp(endpoint, "tcp://", 6) == 0 && !endpoint_port_valid(endpoint)) {
-        return wl_fault(fault, WL_ERR_SETTINGS, where, "\"%s\" has no port from 1 to 65535",
-                        endpoint);
-    }
-    if (!endpoint_loopback(endpoint) && !settings->server_allow_plaintext) {
-        return wl_fault(fault, WL_ERR_SETTINGS, where,
-                        "%s is not loopback; set server.allow_plaintext = yes to serve it "
-                        "without encryption",
-                        endpoint);
-    }
-    return WL_OK;
-}
-
-/* Checks each endpoint of a list and that none stands in `taken` or twice in itself. */
-static wl_err_t list_check(const wl_settings_t *settings, const char *where, const char *list,
-                           const char *taken, wl_fault_t *fault) {
-    char item[512];
-    char other[512];
-    for (uint32_t i = 0; wl_settings_list_item(list, i, item, sizeof item); i++) {
-        wl_err_t err = endpoint_check(settings, where, item, fault);
-        if (err != WL_OK) {
-            return err;
-        }
-        bool twice = false;
-        for (uint32_t j = 0; j < i && wl_settings_list_item(list, j, other, sizeof other); j++) {
-            twice = twice || strcmp(item, other) == 0;
-        }
-        for (uint32_t j = 0; wl_settings_list_item(taken, j, other, sizeof other); j++) {
-            twice = twice || strcmp(item, other) == 0;
-        }
-        if (twice) {
-            return wl_fault(fault, WL_ERR_SETTINGS, where, "%s is used twice", item);
-        }
-    }
-    return WL_OK;
-}
-
-wl_err_t wl_topology_check(const wl_settings_t *settings, wl_fault_t *fault) {
-    if (wl_settings_list_count(settings->frontend_endpoint) == 0) {
-        return wl_fault(fault, WL_ERR_SETTINGS, "frontend.endpoint", "is empty");
-    }
-    if (wl_settings_list_count(settings->intake_endpoint) == 0) {
-        return wl_fault(fault, WL_ERR_SETTINGS, "intake.endpoint", "is empty");
-    }
-    wl_err_t err =
-        list_check(settings, "frontend.endpoint", settings->frontend_endpoint, "", fault);
-    if (err == WL_OK) {
-        err = list_check(settings, "intake.endpoint", settings->intake_endpoint,
-                         settings->frontend_endpoint, fault);
-    }
-    if (err == WL_OK) {
-        err = list_check(settings, "intake.subscribe", settings->intake_subscribe,
-                         settings->intake_endpoint, fault);
-    }
-    return err;
-}
-
 /* What every socket needs that strangers can reach (reliability findings 1 and 3). */
-static void socket_harden(zsock_t *socket) {
-    zsock_set_maxmsgsize(socket, FRAME_BYTES_MAX);
+static void socket_harden(zsock_t *socket, int frame_bytes_max) {
+    zsock_set_maxmsgsize(socket, frame_bytes_max);
     zsock_set_handshake_ivl(socket, HANDSHAKE_MS);
     zsock_set_heartbeat_ivl(socket, HEARTBEAT_MS);
     zsock_set_heartbeat_timeout(socket, HEARTBEAT_TIMEOUT_MS);
@@ -184,6 +162,47 @@ static wl_err_t socket_bind(zsock_t **socket, const char *where, const char *end
     return WL_OK;
 }
 
+/* A socket between two processes of ours, on any two hosts. */
+static zsock_t *peer_socket_new(int type) {
+    zsock_t *socket = socket_new(type, PEER_HWM);
+    socket_harden(socket, WL_MESSAGE_BYTES_MAX);
+    zsock_set_heartbeat_ivl(socket, PEER_HEARTBEAT_MS);
+    zsock_set_heartbeat_timeout(socket, PEER_HEARTBEAT_TIMEOUT_MS);
+    zsock_set_connect_timeout(socket, PEER_CONNECT_MS);
+    zsock_set_reconnect_ivl(socket, PEER_RECONNECT_MS);
+    zsock_set_reconnect_ivl_max(socket, PEER_RECONNECT_MAX_MS);
+    zsock_set_immediate(socket, 1); /* nothing is kept for a host that is not there */
+    return socket;
+}
+
+wl_err_t wl_topology_listen(const wl_settings_t *settings, wl_actor_kind_t kind, uint32_t instance,
+                            zsock_t **ret, wl_fault_t *fault) {
+    char endpoint[512];
+    *ret = NULL;
+    if (!wl_place_find(settings->topology_listen, kind, instance, endpoint, sizeof endpoint)) {
+        return WL_OK;
+    }
+    zsock_t *inbox = peer_socket_new(ZMQ_PULL);
+    return socket_bind(&inbox, "topology.listen", endpoint, ret, fault);
+}
+
+wl_err_t wl_topology_remote(const wl_settings_t *settings, wl_actor_kind_t kind, uint32_t instance,
+                            zsock_t **ret, wl_fault_t *fault) {
+    char endpoint[512];
+    if (!wl_place_find(settings->topology_remote, kind, instance, endpoint, sizeof endpoint)) {
+        return wl_fault(fault, WL_ERR_SETTINGS, "topology.remote", "%s.%u is not named",
+                        wl_actor_kind_name(kind), instance);
+    }
+    zsock_t *outbox = peer_socket_new(ZMQ_PUSH);
+    if (zsock_connect(outbox, "%s", endpoint) == -1) {
+        zsock_destroy(&outbox);
+        return wl_fault(fault, WL_ERR_BIND, "topology.remote", "%s: %s", endpoint,
+                        zmq_strerror(zmq_errno()));
+    }
+    *ret = outbox;
+    return WL_OK;
+}
+
 wl_err_t wl_topology_router(const wl_settings_t *settings, wl_actor_kind_t kind, uint32_t instance,
                             zsock_t **ret, wl_fault_t *fault) {
     bool frontend = kind == WL_ACTOR_FRONTEND;
@@ -195,7 +214,7 @@ wl_err_t wl_topology_router(const wl_settings_t *settings, wl_actor_kind_t kind,
     WL_ASSERT(found);
     zsock_t *router = socket_new(ZMQ_ROUTER, ROUTER_HWM);
     zsock_set_router_mandatory(router, 1); /* a client that is gone is an error, not silence */
-    socket_harden(router);
+    socket_harden(router, FRAME_BYTES_MAX);
     return socket_bind(&router, frontend ? "frontend.endpoint" : "intake.endpoint", endpoint, ret,
                        fault);
 }
@@ -207,6 +226,55 @@ wl_err_t wl_topology_subscriber(const wl_settings_t *settings, zsock_t **ret, wl
     }
     zsock_t *subscriber = socket_new(ZMQ_SUB, SUBSCRIBER_HWM);
     zsock_set_subscribe(subscriber, "changed.");
-    socket_harden(subscriber);
+    socket_harden(subscriber, FRAME_BYTES_MAX);
     return socket_bind(&subscriber, "intake.subscribe", settings->intake_subscribe, ret, fault);
+}
+
+/* ---- between tiers ---------------------------------------------------------------------------- */
+
+/* Presence actor i takes the port + i. */
+static wl_err_t tier_endpoint(const char *where, const char *base, uint32_t instance,
+                              char ret[static 512], wl_fault_t *fault) {
+    wl_err_t err = wl_topology_port_add(base, instance, ret, 512);
+    return err == WL_OK
+               ? WL_OK
+               : wl_fault(fault, err, where, "%s has no port for instance %u", base, instance);
+}
+
+wl_err_t wl_topology_tier_router(const wl_settings_t *settings, uint32_t instance, zsock_t **ret,
+                                 wl_fault_t *fault) {
+    char endpoint[512];
+    *ret = NULL;
+    if (settings->tier_endpoint[0] == '\0') {
+        return WL_OK;
+    }
+    wl_err_t err =
+        tier_endpoint("tier.endpoint", settings->tier_endpoint, instance, endpoint, fault);
+    if (err != WL_OK) {
+        return err;
+    }
+    zsock_t *router = peer_socket_new(ZMQ_ROUTER);
+    zsock_set_maxmsgsize(router, FRAME_BYTES_MAX); /* readers say little, the feed says much */
+    zsock_set_router_mandatory(router, 1);         /* a reader that is gone or full is an error */
+    return socket_bind(&router, "tier.endpoint", endpoint, ret, fault);
+}
+
+wl_err_t wl_topology_tier_dealer(const wl_settings_t *settings, uint32_t writer, uint32_t instance,
+                                 zsock_t **ret, wl_fault_t *fault) {
+    char base[512];
+    char endpoint[512];
+    bool found = wl_settings_list_item(settings->tier_writers, writer, base, sizeof base);
+    WL_ASSERT(found);
+    wl_err_t err = tier_endpoint("tier.writers", base, instance, endpoint, fault);
+    if (err != WL_OK) {
+        return err;
+    }
+    zsock_t *dealer = peer_socket_new(ZMQ_DEALER);
+    if (zsock_connect(dealer, "%s", endpoint) == -1) {
+        zsock_destroy(&dealer);
+        return wl_fault(fault, WL_ERR_BIND, "tier.writers", "%s: %s", endpoint,
+                        zmq_strerror(zmq_errno()));
+    }
+    *ret = dealer;
+    return WL_OK;
 }

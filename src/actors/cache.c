@@ -29,7 +29,8 @@ static void cache_pass_on(cache_t *self, uint32_t frontend, const wl_read_item_t
     uint32_t owner = wl_uid_owner(read->uid, wl_hub_instances(&self->hub, WL_ACTOR_QUERY));
     wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_QUERY, owner, WL_MSG_READ, frontend);
     if (!wl_encoder_begun(to)) {
-        wl_read_begin(to, &(wl_read_head_t){.frontend = frontend});
+        int64_t sent_at = wl_hub_sent_at(&self->hub, WL_ACTOR_QUERY, owner);
+        wl_read_begin(to, &(wl_read_head_t){.frontend = frontend, .sent_at = sent_at});
     }
     wl_read_add(to, read);
 }

@@ -38,7 +38,9 @@ static void config_hand_out(config_t *self) {
     for (wl_actor_kind_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
         uint32_t instances = wl_hub_instances(&self->hub, kind);
         for (uint32_t i = 0; kind != WL_ACTOR_CONFIG && i < instances; i++) {
-            config_send(self, kind, i);
+            if (wl_topology_here(self->hub.settings, kind, i)) { /* other hosts have their own */
+                config_send(self, kind, i);
+            }
         }
     }
     wl_hub_flush(&self->hub);

@@ -62,10 +62,13 @@ static uint64_t counter_sum(const console_t *self, wl_actor_kind_t kind, wl_coun
     return sum;
 }
 
-/* Ready when every presence actor has said so in its gauge. */
+/* Ready when every presence actor of this process has said so in its gauge. */
 static bool presence_ready(const console_t *self) {
-    uint32_t instances = wl_hub_instances(&self->hub, WL_ACTOR_PRESENCE);
-    return counter_sum(self, WL_ACTOR_PRESENCE, WL_COUNTER_presence_ready) == instances;
+    uint32_t here = 0;
+    for (uint32_t i = 0; i < wl_hub_instances(&self->hub, WL_ACTOR_PRESENCE); i++) {
+        here += wl_topology_here(self->hub.settings, WL_ACTOR_PRESENCE, i);
+    }
+    return counter_sum(self, WL_ACTOR_PRESENCE, WL_COUNTER_presence_ready) == here;
 }
 
 static double share(uint64_t part, uint64_t whole) {

@@ -153,7 +153,8 @@ static wl_err_t frontend_take_wallet(frontend_t *self, const wl_rpc_request_t *r
     uint32_t owner = wl_uid_owner(args->uid, self->presences);
     wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_PRESENCE, owner, WL_MSG_READ, 0);
     if (!wl_encoder_begun(to)) {
-        wl_read_begin(to, &(wl_read_head_t){.frontend = self->hub.instance});
+        int64_t sent_at = wl_hub_sent_at(&self->hub, WL_ACTOR_PRESENCE, owner);
+        wl_read_begin(to, &(wl_read_head_t){.frontend = self->hub.instance, .sent_at = sent_at});
     }
     wl_read_item_t read = {
         .ticket = ticket->number,

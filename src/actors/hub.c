@@ -12,7 +12,8 @@ enum {
     TURN_MESSAGES = 64,  /* messages per wake-up, so that $TERM waits for one batch at most */
     STATS_MS = 1000,     /* how often counters are copied to the console */
     IDLE_TICK_MS = 1000, /* ticks of an actor that is not hurried; each wake-up costs about 20 us */
-    DRAIN_STEP_MS = 10,  /* how often a draining actor is asked whether it has finished */
+    BUDGET_MS_MAX = 60000, /* of a request, as settings.def allows; another host cannot ask more */
+    DRAIN_STEP_MS = 10,    /* how often a draining actor is asked whether it has finished */
 };
 
 /* All instances of one kind of actor that we send to. */
@@ -20,6 +21,7 @@ struct wl_outbox {
     uint32_t count;
     struct {
         zsock_t *socket;       /* owned */
+        bool far;              /* it runs on another host */
         wl_encoder_t *encoder; /* owned, the message being built */
         wl_msg_id_t id;
         uint64_t head_key;
@@ -30,13 +32,22 @@ uint32_t wl_hub_instances(const wl_hub_t *self, wl_actor_kind_t kind) {
     return self->instances[kind];
 }
 
+int64_t wl_hub_sent_at(const wl_hub_t *self, wl_actor_kind_t kind, uint32_t instance) {
+    const wl_outbox_t *outbox = self->outboxes[kind];
+    WL_ASSERT(outbox != NULL && instance < outbox->count);
+    return outbox->to[instance].far ? wl_mono_now().ms : 0;
+}
+
 static wl_outbox_t *outbox_open(wl_hub_t *self, wl_actor_kind_t kind) {
     uint32_t count = wl_hub_instances(self, kind);
     wl_outbox_t *outbox = wl_alloc_zero(1, sizeof *outbox + count * sizeof outbox->to[0]);
     outbox->count = count;
     for (uint32_t i = 0; i < count; i++) {
-        wl_err_t err = wl_topology_outbox(kind, i, &outbox->to[i].socket);
-        WL_ASSERT(err == WL_OK);
+        outbox->to[i].far = !wl_topology_here(self->settings, kind, i);
+        wl_err_t err = outbox->to[i].far ? wl_topology_remote(self->settings, kind, i,
+                                                              &outbox->to[i].socket, NULL)
+                                         : wl_topology_outbox(kind, i, &outbox->to[i].socket);
+        WL_ASSERT(err == WL_OK); /* endpoints were checked at the start */
         outbox->to[i].encoder = wl_encoder_new();
     }
     return outbox;
@@ -145,6 +156,36 @@ static void hub_take_config(wl_hub_t *self, const wl_msg_t *msg) {
     }
 }
 
+/* What is left of a deadline by the sender's clock, by ours. Its way here is not counted: whoever
+ * waits knows its own deadline. */
+static int64_t deadline_here(int64_t deadline_at, int64_t sent_at, int64_t now) {
+    int64_t left = 0;
+    if (__builtin_sub_overflow(deadline_at, sent_at, &left) || left < 0) {
+        return now - 1;
+    }
+    return now + (left < BUDGET_MS_MAX ? left : BUDGET_MS_MAX);
+}
+
+/* From here on the deadlines of a message from another host are ours. */
+static void hub_settle_deadlines(wl_msg_t *msg) {
+    bool read = msg->id == WL_MSG_READ && msg->head.read.sent_at != 0;
+    bool fetch = msg->id == WL_MSG_FETCH && msg->head.fetch.sent_at != 0;
+    int64_t now = read || fetch ? wl_mono_now().ms : 0;
+    for (uint32_t i = 0; read && i < msg->count; i++) {
+        int64_t *at = &msg->items.read[i].deadline_at;
+        *at = deadline_here(*at, msg->head.read.sent_at, now);
+    }
+    for (uint32_t i = 0; fetch && i < msg->count; i++) {
+        int64_t *at = &msg->items.fetch[i].deadline_at;
+        *at = deadline_here(*at, msg->head.fetch.sent_at, now);
+    }
+    if (read) {
+        msg->head.read.sent_at = 0;
+    } else if (fetch) {
+        msg->head.fetch.sent_at = 0;
+    }
+}
+
 static void hub_take(wl_hub_t *self, const wl_msg_t *msg) {
     if (msg->id == WL_MSG_CONFIG) {
         hub_take_config(self, msg);
@@ -186,15 +227,16 @@ static void hub_turn_end(wl_hub_t *self) {
 }
 
 /* Returns how many messages were taken. */
-static uint32_t hub_drain_inbox(wl_hub_t *self) {
+static uint32_t hub_drain(wl_hub_t *self, zsock_t *inbox) {
     uint32_t taken = 0;
     for (; taken < TURN_MESSAGES; taken++) {
         wl_msg_t msg;
-        wl_err_t err = wl_channel_recv(self->inbox, self->decoder, &msg);
+        wl_err_t err = wl_channel_recv(inbox, self->decoder, &msg);
         if (err == WL_ERR_EMPTY) {
             break;
         }
         if (err == WL_OK) {
+            hub_settle_deadlines(&msg);
             hub_take(self, &msg);
         } else {
             WL_COUNT(&self->counters, msg_malformed, 1);
@@ -206,8 +248,7 @@ static uint32_t hub_drain_inbox(wl_hub_t *self) {
 
 static int on_inbox(zloop_t *loop, zsock_t *inbox, void *arg) {
     (void)loop;
-    (void)inbox;
-    (void)hub_drain_inbox(arg);
+    (void)hub_drain(arg, inbox);
     return 0;
 }
 
@@ -233,7 +274,9 @@ static int on_pipe(zloop_t *loop, zsock_t *pipe, void *arg) {
     if (word == NULL || strcmp(word, "$TERM") == 0) {
         self->draining = true;
         hub_end_by(self);
-        while (hub_drain_inbox(self) == TURN_MESSAGES) {
+        while (hub_drain(self, self->inbox) == TURN_MESSAGES) {
+        }
+        while (self->far_inbox != NULL && hub_drain(self, self->far_inbox) == TURN_MESSAGES) {
         }
         if (self->handlers.drain != NULL) {
             self->handlers.drain(self->self);
@@ -292,6 +335,10 @@ wl_err_t wl_hub_open(wl_hub_t *self, zsock_t *pipe, const wl_boot_t *boot,
     self->self = actor;
     WL_ASSERT(handlers->take != NULL);
     wl_err_t err = wl_topology_inbox(self->kind, self->instance, &self->inbox, fault);
+    if (err == WL_OK) {
+        err =
+            wl_topology_listen(self->settings, self->kind, self->instance, &self->far_inbox, fault);
+    }
     if (err != WL_OK) {
         return err;
     }
@@ -300,6 +347,9 @@ wl_err_t wl_hub_open(wl_hub_t *self, zsock_t *pipe, const wl_boot_t *boot,
     (void)zloop_reader(self->loop, pipe, on_pipe, self); /* control first */
     (void)zloop_reader(self->loop, self->inbox, on_inbox, self);
     zloop_reader_set_tolerant(self->loop, self->inbox);
+    if (self->far_inbox != NULL) {
+        wl_hub_watch(self, self->far_inbox, on_inbox, self);
+    }
     (void)zloop_timer(self->loop, STATS_MS, 0, on_stats, self);
     if (handlers->tick != NULL) {
         WL_ASSERT(handlers->tick_ms > 0);
@@ -311,6 +361,7 @@ wl_err_t wl_hub_open(wl_hub_t *self, zsock_t *pipe, const wl_boot_t *boot,
 void wl_hub_close(wl_hub_t *self) {
     zloop_destroy(&self->loop);
     zsock_destroy(&self->inbox);
+    zsock_destroy(&self->far_inbox);
     wl_decoder_destroy(&self->decoder);
     for (uint32_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
         outbox_destroy(&self->outboxes[kind]);

@@ -51,6 +51,7 @@ typedef struct {
     uint32_t instances[WL_ACTOR_KINDS];    /* how many actors of each kind there are */
     zsock_t *pipe;                         /* borrowed */
     zsock_t *inbox;                        /* owned, NULL until open */
+    zsock_t *far_inbox;                    /* owned, NULL unless other hosts may send to us */
     zloop_t *loop;                         /* owned */
     wl_decoder_t *decoder;                 /* owned */
     wl_outbox_t *outboxes[WL_ACTOR_KINDS]; /* owned, opened at first use */
@@ -95,8 +96,11 @@ void wl_hub_live(wl_hub_t *self, zsock_t *pipe, wl_boot_t *boot,
  * Messages to one instance keep their order. */
 wl_encoder_t *wl_hub_to(wl_hub_t *self, wl_actor_kind_t kind, uint32_t instance, wl_msg_id_t id,
                         uint64_t head_key);
-/* How many instances of a kind there are. */
+/* How many instances of a kind there are, here or on other hosts. */
 uint32_t wl_hub_instances(const wl_hub_t *self, wl_actor_kind_t kind);
+/* For the head field sent_at of messages with deadlines, after wl_hub_to(): monotonic clocks of two
+ * hosts have nothing in common, so the receiving hub moves deadlines to its own. 0: the same host. */
+int64_t wl_hub_sent_at(const wl_hub_t *self, wl_actor_kind_t kind, uint32_t instance);
 /* Sends what was built. A message whose mailbox is full is dropped and counted (msg_full): every
  * conversation survives that by its own deadline or redelivery. Also done after each turn. */
 void wl_hub_flush(wl_hub_t *self);

@@ -2,6 +2,7 @@
 
 #include "actors/hub.h"
 #include "actors/intake_batch.h"
+#include "actors/server_info.h"
 #include "actors/tickets.h"
 #include "base/alloc.h"
 #include "base/check.h"
@@ -36,6 +37,7 @@ typedef struct {
     wl_tickets_t *tickets;               /* owned: operators who wait */
     wl_sequence_t *sequence;             /* owned: of publishers */
     msgpack_sbuffer reply;               /* owned, reused */
+    int64_t opened_at;                   /* monotonic ms */
     uint64_t published_users;            /* changes of publications in the batch */
     wl_change_t changes[WL_CHANGES_MAX]; /* of the request being read */
     wl_asset_t assets[WL_PAYLOAD_ASSETS_MAX]; /* of the request being read */
@@ -216,13 +218,38 @@ static wl_err_t intake_take_admin(intake_t *self, const wl_rpc_request_t *reques
     return WL_OK;
 }
 
+/* sys.ping and sys.info are answered on both ports: a writer may have no other. */
+static void intake_take_sys(intake_t *self, const wl_rpc_request_t *request) {
+    msgpack_sbuffer_clear(&self->reply);
+    if (request->method == WL_METHOD_PING) {
+        wl_server_ping_write(&self->reply);
+    } else {
+        wl_server_info_t info = {
+            .settings = self->hub.settings,
+            .config = self->hub.config,
+            .draining = self->hub.draining,
+            .uptime_ms = wl_mono_now().ms - self->opened_at,
+        };
+        wl_server_info_write(&info, &self->reply);
+    }
+    wl_bytes_t body = {(const uint8_t *)self->reply.data, self->reply.size};
+    intake_sent(self,
+                wl_rpc_send_result(self->rpc, self->router, &request->peer, request->msgid, body));
+}
+
 static void intake_take_request(intake_t *self, const wl_rpc_request_t *request) {
     wl_fault_t fault = {.where = ""};
     uint64_t count = 0;
     const char *key = "accepted";
     wl_err_t err = WL_ERR_UNKNOWN_METHOD;
-    bool admin = false;
+    bool later = false; /* somebody else answers */
     switch ((int)request->method) {
+    case WL_METHOD_PING:
+    case WL_METHOD_INFO:
+        intake_take_sys(self, request);
+        err = WL_OK;
+        later = true;
+        break;
     case WL_METHOD_NOTIFY_CHANGED:
         err = intake_take_changed(self, request->args, &count, &fault);
         break;
@@ -233,14 +260,14 @@ static void intake_take_request(intake_t *self, const wl_rpc_request_t *request)
         err = intake_take_refresh(self, request->args, &count, &fault);
         key = "queued";
         break;
-    default: /* the port has no others */ err = intake_take_admin(self, request); admin = true;
+    default: /* the port has no others */ err = intake_take_admin(self, request); later = true;
     }
     if (err != WL_OK && request->notification) {
         WL_COUNT(&self->hub.counters, rpc_malformed, 1);
     } else if (err != WL_OK) {
         intake_refuse(self, &request->peer, request->msgid, err,
                       fault.message[0] == '\0' ? NULL : fault.message);
-    } else if (!admin && !request->notification) {
+    } else if (!later && !request->notification) {
         wl_intake_batch_waiter(self->batch, &request->peer, request->msgid, key, count);
     }
 }
@@ -442,6 +469,7 @@ static bool intake_drained(void *arg) {
 
 static wl_err_t intake_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     intake_t *self = arg;
+    self->opened_at = wl_mono_now().ms;
     msgpack_sbuffer_init(&self->reply);
     wl_hub_handlers_t handlers = {.take = on_message,
                                   .tick = on_tick,

@@ -84,10 +84,11 @@ static void presence_read(presence_t *self, const wl_msg_t *msg) {
             wl_reply_add(wl_render_to(&self->hub, frontend), &reply);
             continue;
         }
-        wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_CACHE, presence_cache_of(self, read->uid),
-                                     WL_MSG_READ, frontend);
+        uint32_t cache = presence_cache_of(self, read->uid);
+        wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_CACHE, cache, WL_MSG_READ, frontend);
         if (!wl_encoder_begun(to)) {
-            wl_read_begin(to, &msg->head.read);
+            int64_t sent_at = wl_hub_sent_at(&self->hub, WL_ACTOR_CACHE, cache);
+            wl_read_begin(to, &(wl_read_head_t){.frontend = frontend, .sent_at = sent_at});
         }
         wl_read_add(to, read);
     }
@@ -398,7 +399,7 @@ static wl_err_t presence_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     self->snapshot_at = now + (int64_t)settings->presence_snapshot_s * 1000;
     self->coming = wl_marks_new(COMING_USERS_MAX);
     self->ended = wl_alloc_zero(ENDED_PLACES, sizeof *self->ended);
-    self->log = wl_owner_log_new(wl_hub_instances(&self->hub, WL_ACTOR_SHARD), instances == 1);
+    self->log = wl_owner_log_new((uint32_t)settings->shard_instances, instances == 1);
     self->disk = wl_presence_disk_new(settings->server_data_dir, self->hub.instance, instances);
     presence_load(self);
     presence_ask_shards(self, now);

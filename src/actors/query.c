@@ -78,7 +78,8 @@ static void query_fetch(query_t *self, flight_t *flight, int64_t deadline_at) {
     uint32_t shard = wl_uid_owner(flight->uid, wl_hub_instances(&self->hub, WL_ACTOR_SHARD));
     wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_SHARD, shard, WL_MSG_FETCH, 0);
     if (!wl_encoder_begun(to)) {
-        wl_fetch_begin(to, &(wl_fetch_head_t){.query = self->hub.instance});
+        int64_t sent_at = wl_hub_sent_at(&self->hub, WL_ACTOR_SHARD, shard);
+        wl_fetch_begin(to, &(wl_fetch_head_t){.query = self->hub.instance, .sent_at = sent_at});
     }
     wl_fetch_add(to, &(wl_fetch_item_t){.uid = flight->uid, .deadline_at = deadline_at});
     flight->fetch_until = deadline_at;

@@ -75,6 +75,9 @@ typedef struct {
 static void on_old(const wl_line_t *line, void *arg) {
     hint_t *hint = arg;
     wl_render_t *render = hint->render;
+    if (wl_hub_instances(hint->hub, WL_ACTOR_DISPATCHER) == 0) {
+        return; /* a process of readers alone */
+    }
     int64_t second = wl_mono_now().ms / 1000;
     if (second != render->second) {
         render->second = second;

@@ -35,7 +35,7 @@ void wl_server_info_write(const wl_server_info_t *info, msgpack_sbuffer *into) {
     msgpack_packer_init(&packer, into, msgpack_sbuffer_write);
     msgpack_pack_map(&packer, 8);
     pack_pair(&packer, "version", WL_VERSION);
-    pack_pair(&packer, "role", "all");
+    pack_pair(&packer, "role", info->settings->server_role);
     pack_text(&packer, "uptime_ms");
     msgpack_pack_int64(&packer, info->uptime_ms);
     pack_pair(&packer, "state", info_state(info));
@@ -49,8 +49,8 @@ void wl_server_info_write(const wl_server_info_t *info, msgpack_sbuffer *into) {
     }
     pack_text(&packer, "stores");
     msgpack_pack_map(&packer, 4);
-    pack_pair(&packer, "assets", "sqlite");
-    pack_pair(&packer, "cache", "memory");
-    pack_pair(&packer, "queue", "sqlite");
+    pack_pair(&packer, "assets", info->settings->shard_store);
+    pack_pair(&packer, "cache", info->settings->cache_store);
+    pack_pair(&packer, "queue", info->settings->queue_store);
     pack_pair(&packer, "config", "directory");
 }

@@ -2,6 +2,7 @@
 
 #include "actors/hub.h"
 #include "actors/shard_owners.h"
+#include "actors/store_options.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -14,11 +15,10 @@
 #include <string.h>
 
 enum {
-    BATCH_ASSETS = 2000,   /* assets of one transaction; a user without assets counts as one */
-    BATCH_HEADS = 128,     /* different (dispatcher, line) of one transaction */
-    EXTRA_BYTES = 65536,   /* first chunk of the memory for extras */
-    TICK_MS = 5,           /* of the owners' tours */
-    BUSY_TIMEOUT_MS = 2000 /* only tools open the file beside us */
+    BATCH_ASSETS = 2000, /* assets of one transaction; a user without assets counts as one */
+    BATCH_HEADS = 128,   /* different (dispatcher, line) of one transaction */
+    EXTRA_BYTES = 65536, /* first chunk of the memory for extras */
+    TICK_MS = 5,         /* of the owners' tours */
 };
 
 /* What the items of some STORE messages share. */
@@ -379,13 +379,9 @@ static wl_err_t shard_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     self->shards = wl_hub_instances(&self->hub, WL_ACTOR_SHARD);
     self->batch.zone = msgpack_zone_new(EXTRA_BYTES);
     WL_ASSERT(self->batch.zone != NULL);
-    char path[600];
-    (void)snprintf(path, sizeof path, "%s/assets-%u.db", self->hub.settings->server_data_dir,
-                   self->hub.instance);
-    wl_asset_db_options_t options = {.path = path,
-                                     .shard = self->hub.instance,
-                                     .shards = self->shards,
-                                     .busy_timeout_ms = BUSY_TIMEOUT_MS};
+    wl_store_text_t text;
+    wl_asset_db_options_t options =
+        wl_store_options_assets(self->hub.settings, self->hub.instance, &text);
     err = wl_asset_db_open(&options, &self->db, &boot->fault);
     if (err == WL_OK) {
         self->owners = wl_shard_owners_new(&self->hub, self->db);

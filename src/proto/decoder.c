@@ -38,6 +38,10 @@ zmq_msg_t *wl_decoder_frame(wl_decoder_t *self) {
     return &self->frame;
 }
 
+wl_bytes_t wl_decoder_bytes(wl_decoder_t *self) {
+    return (wl_bytes_t){zmq_msg_data(&self->frame), zmq_msg_size(&self->frame)};
+}
+
 /* One function per field kind; the names are what DECODE_FIELD puts together. */
 
 static wl_err_t decode_U64(wl_decoder_t *self, const msgpack_object *from, size_t max,

@@ -25,7 +25,11 @@ WL_MUST_USE wl_err_t wl_msg_decode(wl_decoder_t *self, const void *bytes, size_t
 WL_MUST_USE wl_err_t wl_decoder_asset_blob(wl_decoder_t *self, const void *bytes, size_t count,
                                            wl_asset_list_t *ret_assets);
 
-/* For channel.c only: the frame whose bytes the last message borrows from. Always initialised,
+/* The bytes of the message that the channel received last with this decoder; borrowed until its
+ * next use. For passing a message on as it came. */
+wl_bytes_t wl_decoder_bytes(wl_decoder_t *self);
+
+/* For channel.c and tier.c only: the frame whose bytes the last message borrows from. Always initialised,
  * closed with the decoder. */
 struct zmq_msg_t;
 struct zmq_msg_t *wl_decoder_frame(wl_decoder_t *self);

@@ -40,6 +40,9 @@ typedef enum {
     WL_PULL_PERMANENT = 3 /* will not get better by itself: dead letter */
 } wl_pull_outcome_t;
 
+/* In the head of a STORED or NOTICE that came from another process: nobody here waits for DONE. */
+#define WL_DISPATCHER_NONE UINT32_MAX
+
 typedef enum {
 #define WL_MSG_ENUM(NAME, name, id, route, doc) WL_MSG_##NAME = id,
     WL_MESSAGES(WL_MSG_ENUM)

@@ -23,5 +23,10 @@ bool wl_method_find(const char *name, size_t bytes, wl_method_t *ret_method) {
 }
 
 const char *wl_port_name(wl_port_t port) {
-    return port == WL_PORT_READER ? "reader" : "writer";
+    switch (port) {
+    case WL_PORT_READER: return "reader";
+    case WL_PORT_WRITER: return "writer";
+    case WL_PORT_ANY: break;
+    }
+    return "any";
 }

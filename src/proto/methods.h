@@ -16,7 +16,7 @@ typedef enum {
         WL_METHOD_COUNT
 } wl_method_t;
 
-typedef enum { WL_PORT_READER, WL_PORT_WRITER } wl_port_t;
+typedef enum { WL_PORT_READER, WL_PORT_WRITER, WL_PORT_ANY } wl_port_t;
 
 typedef struct {
     const char *name;   /* on the wire: "wallet.home" */
@@ -30,6 +30,6 @@ typedef struct {
 const wl_method_info_t *wl_method_info(wl_method_t method);
 /* name is `bytes` long, without NUL. false: unknown, *ret_method untouched. */
 bool wl_method_find(const char *name, size_t bytes, wl_method_t *ret_method);
-const char *wl_port_name(wl_port_t port); /* "reader", "writer" */
+const char *wl_port_name(wl_port_t port); /* "reader", "writer", "any" */
 
 #endif

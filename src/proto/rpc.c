@@ -92,7 +92,7 @@ static wl_err_t read_method(const msgpack_object *value, wl_port_t port, wl_meth
                         shown);
     }
     const wl_method_info_t *info = wl_method_info(method);
-    if (info->port != port) {
+    if (info->port != port && info->port != WL_PORT_ANY) {
         return wl_fault(fault, WL_ERR_UNKNOWN_METHOD, "method",
                         "method: %s is served on the %s port", info->name,
                         wl_port_name(info->port));

@@ -26,8 +26,9 @@ static const char usage[] =
     "  --first-uid N      the first of them (1)\n"
     "  --owners SHARE     of them own something at start (0.4)\n"
     "  --seed N           everything follows from it (1)\n"
-    "  --writer ENDPOINT  tell walletd there, acknowledged (tcp://127.0.0.1:7701)\n"
-    "  --pub ENDPOINT     or there by PUB (tcp://127.0.0.1:7702)\n"
+    "  --writer ENDPOINTS tell walletd there, acknowledged (tcp://127.0.0.1:7701); of several,\n"
+    "                     comma-separated, the next when one is silent\n"
+    "  --pub ENDPOINTS    or there by PUB (tcp://127.0.0.1:7702), to all of them\n"
     "  --rate N           changes a second; 0 = only when asked through --control\n"
     "  --changes N        stop changing after so many (no bound)\n"
     "  --mode MODE        req, pub or both in turn (req)\n"
@@ -35,6 +36,7 @@ static const char usage[] =
     "  --dup SHARE        messages sent twice\n"
     "  --reorder SHARE    messages sent after their successor\n"
     "  --error-rate SHARE calls that fail\n"
+    "  --keep             delete nothing: no asset is ever gone\n"
     "  --latency-ms N     before each answer\n"
     "  --secret-file FILE refuse calls that are not signed with the key in it\n"
     "  --journal FILE     append \"line uid version\" of each acknowledged change\n"
@@ -104,6 +106,7 @@ typedef enum {
     OPTION_DUP,
     OPTION_REORDER,
     OPTION_ERROR_RATE,
+    OPTION_KEEP,
     OPTION_LATENCY,
     OPTION_SECRET,
     OPTION_JOURNAL,
@@ -128,6 +131,7 @@ static const struct option long_options[] = {
     {"reorder", required_argument, NULL, OPTION_REORDER},
     {"error-rate", required_argument, NULL, OPTION_ERROR_RATE},
     {"latency-ms", required_argument, NULL, OPTION_LATENCY},
+    {"keep", no_argument, NULL, OPTION_KEEP},
     {"secret-file", required_argument, NULL, OPTION_SECRET},
     {"journal", required_argument, NULL, OPTION_JOURNAL},
     {"truth", required_argument, NULL, OPTION_TRUTH},
@@ -151,6 +155,7 @@ static bool sim_option(options_t *self, int option, const char *value) {
     case OPTION_FIRST_UID: sim->first_uid = strtoull(value, NULL, 10); return true;
     case OPTION_OWNERS: self->owners = number_of("owners", value, 1); return true;
     case OPTION_SEED: sim->seed = (uint64_t)number_of("seed", value, 1e15); return true;
+    case OPTION_KEEP: sim->keep = true; return true;
     case OPTION_ERROR_RATE: sim->error_rate = number_of("error-rate", value, 1); return true;
     case OPTION_LATENCY:
         sim->latency_ms = (uint32_t)number_of("latency-ms", value, 60000);

@@ -6,19 +6,9 @@
  *     operator --> admin.*                                    of them must be the newest ones
  *
  * usage: soak [SECONDS]       exit 0: nothing was wrong. */
-#include "actors/cache.h"
-#include "actors/config.h"
-#include "actors/console.h"
-#include "actors/dispatcher.h"
-#include "actors/frontend.h"
-#include "actors/hub.h"
-#include "actors/intake.h"
-#include "actors/presence.h"
-#include "actors/puller.h"
-#include "actors/query.h"
-#include "actors/shard.h"
 #include "base/log.h"
 #include "clients.h"
+#include "house.h"
 
 #include <curl/curl.h>
 #include <ftw.h>
@@ -26,18 +16,7 @@
 #include <sodium.h>
 #include <unistd.h>
 
-enum { ACTORS_MAX = 64, READERS = 2, WRITERS = 2, SECONDS = 20, QUIET_MS = 90000 };
-
-/* The start and stop order of main.c, which cannot be linked because it has a main of its own. */
-static wl_actor_fn *const bodies[WL_ACTOR_KINDS] = {
-#define SOAK_BODY(NAME, name) [WL_ACTOR_##NAME] = wl_##name##_run,
-    WL_ACTORS(SOAK_BODY)
-#undef SOAK_BODY
-};
-static const wl_actor_kind_t stop_order[WL_ACTOR_KINDS] = {
-    WL_ACTOR_FRONTEND, WL_ACTOR_INTAKE, WL_ACTOR_DISPATCHER, WL_ACTOR_PULLER, WL_ACTOR_SHARD,
-    WL_ACTOR_PRESENCE, WL_ACTOR_CACHE,  WL_ACTOR_QUERY,      WL_ACTOR_CONFIG, WL_ACTOR_CONSOLE,
-};
+enum { READERS = 2, WRITERS = 2, SECONDS = 20, QUIET_MS = 90000 };
 
 typedef struct {
     char folder[64];
@@ -46,9 +25,7 @@ typedef struct {
     char read[READERS][96];
     zactor_t *lines;
     wl_settings_t settings;
-    wl_actor_options_t options[ACTORS_MAX];
-    wl_actor_t *actors[ACTORS_MAX];
-    uint32_t actor_count;
+    wl_house_t *house; /* as main.c runs it */
     pthread_t threads[READERS + WRITERS + 1];
     uint32_t thread_count;
     writer_t writers[WRITERS];
@@ -119,45 +96,13 @@ static void settings_make(void) {
     }
 }
 
-static bool house_start(void) {
-    for (wl_actor_kind_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
-        uint32_t instances = wl_topology_instances(&soak.settings, kind);
-        for (uint32_t i = 0; i < instances; i++) {
-            char name[24];
-            wl_fault_t fault = {0};
-            wl_actor_options_t *options = &soak.options[soak.actor_count];
-            *options = (wl_actor_options_t){&soak.settings, kind, i};
-            (void)snprintf(name, sizeof name, "%s.%u", wl_actor_kind_name(kind), i);
-            if (wl_actor_start(name, bodies[kind], options, &soak.actors[soak.actor_count],
-                               &fault) != WL_OK) {
-                mismatch("%s does not start: %s: %s", name, fault.where, fault.message);
-                return false;
-            }
-            soak.actor_count++;
-        }
+static bool house_open(void) {
+    wl_fault_t fault = {0};
+    wl_err_t err = wl_house_start(&soak.settings, &soak.house, &fault);
+    if (err != WL_OK) {
+        mismatch("%s: %s", fault.where, fault.message);
     }
-    return true;
-}
-
-static void house_tell(wl_actor_kind_t kind, const char *word) {
-    for (uint32_t i = 0; i < soak.actor_count; i++) {
-        if (soak.options[i].kind == kind) {
-            wl_actor_tell(soak.actors[i], word);
-        }
-    }
-}
-
-static void house_stop(void) {
-    for (wl_actor_kind_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
-        house_tell(kind, WL_WORD_STOPPING);
-    }
-    for (uint32_t step = 0; step < WL_ACTOR_KINDS; step++) {
-        for (uint32_t i = 0; i < soak.actor_count; i++) {
-            if (soak.options[i].kind == stop_order[step]) {
-                wl_actor_destroy(&soak.actors[i]);
-            }
-        }
-    }
+    return err == WL_OK;
 }
 
 /* ---- what main asks itself ---- */
@@ -277,10 +222,10 @@ static void work(client_t *reader, client_t *writer, uint32_t seconds) {
     document_write("presentation-2.json",
                    "{\"version\":2,\"golden\":[{\"line\":\"coin\"}],\"sections\":["
                    "{\"kind\":\"coin\",\"title\":\"Beans\",\"lines\":[\"coin\"]}]}");
-    house_tell(WL_ACTOR_CONFIG, "RELOAD");
+    wl_house_tell(soak.house, WL_ACTOR_CONFIG, "RELOAD");
     await_version(reader, "1.2");
     document_write("presentation-3.json", "{\"version\":3,");
-    house_tell(WL_ACTOR_CONFIG, "RELOAD");
+    wl_house_tell(soak.house, WL_ACTOR_CONFIG, "RELOAD");
     while (wl_mono_now().ms < begun + (int64_t)seconds * 1000) {
         (void)client_wait(reader, 100);
     }
@@ -312,12 +257,12 @@ static bool soak_open(void) {
     soak.lines = zactor_new(fake_line_run, NULL);
     documents_write();
     settings_make();
-    return house_start();
+    return house_open();
 }
 
 static void soak_close(void) {
     atomic_store(&truth.stopping, true);
-    house_stop(); /* while the readers still ask */
+    wl_house_stop(&soak.house); /* while the readers still ask */
     atomic_store(&truth.reading, false);
     for (uint32_t i = WRITERS; i < soak.thread_count; i++) {
         (void)pthread_join(soak.threads[i], NULL);

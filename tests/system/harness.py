@@ -19,8 +19,11 @@ import urllib.request
 
 import msgpack
 import zmq
+import zmq.auth
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/tools"))
+import stores  # noqa: E402
 _children = []
 _folders = []
 
@@ -91,10 +94,19 @@ class Error(Exception):
 class Client:
     """One DEALER that frames like REQ; request ids make late replies harmless."""
     context = zmq.Context()
+    keys = None  # (public, secret, server's public) of all clients from now on
 
-    def __init__(self, endpoint, delimiter=True):
+    @classmethod
+    def curve(cls, secret_file, server_file):
+        public, secret = zmq.auth.load_certificate(secret_file)
+        cls.keys = public, secret, zmq.auth.load_certificate(server_file)[0]
+
+    def __init__(self, endpoint, delimiter=True, keys=None):
         self.socket = Client.context.socket(zmq.DEALER)
         self.socket.linger = 0
+        if keys or Client.keys:
+            (self.socket.curve_publickey, self.socket.curve_secretkey,
+             self.socket.curve_serverkey) = keys or Client.keys
         self.socket.connect(endpoint)
         self.delimiter = delimiter
         self.msgid = 0
@@ -141,10 +153,48 @@ class Client:
         self.socket.close()
 
 
+class Backends:
+    """A private Redis for cache and queue (or a Redis Cluster) and MariaDB shards."""
+
+    def __init__(self, shards=2, cluster=False, host="127.0.0.1", prefix=()):
+        self.folder = folder()
+        more = {"host": host, "prefix": prefix}
+        self.redis = (stores.RedisCluster(self.folder / "cluster") if cluster
+                      else stores.Redis(self.folder / "redis", **more))
+        self.shards = [stores.MariaDB(self.folder / f"shard{i}", **more) for i in range(shards)]
+        self.cluster = cluster
+        atexit.register(self.kill)
+
+    def start(self):
+        for shard in self.shards:
+            shard.start(wait=False)
+        self.redis.start()
+        for i, shard in enumerate(self.shards):
+            shard.wait().sql(f"CREATE DATABASE IF NOT EXISTS wallet_{i}")
+        return self
+
+    def kill(self):
+        for server in [self.redis, *self.shards]:
+            server.kill()
+
+    def settings(self):
+        """What makes a walletd use them."""
+        cluster = "yes" if self.cluster else "no"
+        return {
+            "shard.store": "mysql", "shard.instances": len(self.shards),
+            "shard.at": ",".join(f"{s.at}/wallet_{i}" for i, s in enumerate(self.shards)),
+            "shard.password_file": self.shards[0].password_file,
+            "queue.store": "redis", "queue.redis": self.redis.at, "queue.cluster": cluster,
+            "cache.store": "redis", "cache.redis": self.redis.at, "cache.cluster": cluster,
+        }
+
+
 class Wallet:
     """A walletd with its private folder."""
 
-    def __init__(self, integration, presentation, kind="sanitized", **settings):
+    def __init__(self, integration, presentation, kind="sanitized", prefix=(), **settings):
+        """prefix: words before the program, such as "ip netns exec NAME"."""
+        self.prefix = list(prefix)
         self.folder = folder()
         self.bin = programs(kind)
         self.config = self.folder / "config"
@@ -176,7 +226,7 @@ class Wallet:
         return path
 
     def start(self, wait=20.0, **more):
-        arguments = [self.bin / "walletd"]
+        arguments = self.prefix + [self.bin / "walletd"]
         for key, value in self.settings.items():
             arguments += ["-s", f"{key}={value}"]
         self.started = time.monotonic()
@@ -187,7 +237,8 @@ class Wallet:
 
     def wait_ready(self, seconds=20.0):
         """Returns the seconds from start to the first answered sys.info that says ready."""
-        client = Client(self.read)
+        reads = self.settings.get("server.role", "all") != "writer"
+        client = Client(self.read if reads else self.write)
 
         def ready():
             if self.process.poll() is not None:
@@ -255,13 +306,16 @@ class Wallet:
 class LineSim:
     """One linesim process serving some lines."""
 
-    def __init__(self, wallet, lines, users, kind="sanitized", **options):
-        """lines: {id: "kind=cash,unit=CNY,scale=2,http"}; "http" and "zmq" get a free port."""
+    def __init__(self, wallet, lines, users, kind="sanitized", prefix=(), **options):
+        """lines: {id: "kind=cash,unit=CNY,scale=2,http"}; "http" and "zmq" get a free port.
+        prefix: words before the program, such as "ip netns exec NAME"."""
+        self.prefix = list(prefix)
+        self.journal = options.get("journal")
         self.control = free_port()
         self.urls = {}
         self.folder = folder()
         self.log = self.folder / "linesim.log"
-        arguments = [programs(kind) / "linesim", "--users", users, "--control", self.control]
+        arguments = [*prefix, programs(kind) / "linesim", "--users", users, "--control", self.control]
         for line, words in lines.items():
             port = free_port()
             transport = words.split(",")[-1]
@@ -285,11 +339,16 @@ class LineSim:
             raise AssertionError(f"linesim ended: {self.log.read_text(errors='replace')[-2000:]}")
         try:
             return self.stats() is not None
-        except OSError:
+        except (OSError, subprocess.CalledProcessError):
             return False
 
     def _http(self, path, body=None):
         data = None if body is None else json.dumps(body).encode()
+        if self.prefix:  # its control port is on another host's loopback
+            post = [] if data is None else ["--data-binary", data.decode()]
+            return subprocess.run([*self.prefix, "curl", "-sfm", "30", *post,
+                                   f"http://127.0.0.1:{self.control}{path}"],
+                                  capture_output=True, check=True).stdout
         request = urllib.request.Request(f"http://127.0.0.1:{self.control}{path}", data)
         with urllib.request.urlopen(request, timeout=30) as reply:
             return reply.read()
@@ -339,3 +398,50 @@ def pages(lines):
 
 def passed(name, **figures):
     print(name, "passed", " ".join(f"{key}={value}" for key, value in figures.items()), flush=True)
+
+
+class Watching:
+    """watch.py as a process of its own: reads on until it is told to stop."""
+
+    def __init__(self, endpoint, users, window=32, deadline_ms=1000, prefix=(), keys=()):
+        self.process = subprocess.Popen(
+            [*prefix, sys.executable, str(ROOT / "tests/system/watch.py"), endpoint, str(users),
+             str(window), str(deadline_ms), *[str(k) for k in keys]],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        _children.append(self.process)
+
+    def stop(self):
+        """What was found; the process has ended."""
+        out, _ = self.process.communicate(timeout=60)
+        return json.loads(out)
+
+
+def judge(found):
+    """What no fault excuses."""
+    assert not found["regressions"], found["regressions"][:5]
+    assert not found["false_none"], found["false_none"][:5]
+    assert found["foreign"] == 0 and found["late"] == 0, found
+    return found
+
+
+def lost_changes(journal, lines, users, wallet):
+    """Acknowledged changes (linesim's journal) that `wallet` does not show, as
+    (line, uid, shown, acknowledged); also how many were acknowledged."""
+    acked, changes = {}, 0
+    for row in pathlib.Path(journal).read_text().splitlines():
+        line, uid, version = row.split()
+        acked[line, int(uid)] = max(acked.get((line, int(uid)), 0), int(version))
+        changes += 1
+    gone = {key[:2] for key, asset in lines.truth().items() if asset["state"] == "gone"}
+    reader = wallet.reader()
+    lost = []
+    for uid in range(1, users + 1):
+        held = {}
+        for asset in reader.call("wallet.assets", uid=uid)["assets"]:
+            held[asset["line"]] = max(held.get(asset["line"], 0), asset["version"])
+        for line in lines.urls:
+            version = acked.get((line, uid), 0)
+            if held.get(line, 0) < version and (line, uid) not in gone:
+                lost.append((line, uid, held.get(line), version))
+    reader.close()
+    return lost, changes

@@ -98,8 +98,11 @@ def same(got, want):
 
 
 def main():
+    real = os.environ.get("WALLET_TEST_BACKEND") == "real"  # Redis and MariaDB, not the embedded
+    backends = harness.Backends().start() if real else None
     wallet = harness.Wallet({"lines": {}}, {"golden": [], "sections": []},
-                            kind=os.environ.get("WALLET_TEST_KIND", "sanitized"))
+                            kind=os.environ.get("WALLET_TEST_KIND", "sanitized"),
+                            **(backends.settings() if real else {}))
     lines = harness.LineSim(wallet, LINES, USERS, kind="release", owners=0, seed=11, rate=0,
                             dup=0.1, reorder=0.1, error_rate=0.05)
     config = {
@@ -146,7 +149,9 @@ def main():
     merged = wallet.counter("queue_merged")
     wallet.stop()
     lines.stop()
-    harness.passed("convergence", pairs=len(truth), reads=reads, read_errors=errors,
+    if real:
+        backends.kill()
+    harness.passed("convergence", backend="real" if real else "embedded", pairs=len(truth), reads=reads, read_errors=errors,
                    merged=merged, published_s=round(published, 1), converged_s=round(converged, 1))
 
 

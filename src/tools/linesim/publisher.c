@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/settings.h"
 
 #include <inttypes.h>
 #include <msgpack.h>
@@ -15,6 +16,7 @@ enum {
     REFUSED_MS = 50,   /* so is a refused one, sooner */
     CHANGES_MAX = 200, /* of one message */
     PHASES = 16,
+    WRITERS = 8,
     TURN_MESSAGES = 64, /* messages built before replies are read again */
     PUB_HWM = 200000,
 };
@@ -49,7 +51,9 @@ struct publisher {
     uint32_t phase_count;
     publisher_stats_t stats;
     /* the thread's own from here on */
-    zsock_t *dealer;
+    zsock_t *dealers[WRITERS]; /* owned, one per writer */
+    uint32_t dealer_count;
+    uint32_t current; /* the writer told now; another one after it has been silent */
     zsock_t *pub;
     FILE *journal;
     message_t window[WINDOW];
@@ -149,7 +153,7 @@ static void message_pack(publisher_t *self, message_t *message, bool request) {
 
 static void request_send(publisher_t *self, message_t *message) {
     message->sent_ms = wl_mono_now().ms;
-    (void)zsock_send(self->dealer, "zb", message->body.data, message->body.size);
+    (void)zsock_send(self->dealers[self->current], "zb", message->body.data, message->body.size);
 }
 
 static void published_send(publisher_t *self, const message_t *message) {
@@ -282,13 +286,15 @@ static void reply_take(publisher_t *self, zframe_t *frame) {
 }
 
 static void replies_take(publisher_t *self) {
-    while (self->dealer != NULL && (zsock_events(self->dealer) & ZMQ_POLLIN) != 0) {
-        zmsg_t *message = zmsg_recv(self->dealer);
-        zframe_t *body = message == NULL ? NULL : zmsg_last(message);
-        if (body != NULL) {
-            reply_take(self, body);
+    for (uint32_t i = 0; i < self->dealer_count; i++) {
+        while ((zsock_events(self->dealers[i]) & ZMQ_POLLIN) != 0) {
+            zmsg_t *message = zmsg_recv(self->dealers[i]);
+            zframe_t *body = message == NULL ? NULL : zmsg_last(message);
+            if (body != NULL) {
+                reply_take(self, body);
+            }
+            zmsg_destroy(&message);
         }
-        zmsg_destroy(&message);
     }
 }
 
@@ -296,10 +302,15 @@ static void replies_take(publisher_t *self) {
 static uint32_t resend_late(publisher_t *self) {
     int64_t now = wl_mono_now().ms;
     uint32_t waiting = 0;
+    bool turned = false;
     for (uint32_t i = 0; i < WINDOW; i++) {
         message_t *message = &self->window[i];
         waiting += message->used;
         if (message->used && now - message->sent_ms >= RESEND_MS) {
+            if (!turned) { /* once a turn: all that is late goes to the same one */
+                turned = true;
+                self->current = (self->current + 1) % self->dealer_count;
+            }
             request_send(self, message);
             (void)pthread_mutex_lock(&self->lock);
             self->stats.resent++;
@@ -357,7 +368,7 @@ static void publish_turn(publisher_t *self) {
         self->pub_turn = !self->pub_turn;
         uint64_t batch = 0;
         going = pub ? tell_published(self, allowed - told, &batch)
-                    : self->dealer != NULL && tell_request(self, allowed - told, &batch);
+                    : self->dealer_count > 0 && tell_request(self, allowed - told, &batch);
         told += batch;
     }
     if (told > 0) {
@@ -370,17 +381,24 @@ static void publish_turn(publisher_t *self) {
 }
 
 static void sockets_open(publisher_t *self) {
-    if (self->options.writer != NULL) {
-        self->dealer = zsock_new(ZMQ_DEALER);
-        zsock_set_linger(self->dealer, 0);
-        zsock_set_sndtimeo(self->dealer, 0);
-        (void)zsock_connect(self->dealer, "%s", self->options.writer);
+    char writer[256];
+    for (uint32_t i = 0; self->options.writer != NULL && i < WRITERS &&
+                         wl_settings_list_item(self->options.writer, i, writer, sizeof writer);
+         i++) {
+        zsock_t *dealer = zsock_new(ZMQ_DEALER);
+        zsock_set_linger(dealer, 0);
+        zsock_set_sndtimeo(dealer, 0);
+        (void)zsock_connect(dealer, "%s", writer);
+        self->dealers[self->dealer_count++] = dealer;
     }
     if (self->options.publish != NULL) {
         self->pub = zsock_new(ZMQ_PUB);
         zsock_set_linger(self->pub, 1000);
         zsock_set_sndhwm(self->pub, PUB_HWM);
-        (void)zsock_connect(self->pub, "%s", self->options.publish);
+        for (uint32_t i = 0; wl_settings_list_item(self->options.publish, i, writer, sizeof writer);
+             i++) {
+            (void)zsock_connect(self->pub, "%s", writer);
+        }
     }
     if (self->options.journal != NULL) {
         self->journal = fopen(self->options.journal, "a");
@@ -396,8 +414,8 @@ static void publisher_run(zsock_t *pipe, void *arg) {
     boot->status = WL_OK;
     (void)zsock_signal(pipe, 0);
     zpoller_t *poller = zpoller_new(pipe, NULL);
-    if (self->dealer != NULL) {
-        (void)zpoller_add(poller, self->dealer);
+    for (uint32_t i = 0; i < self->dealer_count; i++) {
+        (void)zpoller_add(poller, self->dealers[i]);
     }
     self->allowance_ms = wl_mono_now().ms;
     while (zpoller_wait(poller, publisher_stats(self).idle ? 20 : 1) != pipe) {
@@ -405,7 +423,9 @@ static void publisher_run(zsock_t *pipe, void *arg) {
         publish_turn(self);
     }
     zpoller_destroy(&poller);
-    zsock_destroy(&self->dealer);
+    for (uint32_t i = 0; i < self->dealer_count; i++) {
+        zsock_destroy(&self->dealers[i]);
+    }
     zsock_destroy(&self->pub);
     if (self->journal != NULL) {
         (void)fclose(self->journal);

@@ -14,8 +14,9 @@ typedef enum { PUBLISH_REQ, PUBLISH_PUB, PUBLISH_BOTH } publish_mode_t;
 
 typedef struct {
     sim_t *sim;          /* borrowed */
-    const char *writer;  /* endpoint of the acknowledged path, NULL = none */
-    const char *publish; /* endpoint of the PUB path, NULL = none */
+    const char *writer;  /* endpoints of the acknowledged path, comma-separated: the next
+                          * one is told when one is silent; NULL = none */
+    const char *publish; /* endpoints of the PUB path, all of them are told; NULL = none */
     const char *journal; /* file, NULL = none */
     double duplicates;   /* share of messages sent twice */
     double reorder;      /* share of messages sent after their successor */

@@ -61,6 +61,7 @@ typedef struct {
     uint64_t first_uid;
     uint64_t users;
     double error_rate; /* share of calls of any line that fail */
+    bool keep;         /* no asset is ever gone */
     uint32_t latency_ms;
     const char *secret; /* key of signed calls, NULL = not checked */
     sim_line_t lines[SIM_LINES_MAX];

@@ -48,6 +48,8 @@ bench_result_t bench_read_lockstep(const bench_setup_t *setup);
 bench_result_t bench_read_pipelined(const bench_setup_t *setup);
 bench_result_t bench_read_absent(const bench_setup_t *setup);
 bench_result_t bench_read_flat(const bench_setup_t *setup);
+bench_result_t bench_read_redis(const bench_setup_t *setup);
+bench_result_t bench_read_vs_node(const bench_setup_t *setup);
 /* presence_bench.c */
 bench_result_t bench_presence_bytes(const bench_setup_t *setup);
 bench_result_t bench_presence_false_positives(const bench_setup_t *setup);
@@ -57,6 +59,8 @@ bench_result_t bench_start_10m(const bench_setup_t *setup);
 /* write_bench.c */
 bench_result_t bench_intake_sqlite(const bench_setup_t *setup);
 bench_result_t bench_sync_sqlite(const bench_setup_t *setup);
+bench_result_t bench_intake_redis(const bench_setup_t *setup);
+bench_result_t bench_sync_mysql(const bench_setup_t *setup);
 bench_result_t bench_line_stalled(const bench_setup_t *setup);
 /* fresh_bench.c */
 bench_result_t bench_fresh_p50(const bench_setup_t *setup);

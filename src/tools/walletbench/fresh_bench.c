@@ -69,7 +69,7 @@ static bench_result_t fresh_run(const bench_setup_t *setup, double share) {
     msgpack_sbuffer out;
     char rate[32];
     msgpack_sbuffer_init(&out);
-    bench_writer_start(setup, "fresh", "", false, &walletd);
+    bench_writer_start(setup, "fresh", "", false, "", &walletd);
     (void)bench_writer_sync(&walletd, SYNC_CHANGES, 0);
     double capacity = bench_writer_sync(&walletd, SYNC_CHANGES, 0);
     (void)snprintf(rate, sizeof rate, "%.0f", capacity / 2);

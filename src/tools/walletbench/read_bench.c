@@ -2,10 +2,13 @@
 #include "base/check.h"
 #include "tools/walletbench/big_set.h"
 #include "tools/walletbench/fleet.h"
+#include "tools/walletbench/http_fleet.h"
 #include "tools/walletbench/notify.h"
+#include "tools/walletbench/servers.h"
 #include "tools/walletbench/world.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { USERS = 10000, CLIENTS = 64, WINDOW = 8, UID = 1, ABSENT_UID = 2000000000 };
 
@@ -14,6 +17,7 @@ static const char *const line_ids[] = {"cash", "withdraw", "rebate", "coin"};
 typedef struct {
     bench_fleet_t *ours;
     bench_fleet_t *theirs;
+    bench_http_t *http; /* the other side of read_vs_node */
     uint32_t side_ms;
     uint64_t our_uid; /* first of USERS users */
 } sides_t;
@@ -27,10 +31,11 @@ static void line_text(char *into, size_t room, const char *id, const char *kind,
 }
 
 /* A walletd that holds USERS users with four lines each, all of them in the cache. */
-static void reader_start(const bench_setup_t *setup, const char *name, bool big,
+static void reader_start(const bench_setup_t *setup, const char *name, const char *settings,
                          bench_walletd_t *ret) {
     static const char *const kinds[] = {"cash", "activity", "cashback", "coin"};
     char endpoint[BENCH_ENDPOINT_MAX];
+    bool big = strcmp(settings, BENCH_BIG_SETTINGS) == 0;
     char line[4][320];
     char lines[1400];
     bench_endpoint(endpoint);
@@ -48,7 +53,7 @@ static void reader_start(const bench_setup_t *setup, const char *name, bool big,
                     "{\"kind\": \"activity\", \"lines\": [\"withdraw\"]}, "
                     "{\"kind\": \"cashback\", \"lines\": [\"rebate\"]}, "
                     "{\"kind\": \"coin\", \"lines\": [\"coin\"]}]",
-        .settings = big ? BENCH_BIG_SETTINGS : "",
+        .settings = settings,
     };
     bench_walletd_prepare(setup, &options, ret);
     if (big) {
@@ -81,7 +86,7 @@ static bench_result_t against_echo(const bench_setup_t *setup, uint32_t window) 
     bench_walletd_t walletd;
     char echo[BENCH_ENDPOINT_MAX];
     char bytes[32];
-    reader_start(setup, "reader", false, &walletd);
+    reader_start(setup, "reader", "", &walletd);
     sides_t sides = {.side_ms = setup->side_ms, .our_uid = UID};
     sides.ours = fleet_warm(walletd.read, window);
     bench_fleet_visit(sides.ours, UID, USERS); /* from the cache, so the size is the usual one */
@@ -107,7 +112,7 @@ bench_result_t bench_read_pipelined(const bench_setup_t *setup) {
 
 bench_result_t bench_read_absent(const bench_setup_t *setup) {
     bench_walletd_t walletd;
-    reader_start(setup, "reader", false, &walletd);
+    reader_start(setup, "reader", "", &walletd);
     sides_t sides = {.side_ms = setup->side_ms, .our_uid = ABSENT_UID};
     sides.ours = bench_fleet_open(walletd.read, CLIENTS, WINDOW);
     sides.theirs = fleet_warm(walletd.read, WINDOW);
@@ -121,8 +126,8 @@ bench_result_t bench_read_absent(const bench_setup_t *setup) {
 bench_result_t bench_read_flat(const bench_setup_t *setup) {
     bench_walletd_t big;
     bench_walletd_t small;
-    reader_start(setup, "big", true, &big);
-    reader_start(setup, "small", false, &small);
+    reader_start(setup, "big", BENCH_BIG_SETTINGS, &big);
+    reader_start(setup, "small", "", &small);
     sides_t sides = {.side_ms = setup->side_ms, .our_uid = UID};
     sides.ours = fleet_warm(big.read, WINDOW);
     sides.theirs = fleet_warm(small.read, WINDOW);
@@ -131,5 +136,60 @@ bench_result_t bench_read_flat(const bench_setup_t *setup) {
     bench_fleet_close(&sides.theirs);
     bench_walletd_stop(&big);
     bench_walletd_stop(&small);
+    return result;
+}
+
+static void redis_settings(const bench_server_t *redis, char *ret, size_t bytes) {
+    (void)snprintf(ret, bytes, "[cache]\nstore = redis\nredis = 127.0.0.1:%u\n", redis->port);
+}
+
+bench_result_t bench_read_redis(const bench_setup_t *setup) {
+    bench_server_t redis;
+    bench_walletd_t shared;
+    bench_walletd_t embedded;
+    char settings[128];
+    bench_redis_start(setup, "redis", false, &redis);
+    redis_settings(&redis, settings, sizeof settings);
+    reader_start(setup, "shared", settings, &shared);
+    reader_start(setup, "embedded", "", &embedded);
+    sides_t sides = {.side_ms = setup->side_ms, .our_uid = UID};
+    sides.ours = fleet_warm(shared.read, WINDOW);
+    sides.theirs = fleet_warm(embedded.read, WINDOW);
+    bench_result_t result = bench_pairs(setup, "replies/s", run_ours, run_theirs, &sides);
+    bench_fleet_close(&sides.ours);
+    bench_fleet_close(&sides.theirs);
+    bench_walletd_stop(&shared);
+    bench_walletd_stop(&embedded);
+    bench_server_stop(&redis);
+    return result;
+}
+
+static double run_http(void *arg) {
+    sides_t *sides = arg;
+    return bench_http_run(sides->http, UID, USERS, sides->side_ms);
+}
+
+/* Both with Redis behind them and 64 clients with one request under way each. */
+bench_result_t bench_read_vs_node(const bench_setup_t *setup) {
+    bench_server_t redis;
+    bench_server_t their_redis;
+    bench_server_t node;
+    bench_walletd_t walletd;
+    char settings[128];
+    bench_redis_start(setup, "redis", false, &redis);
+    bench_redis_start(setup, "their_redis", false, &their_redis);
+    redis_settings(&redis, settings, sizeof settings);
+    reader_start(setup, "reader", settings, &walletd);
+    bench_node_start(setup, &their_redis, USERS, &node);
+    sides_t sides = {.side_ms = setup->side_ms, .our_uid = UID};
+    sides.ours = fleet_warm(walletd.read, 1);
+    sides.http = bench_http_open(node.port, CLIENTS);
+    bench_result_t result = bench_pairs(setup, "answers/s", run_ours, run_http, &sides);
+    bench_fleet_close(&sides.ours);
+    bench_http_close(&sides.http);
+    bench_server_stop(&node);
+    bench_walletd_stop(&walletd);
+    bench_server_stop(&redis);
+    bench_server_stop(&their_redis);
     return result;
 }

@@ -81,7 +81,7 @@ static void program_path(const char *name, char ret[BENCH_PATH_MAX]) {
     path_join(ret, self, name);
 }
 
-static pid_t process_start(char *const *argv, const char *log) {
+pid_t bench_process_start(char *const *argv, const char *log) {
     (void)fflush(NULL);
     pid_t worker = getpid();
     pid_t pid = fork();
@@ -118,7 +118,7 @@ pid_t bench_peer_start(const char *role, const char *endpoint, const char *argum
     (void)snprintf(endpoint_text, sizeof endpoint_text, "%s", endpoint);
     (void)snprintf(argument_text, sizeof argument_text, "%s", argument);
     char *argv[] = {program, role_text, endpoint_text, argument_text, NULL};
-    return process_start(argv, NULL);
+    return bench_process_start(argv, NULL);
 }
 
 void bench_peer_stop(pid_t pid) {
@@ -163,7 +163,7 @@ void bench_walletd_spawn(bench_walletd_t *self) {
     char flag[] = "-c";
     char *argv[] = {program, flag, conf, NULL};
     self->started_at = wl_mono_now().ms;
-    self->pid = process_start(argv, self->log);
+    self->pid = bench_process_start(argv, self->log);
 }
 
 _Noreturn static void walletd_fail(const bench_walletd_t *self, const char *why) {

@@ -44,6 +44,9 @@ void bench_walletd_start(const bench_setup_t *setup, const bench_walletd_options
 /* SIGTERM, and waits for the end. */
 void bench_walletd_stop(bench_walletd_t *self);
 
+/* Runs a program that dies with this one; its output goes to the file `log`, NULL = ours. */
+pid_t bench_process_start(char *const *argv, const char *log);
+
 /* Starts this program again in another role (peers.h): "echo ENDPOINT BYTES". */
 pid_t bench_peer_start(const char *role, const char *endpoint, const char *argument);
 void bench_peer_stop(pid_t pid);

@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "tools/walletbench/notify.h"
 #include "tools/walletbench/raw_sqlite.h"
+#include "tools/walletbench/raw_stores.h"
 #include "tools/walletbench/writer.h"
 
 #include <stdio.h>
@@ -22,7 +23,9 @@ typedef struct {
     bench_walletd_t walletd;
     bench_walletd_t healthy; /* the other side of line_stalled */
     bench_raw_t *raw;
-    uint64_t changes; /* of one side */
+    bench_server_t redis;   /* of the side without walletd */
+    bench_server_t mariadb; /* of the side without walletd */
+    uint64_t changes;       /* of one side */
 } sides_t;
 
 /* ---- intake --------------------------------------------------------------------------------- */
@@ -55,10 +58,32 @@ static double intake_theirs(void *arg) {
 bench_result_t bench_intake_sqlite(const bench_setup_t *setup) {
     sides_t sides = {.setup = setup, .raw = bench_raw_open(setup->folder, "raw.db")};
     bench_writer_start(setup, "intake", ", \"rate\": 50, \"burst\": 1, \"concurrency\": 1", false,
-                       &sides.walletd);
+                       "", &sides.walletd);
     bench_result_t result = bench_pairs(setup, "changes/s", intake_ours, intake_theirs, &sides);
     bench_walletd_stop(&sides.walletd);
     bench_raw_close(&sides.raw);
+    return result;
+}
+
+static double xadd_theirs(void *arg) {
+    sides_t *sides = arg;
+    return bench_raw_xadd(&sides->redis, sides->setup->side_ms);
+}
+
+bench_result_t bench_intake_redis(const bench_setup_t *setup) {
+    sides_t sides = {.setup = setup};
+    bench_server_t redis;
+    char settings[128];
+    bench_redis_start(setup, "queue", true, &redis);
+    bench_redis_start(setup, "raw", true, &sides.redis);
+    (void)snprintf(settings, sizeof settings, "[queue]\nstore = redis\nredis = 127.0.0.1:%u\n",
+                   redis.port);
+    bench_writer_start(setup, "intake", ", \"rate\": 50, \"burst\": 1, \"concurrency\": 1", false,
+                       settings, &sides.walletd);
+    bench_result_t result = bench_pairs(setup, "changes/s", intake_ours, xadd_theirs, &sides);
+    bench_walletd_stop(&sides.walletd);
+    bench_server_stop(&redis);
+    bench_server_stop(&sides.redis);
     return result;
 }
 
@@ -89,11 +114,36 @@ static void stored_check(const bench_walletd_t *walletd, uint64_t expected) {
 bench_result_t bench_sync_sqlite(const bench_setup_t *setup) {
     sides_t sides = {.setup = setup, .raw = bench_raw_open(setup->folder, "raw.db")};
     sides.changes = setup->quick ? SYNC_QUICK : SYNC_FULL;
-    bench_writer_start(setup, "sync", "", false, &sides.walletd);
+    bench_writer_start(setup, "sync", "", false, "", &sides.walletd);
     bench_result_t result = bench_pairs(setup, "changes/s", sync_ours, sync_theirs, &sides);
     stored_check(&sides.walletd, sides.changes * (setup->pairs + 1));
     bench_walletd_stop(&sides.walletd);
     bench_raw_close(&sides.raw);
+    return result;
+}
+
+static double mysql_theirs(void *arg) {
+    sides_t *sides = arg;
+    return bench_raw_mysql_upsert(&sides->mariadb, 1, sides->changes);
+}
+
+/* One shard, so that both sides have one connection that writes. */
+bench_result_t bench_sync_mysql(const bench_setup_t *setup) {
+    sides_t sides = {.setup = setup, .changes = setup->quick ? SYNC_QUICK : SYNC_FULL};
+    bench_server_t mariadb;
+    char settings[BENCH_PATH_MAX + 128];
+    bench_mariadb_start(setup, "shard", &mariadb);
+    bench_mariadb_start(setup, "raw", &sides.mariadb);
+    (void)snprintf(settings, sizeof settings,
+                   "[shard]\nstore = mysql\ninstances = 1\nat = 127.0.0.1:%u/wallet\n"
+                   "password_file = %s\n",
+                   mariadb.port, mariadb.password_file);
+    bench_writer_start(setup, "sync", "", false, settings, &sides.walletd);
+    bench_result_t result = bench_pairs(setup, "changes/s", sync_ours, mysql_theirs, &sides);
+    stored_check(&sides.walletd, sides.changes * (setup->pairs + 1));
+    bench_walletd_stop(&sides.walletd);
+    bench_server_stop(&mariadb);
+    bench_server_stop(&sides.mariadb);
     return result;
 }
 
@@ -111,8 +161,8 @@ static double stalled_theirs(void *arg) {
 
 bench_result_t bench_line_stalled(const bench_setup_t *setup) {
     sides_t sides = {.setup = setup, .changes = setup->quick ? SYNC_QUICK : SYNC_FULL};
-    bench_writer_start(setup, "stalled", "", true, &sides.walletd);
-    bench_writer_start(setup, "healthy", "", false, &sides.healthy);
+    bench_writer_start(setup, "stalled", "", true, "", &sides.walletd);
+    bench_writer_start(setup, "healthy", "", false, "", &sides.healthy);
     bench_result_t result = bench_pairs(setup, "changes/s", stalled_ours, stalled_theirs, &sides);
     stored_check(&sides.walletd, sides.changes * (setup->pairs + 1));
     stored_check(&sides.healthy, sides.changes * (setup->pairs + 1));

@@ -8,7 +8,7 @@
 enum { UID = 1, QUIET_MS = 60000 };
 
 void bench_writer_start(const bench_setup_t *setup, const char *name, const char *limits,
-                        bool silent_coin, bench_walletd_t *ret) {
+                        bool silent_coin, const char *settings, bench_walletd_t *ret) {
     static const char form[] =
         "{\"cash\": {\"kind\": \"cash\", \"url\": \"%s\", \"unit\": \"CNY\", \"scale\": 2, "
         "\"batch_max\": 200, \"batch_wait_ms\": 2%s}, "
@@ -27,7 +27,7 @@ void bench_writer_start(const bench_setup_t *setup, const char *name, const char
         .lines = lines,
         .golden = "[{\"line\": \"cash\"}]",
         .sections = "[{\"kind\": \"cash\", \"lines\": [\"cash\"]}]",
-        .settings = "",
+        .settings = settings,
     };
     bench_walletd_start(setup, &options, ret);
 }

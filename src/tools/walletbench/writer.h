@@ -6,9 +6,9 @@
 #include "tools/walletbench/world.h"
 
 /* Lines "cash" and "coin"; limits: more keys of both, each beginning with a comma. silent_coin:
- * coin takes requests and answers none. */
+ * coin takes requests and answers none. settings: more INI text. */
 void bench_writer_start(const bench_setup_t *setup, const char *name, const char *limits,
-                        bool silent_coin, bench_walletd_t *ret);
+                        bool silent_coin, const char *settings, bench_walletd_t *ret);
 
 /* Notifies `changes` users of "cash" once each and waits until all are stored. Changes a second.
  * coin_changes: so many of "coin" go first, and are not waited for; 0 waits for the whole queue. */

@@ -26,6 +26,7 @@ Test(methods, out_of_range_has_no_info) {
 Test(methods, ports_have_names) {
     cr_assert_str_eq(wl_port_name(WL_PORT_READER), "reader");
     cr_assert_str_eq(wl_port_name(WL_PORT_WRITER), "writer");
+    cr_assert_str_eq(wl_port_name(WL_PORT_ANY), "any");
     cr_assert_eq(wl_method_info(WL_METHOD_HOME)->port, WL_PORT_READER);
     cr_assert_eq(wl_method_info(WL_METHOD_NOTIFY_CHANGED)->port, WL_PORT_WRITER);
 }

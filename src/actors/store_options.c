@@ -1,0 +1,29 @@
+#include "actors/store_options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { BUSY_TIMEOUT_MS = 2000 /* only tools open a shard's file beside its actors */ };
+
+bool wl_store_shared(const wl_settings_t *settings) {
+    return strcmp(settings->shard_store, "mysql") == 0;
+}
+
+wl_asset_db_options_t wl_store_options_assets(const wl_settings_t *settings, uint32_t shard,
+                                              wl_store_text_t *text) {
+    (void)snprintf(text->path, sizeof text->path, "%s/assets-%u.db", settings->server_data_dir,
+                   shard);
+    return (wl_asset_db_options_t){.path = text->path,
+                                   .shard = shard,
+                                   .shards = (uint32_t)settings->shard_instances,
+                                   .busy_timeout_ms = BUSY_TIMEOUT_MS};
+}
+
+const char *wl_store_options_queue(const wl_settings_t *settings, wl_store_text_t *text) {
+    (void)snprintf(text->path, sizeof text->path, "%s/queue.db", settings->server_data_dir);
+    return text->path;
+}
+
+wl_cache_options_t wl_store_options_cache(const wl_settings_t *settings) {
+    return (wl_cache_options_t){.bytes_max = settings->cache_bytes_max / settings->cache_instances};
+}

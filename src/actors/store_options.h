@@ -1,0 +1,26 @@
+/* store_options.h: which store an actor opens, from the settings: a file in server.data_dir or a
+ * server. The one place that knows the names of files. Any thread. */
+#ifndef WL_ACTORS_STORE_OPTIONS_H
+#define WL_ACTORS_STORE_OPTIONS_H
+
+#include "base/settings.h"
+#include "store/asset_db.h"
+#include "store/cache.h"
+
+/* Texts that the options point into: keep it until the store is open. */
+typedef struct {
+    char path[600]; /* of a file */
+} wl_store_text_t;
+
+/* Does another process share the database of assets with us? */
+bool wl_store_shared(const wl_settings_t *settings);
+
+/* The database of one shard. */
+wl_asset_db_options_t wl_store_options_assets(const wl_settings_t *settings, uint32_t shard,
+                                              wl_store_text_t *text);
+/* The file of the durable queue, when queue.store = sqlite. */
+const char *wl_store_options_queue(const wl_settings_t *settings, wl_store_text_t *text);
+/* One of all caches. */
+wl_cache_options_t wl_store_options_cache(const wl_settings_t *settings);
+
+#endif

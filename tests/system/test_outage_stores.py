@@ -1,0 +1,111 @@
+"""Redis stopped for half a minute under reads: every answer is right and none later than its
+deadline, and the rest comes back by itself. Then one MySQL shard stopped: users of the other are
+unaffected, cached users of the stopped one are still answered, and changes wait in the queue."""
+import os
+import sys
+import time
+
+import harness
+
+STOPPED_S = float(os.environ.get("WALLET_TEST_STOPPED_S", 30))
+USERS = 2000
+SLOTS = 4096
+
+
+def mix64(x):
+    mask = (1 << 64) - 1
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9 & mask
+    x = (x ^ (x >> 27)) * 0x94d049bb133111eb & mask
+    return x ^ (x >> 31)
+
+
+def shard_of(uid, shards=2):
+    return (mix64(uid) >> 52) * shards // SLOTS
+
+
+def redis_stopped(backends, wallet, lines, how):
+    """how: "kill" (connections break at once) or "freeze" (they hang)."""
+    watch = harness.Watching(wallet.read, USERS)
+    time.sleep(2)
+    if how == "kill":
+        backends.redis.kill()
+    else:
+        backends.redis.freeze()
+    time.sleep(STOPPED_S)
+    if how == "kill":
+        backends.redis.start()
+    else:
+        backends.redis.thaw()
+    before = wallet.counter("cache_hits")
+    harness.until(lambda: wallet.counter("cache_hits") > before + 1000, 20,
+                  "the cache is used again without a restart")
+    found = harness.judge(watch.stop())
+    assert found["no_answer"] == 0, found
+    refused = sum(found["errors"].values())
+    assert refused <= found["reads"] * 0.001, found
+    harness.until(lambda: lines.stats()["idle"], 60, "linesim has all its acknowledgements")
+    wallet.wait_quiet(60)
+    return found
+
+
+def shard_stopped(backends, wallet, lines):
+    reader = wallet.reader()
+    mine = [uid for uid in range(1, USERS + 1) if shard_of(uid) == 0]
+    others = [uid for uid in range(1, USERS + 1) if shard_of(uid) == 1]
+    known = {uid: reader.call("wallet.assets", uid=uid)["assets"] for uid in mine[:200]}
+    backends.shards[0].freeze()
+    try:
+        writer = wallet.writer()
+        told = writer.call("notify.changed", line="cash",
+                           changes=[{"uid": uid} for uid in mine[:50]])
+        assert told["accepted"] == 50
+        slowest = 0.0
+        for uid in others[:300]:
+            begun = time.monotonic()
+            reader.call("wallet.assets", uid=uid)
+            slowest = max(slowest, time.monotonic() - begun)
+        assert slowest < 0.5, f"a user of the other shard waited {slowest:.2f} s"
+        for uid, assets in known.items():
+            now = reader.call("wallet.assets", uid=uid)["assets"]
+            assert {(a["line"], a["version"]) for a in now} == \
+                {(a["line"], a["version"]) for a in assets}, (uid, assets, now)
+        time.sleep(3)
+        assert wallet.queue()["entries"] > 0, "the changes of the stopped shard wait in the queue"
+        lines.burst(500, "req", 0)  # for all users: those of the other shard go on
+        time.sleep(2)
+    finally:
+        backends.shards[0].thaw()
+    harness.until(lambda: lines.stats()["idle"], 60, "linesim has all its acknowledgements")
+    wallet.wait_quiet(60)
+    return slowest
+
+
+def main():
+    backends = harness.Backends().start()
+    wallet = harness.Wallet({"lines": {}}, {"golden": [], "sections": []}, kind="release",
+                            **backends.settings())
+    lines = harness.LineSim(wallet, {"cash": "kind=cash,unit=CNY,scale=2,http"}, USERS,
+                            kind="release", owners=0, seed=9, mode="req", keep=True)
+    config = {"cash": harness.line_config("cash", lines.urls["cash"], retry_base_ms=50,
+                                          retry_max_ms=500, attempts_max=200)}
+    wallet.put("integration", {"lines": config})
+    wallet.put("presentation", harness.pages(config))
+    wallet.start()
+    lines.start()
+    lines.burst(USERS * 5, "req", 0)
+    harness.until(lambda: lines.stats()["idle"], 60, "linesim has all its acknowledgements")
+    wallet.wait_quiet(60)
+    killed = redis_stopped(backends, wallet, lines, "kill")
+    frozen = redis_stopped(backends, wallet, lines, "freeze")
+    slowest = shard_stopped(backends, wallet, lines)
+    wallet.stop()
+    lines.stop()
+    backends.kill()
+    harness.passed("outage_stores", redis_stopped_s=STOPPED_S,
+                   reads_killed=killed["reads"], reads_frozen=frozen["reads"],
+                   slowest_ms=round(max(killed["slowest_ms"], frozen["slowest_ms"])),
+                   other_shard_slowest_ms=round(slowest * 1000))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
