@@ -290,7 +290,7 @@ void wl_redis_nodes_take_map(wl_redis_nodes_t *self, wl_redis_node_t *from, cons
     }
     self->vain = better ? 0 : self->vain + 1;
     self->doubtful = !better;
-    uint32_t wait = REFRESH_MS_MIN << (self->vain < 5 ? self->vain : 5);
+    uint32_t wait = (uint32_t)REFRESH_MS_MIN << (self->vain < 5 ? self->vain : 5);
     wait = wait < REFRESH_MS_MAX ? wait : REFRESH_MS_MAX;
     self->read_at = now + wait / 2 + wl_random_below(wait / 2 + 1);
 }
