@@ -38,6 +38,15 @@ typedef struct {
 
 static database_t *db;
 
+/* Neither dense nor sparse: a million take two megabytes, several pieces of a snapshot. */
+#define SPREAD 977u
+#define NOBODY (SPREAD + 1) /* owns nothing, ever */
+#define MARKED (SPREAD + 2) /* nor does this one, but a change of it has failed */
+
+static uint64_t uid_of(uint64_t user) {
+    return user * SPREAD;
+}
+
 typedef struct {
     stage_t stage;
     neighbour_t shards[SHARDS];
@@ -70,9 +79,9 @@ static void db_open(uint32_t prepared) {
     cr_assert_neq(db, MAP_FAILED);
     (void)snprintf(db->endpoint, sizeof db->endpoint, "ipc:///tmp/wl-tiers-%d", (int)getpid());
     db->prepared = prepared;
-    for (uint64_t uid = 1; uid <= prepared; uid++) {
-        atomic_store(&db->born_at[uid], 1);
-        db_log(uid);
+    for (uint64_t user = 1; user <= prepared; user++) {
+        atomic_store(&db->born_at[user], 1);
+        db_log(uid_of(user));
     }
 }
 
@@ -183,7 +192,8 @@ static void side_pump_for(side_t *self, int64_t ms) {
 /* ---- the writer ------------------------------------------------------------------------------- */
 
 static void writer_change(side_t *self, uint64_t number, uint64_t epoch, uint64_t random) {
-    uint64_t uid = 1 + random % (db->prepared + 20000);
+    uint64_t user = 1 + random % (db->prepared + 20000);
+    uint64_t uid = uid_of(user);
     bool owns = (random >> 40) % 3 != 0;
     uint32_t shard = shard_of(uid);
     uint64_t seq = epoch << 40 | number;
@@ -191,12 +201,12 @@ static void writer_change(side_t *self, uint64_t number, uint64_t epoch, uint64_
     wl_notice_begin(self->stage.encoder, &(wl_notice_head_t){.dispatcher = 0});
     wl_notice_add(self->stage.encoder, &notice);
     stage_send(&self->stage);
-    bool owned = atomic_load(&db->born_at[uid]) != 0;
+    bool owned = atomic_load(&db->born_at[user]) != 0;
     if (owns && !owned) {
         db_log(uid);
-        atomic_store(&db->born_at[uid], wl_mono_now().ms);
+        atomic_store(&db->born_at[user], wl_mono_now().ms);
     } else if (!owns) {
-        atomic_store(&db->born_at[uid], 0);
+        atomic_store(&db->born_at[user], 0);
     }
     uint64_t commit_seq = atomic_fetch_add(&db->commits[shard], 1) + 1;
     wl_stored_head_t head = {.shard = shard,
@@ -228,8 +238,7 @@ static void writer_run(uint32_t number) {
     stage_start(&self->stage, WL_ACTOR_PRESENCE, wl_presence_run);
     writer_lease(self, number);
     /* a change that nothing ends: its mark has to reach readers who come later */
-    wl_notice_item_t notice = {
-        .uid = USERS_MAX - 2, .seq = 1, .state = WL_MARK_FAILING, .line = "coin"};
+    wl_notice_item_t notice = {.uid = MARKED, .seq = 1, .state = WL_MARK_FAILING, .line = "coin"};
     wl_notice_begin(self->stage.encoder, &(wl_notice_head_t){.dispatcher = 0});
     wl_notice_add(self->stage.encoder, &notice);
     stage_send(&self->stage);
@@ -283,7 +292,7 @@ static bool reader_says_no(side_t *self, uint64_t uid) {
 /* Waits until a user whom nobody knows is said to own nothing, or is not. Returns the ms. */
 static int64_t reader_awaits(side_t *self, bool covered) {
     int64_t begun = wl_mono_now().ms;
-    while (reader_says_no(self, USERS_MAX - 1) != covered) {
+    while (reader_says_no(self, NOBODY) != covered) {
         cr_assert_lt(wl_mono_now().ms - begun, 20000, "covered is still %d", !covered);
         side_pump(self, 2);
     }
@@ -294,14 +303,14 @@ static int64_t reader_awaits(side_t *self, bool covered) {
 static uint32_t reader_check(side_t *self, uint32_t reads, uint64_t *random) {
     uint32_t noes = 0;
     for (uint32_t i = 0; i < reads; i++) {
-        uint64_t uid = 1 + wl_mix64((*random)++) % (db->prepared + 20000);
-        int64_t born_at = atomic_load(&db->born_at[uid]);
+        uint64_t user = 1 + wl_mix64((*random)++) % (db->prepared + 20000);
+        int64_t born_at = atomic_load(&db->born_at[user]);
         int64_t asked_at = wl_mono_now().ms;
-        if (reader_says_no(self, uid)) {
+        if (reader_says_no(self, uid_of(user))) {
             noes++;
-            bool same = atomic_load(&db->born_at[uid]) == born_at;
+            bool same = atomic_load(&db->born_at[user]) == born_at;
             cr_assert(born_at == 0 || !same || asked_at - born_at < LATE_MS,
-                      "user %llu owns something for %lld ms", (unsigned long long)uid,
+                      "user %llu owns something for %lld ms", (unsigned long long)user,
                       (long long)(asked_at - born_at));
         }
     }
@@ -315,7 +324,7 @@ static void reader_check_all(side_t *self, uint32_t false_positives_max) {
     uint32_t false_positives = 0;
     for (uint64_t first = 1; first < db->prepared + 20000; first += 1000) {
         for (uint32_t i = 0; i < 1000; i++) {
-            uids[i] = first + i;
+            uids[i] = uid_of(first + i);
             positions[i] = i;
         }
         wl_ask_item_t ask = {.ticket = first, .uids = {uids, 1000}, .positions = {positions, 1000}};
@@ -337,8 +346,8 @@ static void reader_check_all(side_t *self, uint32_t false_positives_max) {
             may[told.items.told[0].positions.at[i]] = true;
         }
         for (uint32_t i = 0; i < 1000; i++) {
-            bool owns = atomic_load(&db->born_at[uids[i]]) != 0;
-            cr_assert(may[i] || !owns, "user %llu", (unsigned long long)uids[i]);
+            bool owns = atomic_load(&db->born_at[first + i]) != 0;
+            cr_assert(may[i] || !owns, "user %llu", (unsigned long long)(first + i));
             false_positives += may[i] && !owns;
         }
     }
@@ -384,7 +393,7 @@ Test(presence_tiers, the_marks_of_the_writer_come_with_the_beginning) {
     reader_open(&self);
     (void)reader_awaits(&self, true);
     cr_expect_eq(self.marks, 1u);
-    cr_expect(!reader_says_no(&self, USERS_MAX - 2), "a change of this user failed");
+    cr_expect(!reader_says_no(&self, MARKED), "a change of this user failed");
     cr_expect_eq(self.told_covered, 1u);
     writer_kill(writer);
     side_close(&self);
@@ -441,7 +450,7 @@ Test(presence_tiers, without_any_writer_the_database_is_read_and_nothing_is_cove
     reader_open(&self);
     side_pump_for(&self, 5500);
     cr_expect_eq(self.scans, (uint64_t)SHARDS);
-    cr_expect(!reader_says_no(&self, USERS_MAX - 1));
+    cr_expect(!reader_says_no(&self, NOBODY));
     side_close(&self);
 }
 
@@ -478,7 +487,7 @@ Test(presence_tiers, a_shard_that_does_not_answer_leaves_only_its_users_unknown)
     (void)reader_awaits(&self, false);
     atomic_store(&db->running, 2);
     side_pump_for(&self, 1500);
-    cr_expect(!reader_says_no(&self, USERS_MAX - 1), "no shard was read since");
+    cr_expect(!reader_says_no(&self, NOBODY), "no shard was read since");
     self.tours_stop = false;
     (void)reader_awaits(&self, true);
     writer_kill(writers[1]);
