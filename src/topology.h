@@ -20,6 +20,7 @@
 #define WL_ACTORS(A)          \
     A(CONSOLE, console)       \
     A(SHARD, shard)           \
+    A(FETCHER, fetcher)       \
     A(CACHE, cache)           \
     A(PRESENCE, presence)     \
     A(QUERY, query)           \

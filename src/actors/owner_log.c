@@ -20,6 +20,9 @@ typedef struct {
     uint64_t newest;     /* newest log number that anything in the set may rest on */
     uint64_t commit_seq; /* newest commit that began to arrive, 0 = none */
     uint64_t commit_log; /* the log number of that commit */
+    uint64_t serial;     /* of the newest message */
+    uint64_t chunk;      /* newest of the answer that is coming */
+    bool whole;          /* nothing of that answer is missing so far */
 } shard_log_t;
 
 struct wl_owner_log {
@@ -95,6 +98,30 @@ bool wl_owner_log_may_clear(const wl_owner_log_t *self, uint32_t shard, uint64_t
     return !at->scanning && log_seq >= at->newest;
 }
 
+bool wl_owner_log_chunk(wl_owner_log_t *self, uint32_t shard, uint64_t chunk) {
+    WL_ASSERT(shard < self->shards);
+    shard_log_t *at = &self->at[shard];
+    bool first = (uint32_t)chunk == 0; /* the number of the answer stands above */
+    at->whole = first || (at->whole && chunk == at->chunk + 1);
+    at->chunk = chunk;
+    return at->whole;
+}
+
+static void log_ask_anew(wl_owner_log_t *self, shard_log_t *at) {
+    self->told_count -= at->told;
+    at->told = false;
+    at->asked = false; /* an answer under way was begun before the loss */
+}
+
+void wl_owner_log_serial(wl_owner_log_t *self, uint32_t shard, uint64_t serial) {
+    WL_ASSERT(shard < self->shards);
+    shard_log_t *at = &self->at[shard];
+    if (self->mode != WL_OWNER_LOG_TOURS && serial != 0 && serial != at->serial + 1) {
+        log_ask_anew(self, at);
+    }
+    at->serial = serial;
+}
+
 void wl_owner_log_stored(wl_owner_log_t *self, uint32_t shard, uint64_t commit_seq,
                          uint64_t log_seq) {
     WL_ASSERT(shard < self->shards);
@@ -105,9 +132,7 @@ void wl_owner_log_stored(wl_owner_log_t *self, uint32_t shard, uint64_t commit_s
     }
     bool jump = at->commit_seq != 0 && commit_seq != at->commit_seq + 1;
     if (jump && self->mode == WL_OWNER_LOG_EVERY_COMMIT) {
-        self->told_count -= at->told;
-        at->told = false;
-        at->asked = false; /* an answer under way was begun before the loss: ask anew */
+        log_ask_anew(self, at);
     } else if (at->told && at->commit_log > self->seen[shard]) {
         self->seen[shard] = at->commit_log;
     }

@@ -8,7 +8,7 @@
  *         one begins to arrive. A commit that is missing means that a message was lost: that shard
  *         is asked again from what was seen, and presence does not know meanwhile.
  *     one process, several presence actors   a jump is no loss: a commit without our users is not
- *         told, and a lost one comes again with the redelivery of the change.
+ *         told, and messages are numbered instead.
  *     several processes   each shard is asked every second, and only its answers count as seen.
  *
  * It also knows which commits are too old to clear a user: a log read, or another writer's commit,
@@ -38,6 +38,9 @@ void wl_owner_log_restore(wl_owner_log_t *self, const uint64_t *seen);
  * soon as the question under way has been answered. */
 bool wl_owner_log_due(wl_owner_log_t *self, uint32_t shard, int64_t now, bool hurry,
                       uint64_t *ret_after);
+/* Is this chunk the next one of its answer, with none missing before it? 0 = not said: yes. The last
+ * chunk counts as `last` only if so; otherwise the question is asked again. */
+bool wl_owner_log_chunk(wl_owner_log_t *self, uint32_t shard, uint64_t chunk);
 /* A shard told a chunk of owners. asked_at: of the question that it answers, as the shard sent it
  * back, 0 = it did not say. Returns whether this was the end of the answer to our last question;
  * only then log_seq counts. */
@@ -46,6 +49,10 @@ bool wl_owner_log_told(wl_owner_log_t *self, uint32_t shard, uint64_t log_seq, b
 /* May a message of this commit clear users? Not when births after it may have been marked already.
  * Ask before wl_owner_log_stored(). */
 bool wl_owner_log_may_clear(const wl_owner_log_t *self, uint32_t shard, uint64_t log_seq);
+/* The message of a commit has this serial number; 0 = not said. A jump means that one was lost: the
+ * shard is asked again from what was seen before. Call before wl_owner_log_stored. With several
+ * processes it means nothing: no message counts as seen. */
+void wl_owner_log_serial(wl_owner_log_t *self, uint32_t shard, uint64_t serial);
 /* A message of a commit arrived. */
 void wl_owner_log_stored(wl_owner_log_t *self, uint32_t shard, uint64_t commit_seq,
                          uint64_t log_seq);

@@ -89,6 +89,7 @@ void wl_presence_take_stored(wl_presence_t *self, const wl_msg_t *msg) {
         }
         wl_stored_add(to, stored);
     }
+    wl_owner_log_serial(self->log, head->shard, head->serial);
     wl_owner_log_stored(self->log, head->shard, head->commit_seq, head->log_seq);
     self->ready = wl_owner_log_ready(self->log);
 }

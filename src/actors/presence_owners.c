@@ -43,7 +43,8 @@ void wl_presence_take_owners(wl_presence_t *self, const wl_msg_t *msg) {
         self->owners_told += uids->count;
     }
     int64_t now = wl_mono_now().ms;
-    if (wl_owner_log_told(self->log, head->shard, head->log_seq, head->last, head->asked_at, now)) {
+    bool last = wl_owner_log_chunk(self->log, head->shard, head->chunk) && head->last;
+    if (wl_owner_log_told(self->log, head->shard, head->log_seq, last, head->asked_at, now)) {
         wl_presence_toured(self, head->shard, wl_owner_log_toured_at(self->log, head->shard),
                            head->commit_seq);
     }
@@ -63,12 +64,14 @@ void wl_presence_take_owners(wl_presence_t *self, const wl_msg_t *msg) {
 /* asked_at 0: says that `after` is safely on disk. */
 static void presence_tell_owners(wl_presence_t *self, uint32_t shard, uint64_t after,
                                  int64_t asked_at) {
-    wl_encoder_t *to =
-        wl_hub_to(&self->hub, WL_ACTOR_SHARD, shard, WL_MSG_TELL_OWNERS, ++self->batch);
+    bool trim = asked_at == 0;
+    wl_encoder_t *to = wl_hub_to(&self->hub, trim ? WL_ACTOR_SHARD : WL_ACTOR_FETCHER,
+                                 trim ? shard : wl_hub_fetcher(&self->hub, shard, 0),
+                                 WL_MSG_TELL_OWNERS, ++self->batch);
     wl_tell_owners_begin(to, &(wl_tell_owners_head_t){
                                  .presence = self->hub.instance,
                                  .after = after,
-                                 .trim = asked_at == 0,
+                                 .trim = trim,
                                  .asked_at = asked_at,
                              });
     wl_hub_flush(&self->hub);

@@ -18,6 +18,7 @@ typedef struct {
     uint32_t shards;          /* of the whole database, stored as well: with another number users
                                * would be looked for in the wrong file; 0 = not checked */
     uint32_t busy_timeout_ms; /* how long begin waits for another handle of the file */
+    bool readonly;            /* only reads */
 } wl_asset_db_options_t;
 
 typedef enum {
@@ -68,6 +69,13 @@ WL_MUST_USE wl_err_t wl_asset_db_get(wl_asset_db_t *self, uint64_t uid, const ch
 /* Appends all records of a user, tombstones left out, to rows; none on an error. Inside a
  * transaction it sees what was applied so far. */
 WL_MUST_USE wl_err_t wl_asset_db_fetch(wl_asset_db_t *self, uint64_t uid, wl_asset_rows_t *rows);
+
+/* Shim. */
+WL_MUST_USE wl_err_t wl_asset_db_expect(wl_asset_db_t *self, const uint64_t *uids, uint32_t count);
+WL_MUST_USE wl_err_t wl_asset_db_fence(wl_asset_db_t *self, uint32_t partition, uint64_t epoch);
+WL_MUST_USE wl_err_t wl_asset_db_fetch_many(wl_asset_db_t *self, const uint64_t *uids,
+                                            uint32_t count, wl_asset_rows_t *rows,
+                                            uint64_t *ret_commit_seq);
 
 /* Does the user own anything that is not gone? */
 WL_MUST_USE wl_err_t wl_asset_db_owns(wl_asset_db_t *self, uint64_t uid, bool *ret_owns);

@@ -390,6 +390,51 @@ wl_err_t wl_asset_db_fetch(wl_asset_db_t *self, uint64_t uid, wl_asset_rows_t *r
     return err;
 }
 
+static uint64_t shim_epochs[16];
+wl_err_t wl_asset_db_expect(wl_asset_db_t *self, const uint64_t *uids, uint32_t count) {
+    (void)self;
+    (void)uids;
+    (void)count;
+    return WL_OK;
+}
+wl_err_t wl_asset_db_fence(wl_asset_db_t *self, uint32_t partition, uint64_t epoch) {
+    (void)self;
+    if (epoch < shim_epochs[partition]) {
+        return WL_ERR_CONFLICT;
+    }
+    shim_epochs[partition] = epoch;
+    return WL_OK;
+}
+static wl_err_t shim_refresh(wl_asset_db_t *self) {
+    int64_t seq = 0;
+    int64_t trimmed = 0;
+    int64_t newest = 0;
+    wl_err_t err = wl_sqlite_number(self->db, "SELECT commit_seq FROM meta", &seq);
+    if (err == WL_OK) {
+        err = wl_sqlite_number(self->db, "SELECT owner_trimmed FROM meta", &trimmed);
+    }
+    if (err == WL_OK) {
+        err = wl_sqlite_number(self->db, "SELECT coalesce(max(seq), 0) FROM owner_log", &newest);
+    }
+    if (err == WL_OK) {
+        self->commit_seq = (uint64_t)seq;
+        self->owner_trimmed = (uint64_t)trimmed;
+        self->owner_newest = (uint64_t)newest;
+    }
+    return err;
+}
+wl_err_t wl_asset_db_fetch_many(wl_asset_db_t *self, const uint64_t *uids, uint32_t count,
+                                wl_asset_rows_t *rows, uint64_t *ret_commit_seq) {
+    wl_err_t err = shim_refresh(self);
+    for (uint32_t i = 0; err == WL_OK && i < count; i++) {
+        err = wl_asset_db_fetch(self, uids[i], rows);
+    }
+    if (err == WL_OK) {
+        *ret_commit_seq = self->commit_seq;
+    }
+    return err;
+}
+
 wl_err_t wl_asset_db_owns(wl_asset_db_t *self, uint64_t uid, bool *ret_owns) {
     sqlite3_stmt *sql = self->sql[SQL_OWNS];
     (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)uid);

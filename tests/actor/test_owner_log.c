@@ -174,3 +174,56 @@ Test(owner_log, another_database_with_a_shorter_log_clears_again) {
     cr_expect(wl_owner_log_may_clear(log, 0, 3));
     wl_owner_log_destroy(&log);
 }
+
+Test(owner_log, a_message_that_is_missing_makes_it_ask_from_what_was_seen_before) {
+    wl_owner_log_t *log = ready_log(WL_OWNER_LOG_SOME_COMMITS, 10);
+    uint64_t after = 0;
+    wl_owner_log_serial(log, 0, 1);
+    wl_owner_log_stored(log, 0, 5, 11);
+    wl_owner_log_serial(log, 0, 2);
+    wl_owner_log_stored(log, 0, 6, 12);
+    cr_expect(wl_owner_log_ready(log));
+    wl_owner_log_serial(log, 0, 4); /* the third told of births that no other message names */
+    wl_owner_log_stored(log, 0, 8, 20);
+    cr_expect(!wl_owner_log_ready(log));
+    wl_owner_log_serial(log, 0, 5);
+    wl_owner_log_stored(log, 0, 9, 21);
+    cr_assert(wl_owner_log_due(log, 0, 9000, false, &after));
+    cr_expect_eq(after, 11u, "not beyond what came before the loss");
+    cr_expect(wl_owner_log_told(log, 0, 21, true, 9000, 9001));
+    cr_expect(wl_owner_log_ready(log));
+    wl_owner_log_destroy(&log);
+}
+
+Test(owner_log, a_shard_that_begins_anew_is_asked_once_more) {
+    wl_owner_log_t *log = ready_log(WL_OWNER_LOG_SOME_COMMITS, 10);
+    wl_owner_log_serial(log, 0, 2); /* the first one is missing */
+    cr_expect(!wl_owner_log_ready(log));
+    wl_owner_log_destroy(&log);
+    log = ready_log(WL_OWNER_LOG_SOME_COMMITS, 10);
+    wl_owner_log_serial(log, 0, 1);
+    wl_owner_log_serial(log, 0, 2);
+    wl_owner_log_serial(log, 0, 1);
+    cr_expect(!wl_owner_log_ready(log));
+    wl_owner_log_destroy(&log);
+    log = ready_log(WL_OWNER_LOG_TOURS, 10); /* the numbers of several processes */
+    wl_owner_log_serial(log, 0, 1);
+    wl_owner_log_serial(log, 0, 100);
+    cr_expect(wl_owner_log_ready(log));
+    wl_owner_log_destroy(&log);
+}
+
+Test(owner_log, an_answer_with_a_gap_is_none) {
+    wl_owner_log_t *log = wl_owner_log_new(1, WL_OWNER_LOG_EVERY_COMMIT);
+    const uint64_t first = 1ull << 32;
+    const uint64_t second = 2ull << 32;
+    cr_expect(wl_owner_log_chunk(log, 0, 0), "not said");
+    cr_expect(wl_owner_log_chunk(log, 0, first));
+    cr_expect(wl_owner_log_chunk(log, 0, first + 1));
+    cr_expect_not(wl_owner_log_chunk(log, 0, first + 3));
+    cr_expect_not(wl_owner_log_chunk(log, 0, first + 4));
+    cr_expect_not(wl_owner_log_chunk(log, 0, second + 1), "the beginning of another answer");
+    cr_expect(wl_owner_log_chunk(log, 0, second));
+    cr_expect(wl_owner_log_chunk(log, 0, second + 1));
+    wl_owner_log_destroy(&log);
+}
