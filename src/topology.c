@@ -39,11 +39,12 @@ const char *wl_actor_kind_name(wl_actor_kind_t kind) {
 typedef enum { TIER_READER = 1, TIER_WRITER = 2, TIER_BOTH = 3 } tier_t;
 
 static const tier_t kind_tiers[WL_ACTOR_KINDS] = {
-    [WL_ACTOR_CONSOLE] = TIER_BOTH,      [WL_ACTOR_SHARD] = TIER_WRITER,
-    [WL_ACTOR_CACHE] = TIER_BOTH,        [WL_ACTOR_PRESENCE] = TIER_BOTH,
-    [WL_ACTOR_QUERY] = TIER_READER,      [WL_ACTOR_PULLER] = TIER_WRITER,
-    [WL_ACTOR_DISPATCHER] = TIER_WRITER, [WL_ACTOR_INTAKE] = TIER_WRITER,
-    [WL_ACTOR_FRONTEND] = TIER_READER,   [WL_ACTOR_CONFIG] = TIER_BOTH,
+    [WL_ACTOR_CONSOLE] = TIER_BOTH,  [WL_ACTOR_SHARD] = TIER_WRITER,
+    [WL_ACTOR_FETCHER] = TIER_BOTH,  [WL_ACTOR_CACHE] = TIER_BOTH,
+    [WL_ACTOR_PRESENCE] = TIER_BOTH, [WL_ACTOR_QUERY] = TIER_READER,
+    [WL_ACTOR_PULLER] = TIER_WRITER, [WL_ACTOR_DISPATCHER] = TIER_WRITER,
+    [WL_ACTOR_INTAKE] = TIER_WRITER, [WL_ACTOR_FRONTEND] = TIER_READER,
+    [WL_ACTOR_CONFIG] = TIER_BOTH,
     [WL_ACTOR_GUARD] = TIER_BOTH,
 };
 
@@ -59,6 +60,7 @@ bool wl_role_writes(const wl_settings_t *settings) {
 static uint32_t kind_instances(const wl_settings_t *settings, wl_actor_kind_t kind) {
     switch (kind) {
     case WL_ACTOR_SHARD: return (uint32_t)settings->shard_instances;
+    case WL_ACTOR_FETCHER: return (uint32_t)(settings->shard_instances * settings->shard_readers);
     case WL_ACTOR_CACHE: return (uint32_t)settings->cache_instances;
     case WL_ACTOR_PRESENCE: return (uint32_t)settings->presence_instances;
     case WL_ACTOR_QUERY: return (uint32_t)settings->query_instances;

@@ -21,6 +21,7 @@
     A(GUARD, guard)           \
     A(CONSOLE, console)       \
     A(SHARD, shard)           \
+    A(FETCHER, fetcher)       \
     A(CACHE, cache)           \
     A(PRESENCE, presence)     \
     A(QUERY, query)           \

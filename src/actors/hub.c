@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/slot.h"
 #include "proto/channel.h"
 
 #include <string.h>
@@ -30,6 +31,15 @@ struct wl_outbox {
 
 uint32_t wl_hub_instances(const wl_hub_t *self, wl_actor_kind_t kind) {
     return self->instances[kind];
+}
+
+uint32_t wl_hub_shard(const wl_hub_t *self, uint64_t uid) {
+    return wl_uid_owner(uid, (uint32_t)self->settings->shard_instances);
+}
+
+uint32_t wl_hub_fetcher(const wl_hub_t *self, uint32_t shard, uint64_t turn) {
+    uint32_t readers = (uint32_t)self->settings->shard_readers;
+    return shard * readers + (uint32_t)(turn % readers);
 }
 
 int64_t wl_hub_sent_at(const wl_hub_t *self, wl_actor_kind_t kind, uint32_t instance) {

@@ -100,6 +100,9 @@ wl_encoder_t *wl_hub_to(wl_hub_t *self, wl_actor_kind_t kind, uint32_t instance,
                         uint64_t head_key);
 /* How many instances of a kind there are, here or on other hosts. */
 uint32_t wl_hub_instances(const wl_hub_t *self, wl_actor_kind_t kind);
+/* Which shard owns the user, and which fetcher reads from a shard; `turn` goes round its readers. */
+uint32_t wl_hub_shard(const wl_hub_t *self, uint64_t uid);
+uint32_t wl_hub_fetcher(const wl_hub_t *self, uint32_t shard, uint64_t turn);
 /* For the head field sent_at of messages with deadlines, after wl_hub_to(): monotonic clocks of two
  * hosts have nothing in common, so the receiving hub moves deadlines to its own. 0: the same host. */
 int64_t wl_hub_sent_at(const wl_hub_t *self, wl_actor_kind_t kind, uint32_t instance);
