@@ -18,8 +18,10 @@
 
 /* NAME, name: in start order; src/house.c has the order in which they stop. */
 #define WL_ACTORS(A)          \
+    A(GUARD, guard)           \
     A(CONSOLE, console)       \
     A(SHARD, shard)           \
+    A(FETCHER, fetcher)       \
     A(CACHE, cache)           \
     A(PRESENCE, presence)     \
     A(QUERY, query)           \

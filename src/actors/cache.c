@@ -1,5 +1,6 @@
 #include "actors/cache.h"
 
+#include "actors/cache_cover.h"
 #include "actors/render.h"
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -19,6 +20,8 @@ typedef struct {
     wl_render_t render;
     wl_cache_t *store;                /* owned */
     wl_marks_t *marks;                /* owned */
+    wl_cache_cover_t *cover;          /* owned; whose changes all arrive here */
+    bool in_memory;                   /* copies are ours alone: only they need every change */
     uint64_t batch;                   /* counts messages taken: items of two never share a head */
     char marks_text[MARKS_BYTES_MAX]; /* of the user being read */
 } cache_t;
@@ -53,7 +56,8 @@ static void cache_read(cache_t *self, const wl_msg_t *msg) {
             wl_marks_text(self->marks, read->uid, self->marks_text, sizeof self->marks_text);
         const wl_asset_t *assets = NULL;
         uint32_t count = 0;
-        if (wl_cache_get(self->store, read->uid, &assets, &count)) {
+        bool sound = !self->in_memory || wl_cache_cover_serves(self->cover, read->uid);
+        if (sound && wl_cache_get(self->store, read->uid, &assets, &count)) {
             WL_COUNT(&self->hub.counters, cache_hits, 1);
             wl_render_reply(&self->render, &self->hub, frontend, read, assets, count,
                             WL_SOURCE_CACHE);
@@ -70,8 +74,11 @@ static void cache_read(cache_t *self, const wl_msg_t *msg) {
 static void cache_fill(cache_t *self, const wl_msg_t *msg) {
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_fill_item_t *fill = &msg->items.fill[i];
-        if (wl_cache_fill(self->store, fill->uid, fill->assets.at, fill->assets.count,
-                          msg->head.fill.commit_seq) != WL_OK) {
+        const wl_fill_head_t *head = &msg->head.fill;
+        bool sound = !self->in_memory ||
+                     wl_cache_cover_keeps(self->cover, fill->uid, head->shard, head->commit_seq);
+        if (!sound || wl_cache_fill(self->store, fill->uid, fill->assets.at, fill->assets.count,
+                                    head->commit_seq) != WL_OK) {
             WL_COUNT(&self->hub.counters, cache_fill_refused, 1);
         }
     }
@@ -116,7 +123,8 @@ static void cache_tell_done(cache_t *self, const wl_stored_head_t *head,
 
 static void cache_stored(cache_t *self, const wl_msg_t *msg) {
     const wl_stored_head_t *head = &msg->head.stored;
-    if (head->dispatcher >= wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER)) {
+    bool awaited = head->dispatcher != WL_DISPATCHER_NONE;
+    if (awaited && head->dispatcher >= wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER)) {
         WL_COUNT(&self->hub.counters, msg_malformed, 1);
         return;
     }
@@ -130,7 +138,22 @@ static void cache_stored(cache_t *self, const wl_msg_t *msg) {
         } else {
             cache_mark(self, stored->uid, head->line, stored->seq, WL_MARK_FAILING);
         }
-        cache_tell_done(self, head, stored);
+        if (awaited) {
+            cache_tell_done(self, head, stored);
+        }
+    }
+}
+
+/* Changes of some users may have been missed, or are not missed any more. */
+static void cache_cover(cache_t *self, const wl_msg_t *msg) {
+    bool lost = false;
+    if (wl_cache_cover_take(self->cover, msg, &lost) != WL_OK) {
+        WL_COUNT(&self->hub.counters, msg_malformed, 1);
+    } else if (lost) {
+        (void)wl_marks_drop(self->marks, wl_cache_cover_lost, self->cover);
+        if (self->in_memory) {
+            wl_cache_flush(self->store);
+        }
     }
 }
 
@@ -147,6 +170,8 @@ static void cache_take(void *actor, const wl_msg_t *msg) {
         cache_notice(self, msg);
     } else if (msg->id == WL_MSG_STORED) {
         cache_stored(self, msg);
+    } else if (msg->id == WL_MSG_COVER) {
+        cache_cover(self, msg);
     } else if (msg->id != WL_MSG_LINE) {
         WL_COUNT(&self->hub.counters, msg_unexpected, 1);
     }
@@ -179,6 +204,8 @@ static wl_err_t cache_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     }
     wl_render_open(&self->render);
     self->marks = wl_marks_new(USERS_MARKED_MAX);
+    self->cover = wl_cache_cover_new(self->hub.settings);
+    self->in_memory = strcmp(self->hub.settings->cache_store, "memory") == 0;
     wl_cache_options_t options = {
         .bytes_max = self->hub.settings->cache_bytes_max / self->hub.settings->cache_instances,
     };
@@ -189,6 +216,7 @@ static void cache_close(void *actor) {
     cache_t *self = actor;
     wl_cache_close(&self->store);
     wl_marks_destroy(&self->marks);
+    wl_cache_cover_destroy(&self->cover);
     wl_render_close(&self->render);
     wl_hub_close(&self->hub);
     wl_free(self);

@@ -2,7 +2,7 @@
  * are behind.
  * Control   $TERM
  * Binds     inproc://cache.<i> (PULL)
- * Takes     READ, NOTICE, STORED from presence, FILL from query, CONFIG, LINE
+ * Takes     READ, NOTICE, STORED, COVER from presence, FILL from query, CONFIG, LINE
  * Sends     REPLY to frontends, READ (misses, with the user's marks) to query, DONE and REFRESH to
  *           the dispatcher
  * Promises  never blocks; a write is visible here before DONE is sent for it; an older version or a

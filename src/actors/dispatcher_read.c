@@ -142,13 +142,12 @@ static bool assets_sane(wl_dispatcher_t *self, const wl_lane_t *lane, const wl_a
 
 static void assets_store(wl_dispatcher_t *self, const wl_lane_t *lane,
                          const wl_pending_pull_t *pull, wl_asset_t *assets, uint32_t count) {
-    uint32_t shards = wl_hub_instances(&self->hub, WL_ACTOR_SHARD);
     uint64_t key = 0;
     while (self->lanes[key] != lane) {
         key++;
     }
-    wl_encoder_t *to =
-        wl_hub_to(&self->hub, WL_ACTOR_SHARD, wl_uid_owner(pull->uid, shards), WL_MSG_STORE, key);
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_SHARD, wl_hub_shard(&self->hub, pull->uid),
+                                 WL_MSG_STORE, key);
     if (!wl_encoder_begun(to)) {
         wl_store_head_t head = {.dispatcher = self->hub.instance};
         memcpy(head.line, lane->line, sizeof head.line);

@@ -12,6 +12,7 @@
 #include "base/counters.h"
 #include "base/settings.h"
 #include "domain/config.h"
+#include "domain/key_ring.h"
 #include "proto/messages.h"
 #include "topology.h"
 
@@ -56,6 +57,7 @@ typedef struct {
     wl_decoder_t *decoder;                 /* owned */
     wl_outbox_t *outboxes[WL_ACTOR_KINDS]; /* owned, opened at first use */
     wl_counters_t counters;
+    wl_key_ring_t *keys;     /* owned; NULL without CURVE: everybody may do everything */
     wl_config_t *config;     /* owned, NULL until the first CONFIG message */
     char config_source[64];  /* not used by most */
     bool sick[WL_LINES_MAX]; /* by index into config->lines, from LINE messages */
@@ -98,6 +100,9 @@ wl_encoder_t *wl_hub_to(wl_hub_t *self, wl_actor_kind_t kind, uint32_t instance,
                         uint64_t head_key);
 /* How many instances of a kind there are, here or on other hosts. */
 uint32_t wl_hub_instances(const wl_hub_t *self, wl_actor_kind_t kind);
+/* Which shard owns the user, and which fetcher reads from a shard; `turn` goes round its readers. */
+uint32_t wl_hub_shard(const wl_hub_t *self, uint64_t uid);
+uint32_t wl_hub_fetcher(const wl_hub_t *self, uint32_t shard, uint64_t turn);
 /* For the head field sent_at of messages with deadlines, after wl_hub_to(): monotonic clocks of two
  * hosts have nothing in common, so the receiving hub moves deadlines to its own. 0: the same host. */
 int64_t wl_hub_sent_at(const wl_hub_t *self, wl_actor_kind_t kind, uint32_t instance);

@@ -81,9 +81,8 @@ static void puller_hand_back_waiting(puller_t *self, wl_puller_line_t *line, han
 
 static void puller_store(puller_t *self, const call_t *call, const wl_line_pull_t *pull,
                          const wl_pull_verdict_t *verdict) {
-    uint32_t shards = wl_hub_instances(&self->hub, WL_ACTOR_SHARD);
     wl_encoder_t *to =
-        wl_hub_to(&self->hub, WL_ACTOR_SHARD, wl_uid_owner(pull->uid, shards), WL_MSG_STORE,
+        wl_hub_to(&self->hub, WL_ACTOR_SHARD, wl_hub_shard(&self->hub, pull->uid), WL_MSG_STORE,
                   (uint64_t)call->line_slot * DISPATCHERS_MAX + pull->dispatcher);
     if (!wl_encoder_begun(to)) {
         wl_store_head_t head = {.dispatcher = pull->dispatcher};
@@ -298,8 +297,9 @@ static void puller_tell_health_to(puller_t *self, wl_actor_kind_t kind,
 }
 
 static void puller_tell_health(puller_t *self, bool changed_only) {
-    static const wl_actor_kind_t kinds[] = {WL_ACTOR_FRONTEND, WL_ACTOR_CACHE, WL_ACTOR_QUERY,
-                                            WL_ACTOR_DISPATCHER, WL_ACTOR_CONSOLE};
+    static const wl_actor_kind_t kinds[] = {WL_ACTOR_FRONTEND, WL_ACTOR_CACHE,
+                                            WL_ACTOR_QUERY,    WL_ACTOR_DISPATCHER,
+                                            WL_ACTOR_CONSOLE,  WL_ACTOR_PRESENCE};
     wl_mono_ms_t now = wl_mono_now();
     for (uint32_t i = 0; i < self->line_count; i++) {
         bool changed = wl_puller_line_judge(self->lines[i], now);

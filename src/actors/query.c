@@ -11,7 +11,8 @@
 
 enum {
     TICK_MS = 10,             /* how late a deadline may be noticed */
-    WAITING_MAX = 8192,       /* requests waiting for the database; the next gets `busy` */
+    WAITING_MAX = 8192,       /* requests waiting for all shards, shared out among them evenly: */
+    WAITING_SHARE_MIN = 1024, /* a shard that hangs must not use up the places of the others */
     BUSY_RETRY_AFTER_MS = 50, /* a full table of reads is served in about that time */
 };
 
@@ -23,19 +24,31 @@ typedef struct waiter {
     uint8_t bytes[];            /* filter, then marks */
 } waiter_t;
 
-/* A user being read from the database. */
-typedef struct {
-    uint64_t uid;        /* the key */
-    int64_t fetch_until; /* deadline of the fetch under way, monotonic ms */
-    waiter_t *waiters;   /* owned, never empty */
+/* A user being read from the database, or waiting for it. */
+typedef struct flight {
+    uint64_t uid; /* the key */
+    uint32_t shard;
+    bool under_way;             /* a fetcher was asked; otherwise in its lane's line */
+    int64_t fetch_until;        /* deadline of the fetch under way, monotonic ms */
+    waiter_t *waiters;          /* owned, never empty */
+    struct flight *prev, *next; /* utlist, of the lane's line */
     UT_hash_handle hh;
 } flight_t;
+
+/* What goes to one shard. */
+typedef struct {
+    flight_t *line;     /* borrowed: those who wait for their turn, first come first served */
+    uint32_t under_way; /* users being read */
+    uint32_t waiting;   /* requests in all its flights */
+} lane_t;
 
 typedef struct {
     wl_hub_t hub;
     wl_render_t render;
     flight_t *flights;  /* owned, by uid */
-    uint32_t waiting;   /* requests in all flights */
+    lane_t *lanes;      /* owned, per shard */
+    uint32_t lane_max;  /* users of one lane read at once */
+    uint32_t wait_max;  /* requests waiting in one lane; the next gets `busy` */
     int64_t next_sweep; /* no deadline passes before, monotonic ms */
     uint64_t batch;     /* counts messages taken: items of two never share a head */
 } query_t;
@@ -60,25 +73,18 @@ static waiter_t *waiter_new(uint32_t frontend, const wl_read_item_t *read) {
 }
 
 static void query_release(query_t *self, flight_t *flight, waiter_t *waiter) {
+    lane_t *lane = &self->lanes[flight->shard];
     DL_DELETE(flight->waiters, waiter);
     wl_free(waiter);
-    WL_ASSERT(self->waiting > 0);
-    self->waiting--;
-}
-
-static void query_land(query_t *self, flight_t *flight) {
-    HASH_DEL(self->flights, flight);
-    while (flight->waiters != NULL) {
-        query_release(self, flight, flight->waiters);
-    }
-    wl_free(flight);
+    WL_ASSERT(lane->waiting > 0);
+    lane->waiting--;
 }
 
 static void query_fetch(query_t *self, flight_t *flight, int64_t deadline_at) {
-    uint32_t shard = wl_uid_owner(flight->uid, wl_hub_instances(&self->hub, WL_ACTOR_SHARD));
-    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_SHARD, shard, WL_MSG_FETCH, 0);
+    uint32_t fetcher = wl_hub_fetcher(&self->hub, flight->shard, self->batch);
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_FETCHER, fetcher, WL_MSG_FETCH, 0);
     if (!wl_encoder_begun(to)) {
-        int64_t sent_at = wl_hub_sent_at(&self->hub, WL_ACTOR_SHARD, shard);
+        int64_t sent_at = wl_hub_sent_at(&self->hub, WL_ACTOR_FETCHER, fetcher);
         wl_fetch_begin(to, &(wl_fetch_head_t){.query = self->hub.instance, .sent_at = sent_at});
     }
     wl_fetch_add(to, &(wl_fetch_item_t){.uid = flight->uid, .deadline_at = deadline_at});
@@ -86,25 +92,65 @@ static void query_fetch(query_t *self, flight_t *flight, int64_t deadline_at) {
     WL_COUNT(&self->hub.counters, query_fetches, 1);
 }
 
+/* The last deadline of those who wait for this user. */
+static int64_t flight_deadline(const flight_t *flight) {
+    int64_t last = 0;
+    const waiter_t *waiter = NULL;
+    DL_FOREACH(flight->waiters, waiter) {
+        last = waiter->read.deadline_at > last ? waiter->read.deadline_at : last;
+    }
+    return last;
+}
+
+/* Asks for as many users of a lane as may be under way. */
+static void query_advance(query_t *self, lane_t *lane) {
+    while (lane->line != NULL && lane->under_way < self->lane_max) {
+        flight_t *flight = lane->line;
+        DL_DELETE(lane->line, flight);
+        flight->under_way = true;
+        lane->under_way++;
+        query_fetch(self, flight, flight_deadline(flight));
+    }
+}
+
+/* The end of a flight; its place goes to the next one. */
+static void query_land(query_t *self, flight_t *flight) {
+    lane_t *lane = &self->lanes[flight->shard];
+    HASH_DEL(self->flights, flight);
+    while (flight->waiters != NULL) {
+        query_release(self, flight, flight->waiters);
+    }
+    if (flight->under_way) {
+        lane->under_way--;
+    } else {
+        DL_DELETE(lane->line, flight);
+    }
+    wl_free(flight);
+}
+
 /* ---- reads ---------------------------------------------------------------------------------- */
 
 static void query_wait(query_t *self, uint32_t frontend, const wl_read_item_t *read) {
     flight_t *flight = NULL;
+    uint32_t shard = wl_hub_shard(&self->hub, read->uid);
+    lane_t *lane = &self->lanes[shard];
     HASH_FIND(hh, self->flights, &read->uid, sizeof read->uid, flight);
     if (flight == NULL) {
         flight = wl_alloc_zero(1, sizeof *flight);
         flight->uid = read->uid;
+        flight->shard = shard;
         HASH_ADD(hh, self->flights, uid, sizeof flight->uid, flight);
-        query_fetch(self, flight, read->deadline_at);
+        DL_APPEND(lane->line, flight);
     } else {
         WL_COUNT(&self->hub.counters, query_joined, 1);
     }
     waiter_t *waiter = waiter_new(frontend, read);
     DL_APPEND(flight->waiters, waiter);
-    self->waiting++;
+    lane->waiting++;
     if (read->deadline_at < self->next_sweep) {
         self->next_sweep = read->deadline_at;
     }
+    query_advance(self, lane);
 }
 
 static void query_read(query_t *self, const wl_msg_t *msg) {
@@ -121,7 +167,7 @@ static void query_read(query_t *self, const wl_msg_t *msg) {
         } else if (read->deadline_at < now) {
             WL_COUNT(&self->hub.counters, query_timeouts, 1);
             wl_render_error(&self->hub, frontend, read, WL_ERR_DEADLINE, NULL, 0);
-        } else if (self->waiting >= WAITING_MAX) {
+        } else if (self->lanes[wl_hub_shard(&self->hub, read->uid)].waiting >= self->wait_max) {
             WL_COUNT(&self->hub.counters, rpc_busy, 1);
             wl_render_error(&self->hub, frontend, read, WL_ERR_BUSY,
                             "too many reads wait for the database", BUSY_RETRY_AFTER_MS);
@@ -170,15 +216,16 @@ static void query_fetched(query_t *self, const wl_msg_t *msg) {
                                 "the database cannot be read", 0);
             }
         }
+        lane_t *lane = &self->lanes[flight->shard];
         query_land(self, flight);
+        query_advance(self, lane);
     }
 }
 
 /* ---- deadlines ------------------------------------------------------------------------------ */
 
-/* Lets go those whose deadline has passed; returns the last deadline of the others. */
-static int64_t query_sweep_flight(query_t *self, flight_t *flight, int64_t now) {
-    int64_t last = 0;
+/* Lets go those whose deadline has passed. */
+static void query_sweep_flight(query_t *self, flight_t *flight, int64_t now) {
     waiter_t *waiter = NULL;
     waiter_t *next = NULL;
     DL_FOREACH_SAFE(flight->waiters, waiter, next) {
@@ -189,10 +236,8 @@ static int64_t query_sweep_flight(query_t *self, flight_t *flight, int64_t now) 
             query_release(self, flight, waiter);
             continue;
         }
-        last = deadline_at > last ? deadline_at : last;
         self->next_sweep = deadline_at < self->next_sweep ? deadline_at : self->next_sweep;
     }
-    return last;
 }
 
 static bool query_hurried(void *actor) {
@@ -210,12 +255,16 @@ static void query_tick(void *actor) {
     flight_t *flight = NULL;
     flight_t *next = NULL;
     HASH_ITER(hh, self->flights, flight, next) {
-        int64_t last = query_sweep_flight(self, flight, now);
+        query_sweep_flight(self, flight, now);
         if (flight->waiters == NULL) {
             query_land(self, flight);
-        } else if (flight->fetch_until <= now) { /* dropped on the way: who joined still waits */
-            query_fetch(self, flight, last);
+        } else if (flight->under_way && flight->fetch_until <= now) {
+            query_fetch(self, flight,
+                        flight_deadline(flight)); /* dropped: who joined still waits */
         }
+    }
+    for (uint32_t shard = 0; shard < self->hub.settings->shard_instances; shard++) {
+        query_advance(self, &self->lanes[shard]);
     }
 }
 
@@ -249,7 +298,17 @@ static wl_err_t query_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     };
     self->next_sweep = INT64_MAX;
     wl_render_open(&self->render);
-    return wl_hub_open(&self->hub, pipe, boot, &handlers, self, &boot->fault);
+    wl_err_t err = wl_hub_open(&self->hub, pipe, boot, &handlers, self, &boot->fault);
+    if (err != WL_OK) {
+        return err;
+    }
+    uint32_t shards = (uint32_t)self->hub.settings->shard_instances;
+    uint32_t share = (uint32_t)self->hub.settings->query_fetches_max / shards;
+    self->lane_max = share == 0 ? 1 : share;
+    self->wait_max =
+        WAITING_MAX / shards < WAITING_SHARE_MIN ? WAITING_SHARE_MIN : WAITING_MAX / shards;
+    self->lanes = wl_alloc_zero(shards, sizeof *self->lanes);
+    return WL_OK;
 }
 
 static void query_close(void *actor) {
@@ -259,6 +318,7 @@ static void query_close(void *actor) {
     HASH_ITER(hh, self->flights, flight, next) {
         query_land(self, flight);
     }
+    wl_free(self->lanes);
     wl_render_close(&self->render);
     wl_hub_close(&self->hub);
     wl_free(self);

@@ -10,13 +10,14 @@ bool wl_store_shared(const wl_settings_t *settings) {
 }
 
 wl_asset_db_options_t wl_store_options_assets(const wl_settings_t *settings, uint32_t shard,
-                                              wl_store_text_t *text) {
+                                              bool readonly, wl_store_text_t *text) {
     (void)snprintf(text->path, sizeof text->path, "%s/assets-%u.db", settings->server_data_dir,
                    shard);
     return (wl_asset_db_options_t){.path = text->path,
                                    .shard = shard,
                                    .shards = (uint32_t)settings->shard_instances,
-                                   .busy_timeout_ms = BUSY_TIMEOUT_MS};
+                                   .busy_timeout_ms = BUSY_TIMEOUT_MS,
+                                   .readonly = readonly};
 }
 
 const char *wl_store_options_queue(const wl_settings_t *settings, wl_store_text_t *text) {

@@ -15,9 +15,9 @@ typedef struct {
 /* Does another process share the database of assets with us? */
 bool wl_store_shared(const wl_settings_t *settings);
 
-/* The database of one shard. */
+/* The database of one shard, to write or only to read. */
 wl_asset_db_options_t wl_store_options_assets(const wl_settings_t *settings, uint32_t shard,
-                                              wl_store_text_t *text);
+                                              bool readonly, wl_store_text_t *text);
 /* The file of the durable queue, when queue.store = sqlite. */
 const char *wl_store_options_queue(const wl_settings_t *settings, wl_store_text_t *text);
 /* One of all caches. */

@@ -21,7 +21,7 @@ enum {
 /* What is read, field by field. */
 typedef struct {
     wl_key_file_t *key;
-    char section[16];
+    const char *section; /* "metadata" or "curve", "" before the first */
     unsigned line;
     bool has_public;
     bool has_secret;
@@ -149,7 +149,7 @@ static wl_err_t reader_line(reader_t *self, char *line, wl_fault_t *fault) {
     if (strcmp(line, "metadata") != 0 && strcmp(line, "curve") != 0) {
         return reader_fault(self, fault, "", "is neither metadata nor curve");
     }
-    (void)snprintf(self->section, sizeof self->section, "%s", line);
+    self->section = line[0] == 'm' ? "metadata" : "curve";
     return WL_OK;
 }
 
@@ -238,7 +238,7 @@ wl_err_t wl_key_file_read(const char *path, wl_key_part_t part, wl_key_file_t *r
                           wl_fault_t *fault) {
     char text[FILE_BYTES_MAX];
     wl_key_file_t key = {.name = ""};
-    reader_t reader = {.key = &key};
+    reader_t reader = {.key = &key, .section = ""};
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file == -1) {
         return wl_fault(fault, WL_ERR_NOT_FOUND, "", "cannot be opened: %s", strerror(errno));

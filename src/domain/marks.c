@@ -141,6 +141,62 @@ uint32_t wl_marks_users(const wl_marks_t *self) {
     return HASH_COUNT(self->users);
 }
 
+uint32_t wl_marks_drop(wl_marks_t *self, bool (*drop)(void *arg, uint64_t uid), void *arg) {
+    WL_ASSERT(self != NULL && drop != NULL);
+    uint32_t dropped = 0;
+    marks_user_t *user = NULL;
+    marks_user_t *next = NULL;
+    HASH_ITER(hh, self->users, user, next) {
+        if (drop(arg, user->uid)) {
+            for (uint8_t i = 0; i < user->count; i++) {
+                (void)wl_line_names_drop(self->names, user->at[i].line);
+            }
+            marks_user_free(self, user);
+            dropped++;
+        }
+    }
+    return dropped;
+}
+
+static uint32_t bits_reverse(uint32_t bits) {
+    uint32_t reversed = 0;
+    for (uint32_t i = 0; i < 32; i++) {
+        reversed = reversed << 1 | (bits >> i & 1);
+    }
+    return reversed;
+}
+
+/* The cursor counts with its bits reversed, as that of the Redis command SCAN does: when the table
+ * doubles between two calls, the two halves of a bucket that was visited are both behind it. */
+static uint32_t cursor_next(uint32_t cursor, uint32_t buckets) {
+    return bits_reverse(bits_reverse(cursor | ~(buckets - 1)) + 1);
+}
+
+uint32_t wl_marks_scan(const wl_marks_t *self, uint32_t cursor, uint32_t marks,
+                       wl_marks_visit_fn *visit, void *arg) {
+    WL_ASSERT(self != NULL && visit != NULL);
+    if (self->users == NULL) {
+        return 0;
+    }
+    const UT_hash_table *table = self->users->hh.tbl;
+    uint32_t visited = 0;
+    do {
+        const UT_hash_handle *at = table->buckets[cursor & (table->num_buckets - 1)].hh_head;
+        for (; at != NULL; at = at->hh_next) {
+            const marks_user_t *user = ELMT_FROM_HH(table, at);
+            for (uint8_t i = 0; i < user->count; i++) {
+                const mark_t *mark = &user->at[i];
+                visit(arg, user->uid, wl_line_names_text(self->names, mark->line), mark->seq,
+                      (wl_mark_state_t)mark->state);
+            }
+            visited += user->count;
+        }
+        visited++; /* empty buckets cost time too */
+        cursor = cursor_next(cursor, table->num_buckets);
+    } while (cursor != 0 && visited < marks);
+    return cursor;
+}
+
 size_t wl_marks_text(const wl_marks_t *self, uint64_t uid, char *into, size_t max) {
     WL_ASSERT(self != NULL && (into != NULL || max == 0));
     const marks_user_t *user = marks_user_find(self, uid);

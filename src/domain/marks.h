@@ -28,6 +28,17 @@ wl_mark_state_t wl_marks_get(const wl_marks_t *self, uint64_t uid, const char *l
 bool wl_marks_any(const wl_marks_t *self, uint64_t uid); /* any line of this user */
 uint32_t wl_marks_users(const wl_marks_t *self);
 
+/* Forgets the marks of all users of whom `drop` says so; returns how many users. */
+uint32_t wl_marks_drop(wl_marks_t *self, bool (*drop)(void *arg, uint64_t uid), void *arg);
+
+/* Visits some marks and returns where to go on; begin with 0, which also says the end. A mark that
+ * is there from the first call to the last is visited at least once, whatever is set, cleared or
+ * dropped between two calls (never inside `visit`). About `marks` of them, more in a full bucket. */
+typedef void(wl_marks_visit_fn)(void *arg, uint64_t uid, const char *line, uint64_t seq,
+                                wl_mark_state_t state);
+uint32_t wl_marks_scan(const wl_marks_t *self, uint32_t cursor, uint32_t marks,
+                       wl_marks_visit_fn *visit, void *arg);
+
 /* The marks of one user as text "cash=1,coin=2," for a READ that goes on to the query actor.
  * Returns the bytes written, at most max; marks that do not fit are left out. */
 size_t wl_marks_text(const wl_marks_t *self, uint64_t uid, char *into, size_t max);

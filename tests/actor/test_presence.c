@@ -5,7 +5,8 @@
 
 typedef struct {
     stage_t stage;
-    neighbour_t shards[2];
+    neighbour_t shards[2];   /* let their logs be trimmed */
+    neighbour_t fetchers[2]; /* tell owners */
     neighbour_t cache;
     neighbour_t frontend;
     uint64_t after[2]; /* what each shard was last asked for */
@@ -16,12 +17,15 @@ static presence_stage_t self;
 static void neighbours_open(void) {
     self.shards[0] = neighbour_open(WL_ACTOR_SHARD, 0);
     self.shards[1] = neighbour_open(WL_ACTOR_SHARD, 1);
+    self.fetchers[0] = neighbour_open(WL_ACTOR_FETCHER, 0);
+    self.fetchers[1] = neighbour_open(WL_ACTOR_FETCHER, 1);
     self.cache = neighbour_open(WL_ACTOR_CACHE, 0);
     self.frontend = neighbour_open(WL_ACTOR_FRONTEND, 0);
 }
 
 static void expect_asked(uint32_t shard, bool trim, uint64_t after) {
-    wl_msg_t msg = neighbour_expect(&self.shards[shard], WL_MSG_TELL_OWNERS, 0);
+    wl_msg_t msg =
+        neighbour_expect(trim ? &self.shards[shard] : &self.fetchers[shard], WL_MSG_TELL_OWNERS, 0);
     cr_expect_eq(msg.head.tell_owners.trim, trim);
     cr_expect_eq(msg.head.tell_owners.after, after, "after %llu",
                  (unsigned long long)msg.head.tell_owners.after);
@@ -44,6 +48,8 @@ static void presence_stage_close(void) {
     (void)stage_stop(&self.stage);
     neighbour_close(&self.shards[0]);
     neighbour_close(&self.shards[1]);
+    neighbour_close(&self.fetchers[0]);
+    neighbour_close(&self.fetchers[1]);
     neighbour_close(&self.cache);
     neighbour_close(&self.frontend);
     stage_close(&self.stage);
@@ -382,6 +388,8 @@ Test(presence, stops_with_a_full_mailbox_and_without_neighbours) {
     presence_stage_open();
     neighbour_close(&self.shards[0]);
     neighbour_close(&self.shards[1]);
+    neighbour_close(&self.fetchers[0]);
+    neighbour_close(&self.fetchers[1]);
     neighbour_close(&self.cache);
     neighbour_close(&self.frontend);
     for (uint64_t sent = 1; sent < 60000; sent++) {

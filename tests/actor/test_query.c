@@ -11,15 +11,21 @@ typedef struct {
     neighbour_t dispatcher;
 } query_stage_t;
 
-static void query_stage_open(query_stage_t *self) {
+static void query_stage_open_with(query_stage_t *self, uint64_t fetches_max, uint64_t readers) {
     stage_open(&self->stage);
-    self->shards[0] = neighbour_open(WL_ACTOR_SHARD, 0);
-    self->shards[1] = neighbour_open(WL_ACTOR_SHARD, 1);
+    self->stage.settings.query_fetches_max = fetches_max;
+    self->stage.settings.shard_readers = readers;
+    self->shards[0] = neighbour_open(WL_ACTOR_FETCHER, 0);
+    self->shards[1] = neighbour_open(WL_ACTOR_FETCHER, 1);
     self->cache = neighbour_open(WL_ACTOR_CACHE, 0);
     self->frontend = neighbour_open(WL_ACTOR_FRONTEND, 0);
     self->dispatcher = neighbour_open(WL_ACTOR_DISPATCHER, 0);
     stage_start(&self->stage, WL_ACTOR_QUERY, wl_query_run);
     stage_configure(&self->stage);
+}
+
+static void query_stage_open(query_stage_t *self) {
+    query_stage_open_with(self, 16384, 1);
 }
 
 static void query_stage_close(query_stage_t *self) {
@@ -169,14 +175,31 @@ Test(query, a_late_read_still_fills_the_cache) {
     query_stage_close(&self);
 }
 
-Test(query, beyond_its_bound_it_says_busy) {
+static wl_msg_t neighbour_fetch(neighbour_t *self) {
+    wl_msg_t msg = {0};
+    cr_assert(neighbour_next(self, &msg, PATIENCE_MS), "no FETCH came");
+    cr_assert_eq(msg.id, WL_MSG_FETCH);
+    return msg;
+}
+
+/* The next user of a shard after `uid`. */
+static uint64_t user_after(uint64_t uid, uint32_t shard) {
+    do {
+        uid++;
+    } while (wl_uid_owner(uid, 2) != shard);
+    return uid;
+}
+
+Test(query, beyond_the_share_of_a_shard_it_says_busy_and_serves_the_others) {
     static query_stage_t self;
     query_stage_open(&self);
-    enum { BOUND = 8192 };
+    enum { BOUND = 4096 };
+    uint64_t uid = 0;
     for (uint64_t sent = 0; sent < BOUND + 100;) {
         wl_read_begin(self.stage.encoder, &(wl_read_head_t){.frontend = 0});
         for (uint32_t i = 0; i < 100 && sent < BOUND + 100; i++, sent++) {
-            wl_read_item_t read = test_read(sent + 1, sent + 1, WL_METHOD_HOME, 20000);
+            uid = user_after(uid, 0);
+            wl_read_item_t read = test_read(sent + 1, uid, WL_METHOD_HOME, 20000);
             wl_read_add(self.stage.encoder, &read);
         }
         stage_send(&self.stage);
@@ -192,6 +215,63 @@ Test(query, beyond_its_bound_it_says_busy) {
     }
     cr_expect_eq(busy, 100u);
     stage_expect_counter(&self.stage, rpc_busy, 100);
+    stage_read(&self.stage, test_read(9999, user_after(0, 1), WL_METHOD_HOME, 20000));
+    (void)neighbour_expect(&self.shards[1], WL_MSG_FETCH, 1);
+    query_stage_close(&self);
+}
+
+Test(query, reads_only_so_many_users_at_once_and_the_others_in_order) {
+    static query_stage_t self;
+    query_stage_open_with(&self, 4, 1); /* two of each shard */
+    uint64_t uids[5] = {0};
+    for (uint32_t i = 0; i < 5; i++) {
+        uids[i] = user_after(i == 0 ? 0 : uids[i - 1], 0);
+        stage_read(&self.stage, test_read(i + 1, uids[i], WL_METHOD_HOME, i == 3 ? 200 : 20000));
+    }
+    uint64_t other = user_after(0, 1);
+    stage_read(&self.stage, test_read(9, other, WL_METHOD_HOME, 20000));
+    (void)neighbour_expect(&self.shards[1], WL_MSG_FETCH, 1);
+    uint32_t asked = 0;
+    while (asked < 2) {
+        wl_msg_t fetch = neighbour_fetch(&self.shards[0]);
+        for (uint32_t i = 0; i < fetch.count; i++, asked++) {
+            cr_expect_eq(fetch.items.fetch[i].uid, uids[asked]);
+        }
+    }
+    neighbour_hears_nothing(&self.shards[0]);
+
+    tell_fetched(&self, uids[0], NULL, 0, WL_OK);
+    wl_msg_t fetch = neighbour_expect(&self.shards[0], WL_MSG_FETCH, 1);
+    cr_expect_eq(fetch.items.fetch[0].uid, uids[2]);
+    (void)neighbour_expect(&self.frontend, WL_MSG_REPLY, 1);
+
+    wl_msg_t late = neighbour_expect(&self.frontend, WL_MSG_REPLY, 1);
+    cr_expect_eq(late.items.reply[0].ticket, 4u, "its deadline passed before its turn");
+    cr_expect_eq(late.items.reply[0].error, (uint32_t)WL_ERR_DEADLINE);
+    tell_fetched(&self, uids[1], NULL, 0, WL_ERR_UNAVAILABLE);
+    fetch = neighbour_expect(&self.shards[0], WL_MSG_FETCH, 1);
+    cr_expect_eq(fetch.items.fetch[0].uid, uids[4]);
+    query_stage_close(&self);
+}
+
+Test(query, goes_round_the_readers_of_a_shard) {
+    static query_stage_t self;
+    query_stage_open_with(&self, 512, 2);
+    uint64_t uid = 0;
+    for (uint32_t i = 0; i < 20; i++) {
+        uid = user_after(uid, 0);
+        stage_read(&self.stage, test_read(i + 1, uid, WL_METHOD_HOME, 20000));
+    }
+    /* fetchers 0 and 1 read from shard 0 now */
+    uint32_t heard[2] = {0};
+    for (uint32_t r = 0; r < 2; r++) {
+        wl_msg_t msg;
+        while (heard[0] + heard[1] < 20 && neighbour_next(&self.shards[r], &msg, QUIET_MS)) {
+            heard[r] += msg.count;
+        }
+    }
+    cr_expect_eq(heard[0], 10u);
+    cr_expect_eq(heard[1], 10u);
     query_stage_close(&self);
 }
 

@@ -123,3 +123,76 @@ Test(marks, agree_with_an_array) {
         }
     }
 }
+
+static bool is_odd(void *arg, uint64_t uid) {
+    (void)arg;
+    return uid % 2 == 1;
+}
+
+Test(marks, of_some_users_are_dropped_at_once) {
+    WL_AUTO(wl_marks) marks = wl_marks_new(100);
+    for (uint64_t uid = 0; uid < 10; uid++) {
+        cr_assert_eq(wl_marks_set(marks, uid, "cash", 1, WL_MARK_PENDING), WL_OK);
+        cr_assert_eq(wl_marks_set(marks, uid, "coin", 2, WL_MARK_FAILING), WL_OK);
+    }
+    cr_expect_eq(wl_marks_drop(marks, is_odd, NULL), 5u);
+    cr_expect_eq(wl_marks_users(marks), 5u);
+    cr_expect(!wl_marks_any(marks, 3));
+    cr_expect_eq(wl_marks_get(marks, 4, "coin"), WL_MARK_FAILING);
+    cr_expect_eq(wl_marks_drop(marks, is_odd, NULL), 0u);
+    cr_expect_eq(wl_marks_set(marks, 3, "cash", 1, WL_MARK_PENDING), WL_OK);
+}
+
+enum { SCANNED = 5000 };
+
+typedef struct {
+    uint32_t visits;
+    uint8_t seen[3 * SCANNED];
+} scan_t;
+
+static void scan_visit(void *arg, uint64_t uid, const char *line, uint64_t seq,
+                       wl_mark_state_t state) {
+    scan_t *scan = arg;
+    cr_assert_str_eq(line, "cash");
+    cr_assert_eq(seq, uid + 1);
+    cr_assert_eq(state, WL_MARK_PENDING);
+    scan->seen[uid] = 1;
+    scan->visits++;
+}
+
+/* While the scan goes on, the table grows fourfold and half of the others come and go. */
+Test(marks, a_scan_misses_nobody_who_is_there_all_the_time) {
+    WL_AUTO(wl_marks) marks = wl_marks_new(10 * SCANNED);
+    scan_t *scan = wl_alloc_zero(1, sizeof *scan);
+    for (uint64_t uid = 0; uid < SCANNED; uid++) {
+        cr_assert_eq(wl_marks_set(marks, uid, "cash", uid + 1, WL_MARK_PENDING), WL_OK);
+    }
+    uint64_t other = SCANNED;
+    uint32_t cursor = 0;
+    uint32_t calls = 0;
+    do {
+        cursor = wl_marks_scan(marks, cursor, 100, scan_visit, scan);
+        for (uint32_t i = 0; i < 200 && other < 3 * SCANNED; i++, other++) {
+            cr_assert_eq(wl_marks_set(marks, other, "cash", other + 1, WL_MARK_PENDING), WL_OK);
+            if (other % 2 == 0) {
+                wl_marks_clear(marks, other - 50, "cash", other);
+                if (other - 50 < SCANNED) {
+                    scan->seen[other - 50] = 1; /* was not there all the time */
+                }
+            }
+        }
+        calls++;
+    } while (cursor != 0);
+    for (uint64_t uid = 0; uid < SCANNED; uid++) {
+        cr_assert(scan->seen[uid], "user %llu", (unsigned long long)uid);
+    }
+    cr_expect_gt(calls, 20u);
+    cr_expect_lt(scan->visits, 4u * SCANNED);
+    wl_free(scan);
+}
+
+Test(marks, a_scan_of_nothing_ends_at_once) {
+    WL_AUTO(wl_marks) marks = wl_marks_new(10);
+    cr_expect_eq(wl_marks_scan(marks, 0, 100, scan_visit, NULL), 0u);
+    cr_expect_eq(wl_marks_scan(marks, 77, 100, scan_visit, NULL), 0u);
+}

@@ -1,4 +1,3 @@
-#include "../../stores.h"
 #include "redis_world.h"
 #include "store/redis_slots.h"
 
@@ -18,17 +17,6 @@ static answer_t tell(int server, const char *format, ...) {
     (void)vsnprintf(words, sizeof words, format, args);
     va_end(args);
     return ask(direct[server], NULL, words);
-}
-
-static uint16_t cluster_port(void) {
-    for (;;) { /* the servers speak to each other on the port + 10,000 */
-        uint16_t port = 0;
-        int fd = listen_anywhere(&port);
-        (void)close(fd);
-        if (port < 50000) {
-            return port;
-        }
-    }
 }
 
 static void cluster_server_start(int index) {
@@ -56,9 +44,6 @@ static void cluster_start(void) {
     char id[SERVERS][256];
     folder_make();
     for (int i = 0; i < SERVERS; i++) {
-        servers[i] = (server_t){.port = cluster_port()};
-        (void)snprintf(servers[i].at, sizeof servers[i].at, "127.0.0.1:%u",
-                       (unsigned)servers[i].port);
         cluster_server_start(i);
         direct[i] = client(servers[i].at);
         cr_assert_eq(tell(i, "CLUSTER SET-CONFIG-EPOCH %d", i + 1).err, WL_OK);
