@@ -40,7 +40,7 @@ static uint32_t tiers_held(void *arg, wl_claim_t ret_claims[static WL_COVERAGE_P
 bool wl_presence_knows(const wl_presence_t *self, uint64_t uid) {
     return self->ready && (self->coverage == NULL ||
                            wl_coverage_covers(self->coverage, wl_presence_partition(self, uid),
-                                              wl_uid_owner(uid, wl_owner_log_shards(self->log))));
+                                              wl_hub_shard(&self->hub, uid)));
 }
 
 /* Caches may keep copies of these users from now on, or must forget them. */

@@ -268,16 +268,18 @@ static size_t document(const wl_key_file_t *key, wl_key_part_t part, char text[F
     char public_text[WL_KEY_TEXT_BYTES];
     char secret_text[WL_KEY_TEXT_BYTES] = "";
     (void)zmq_z85_encode(public_text, key->public_key, WL_KEY_BYTES);
+    bool scoped = key->scope[0] != '\0';
     int length = snprintf(text, FILE_BYTES_MAX,
                           "# walletd %s key of %s\n"
                           "metadata\n"
                           "    name = \"%s\"\n"
-                          "    scope = \"%s\"\n"
+                          "%s%s%s"
                           "    created = \"%s\"\n"
                           "curve\n"
                           "    public-key = \"%s\"\n",
                           part == WL_KEY_PUBLIC ? "public" : "secret", key->name, key->name,
-                          key->scope, key->created, public_text);
+                          scoped ? "    scope = \"" : "", key->scope, scoped ? "\"\n" : "",
+                          key->created, public_text);
     if (part == WL_KEY_SECRET) {
         (void)zmq_z85_encode(secret_text, key->secret_key, WL_KEY_BYTES);
         length += snprintf(text + length, FILE_BYTES_MAX - (size_t)length,
