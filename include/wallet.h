@@ -34,7 +34,8 @@ typedef enum {
     WALLET_OK = 0,
     WALLET_REFUSED,     /* walletd answered with an error: see reply->error */
     WALLET_TIMEOUT,     /* sent, but no answer came in time: the outcome is not known */
-    WALLET_UNREACHABLE, /* not sent: there is no connection, or it takes no more */
+    WALLET_UNREACHABLE, /* not sent: there is no connection, it takes no more, or walletd does not
+                           accept the key (it does not say which) */
     WALLET_FULL,        /* not sent: WALLET_IN_FLIGHT_MAX requests are under way */
     WALLET_INVALID      /* not sent: an argument is wrong */
 } wallet_status_t;
@@ -57,8 +58,23 @@ typedef struct {
 } wallet_reply_t;
 
 /* Connects to "tcp://127.0.0.1:7700" or another ZeroMQ endpoint; returns at once, whether or not
- * somebody listens there. NULL: the endpoint is not well formed. The caller owns the result. */
+ * somebody listens there. The environment may name keys, as files: WALLET_KEY and WALLET_SERVER_KEY,
+ * see wallet_options_t. NULL: the endpoint is not well formed, or a key cannot be used. The caller
+ * owns the result. */
 wallet_t *wallet_open(const char *endpoint);
+
+/* Keys for a walletd that wants them (CURVE), as files; `walletctl keys new` makes them. Both NULL:
+ * no encryption. A secret key is read once and wiped by wallet_close(). */
+typedef struct {
+    const char *key_file;        /* our own pair, NAME.key_secret, mode 0600 */
+    const char *server_key_file; /* the server's public key, NAME.key; while the server's key is
+                                    being changed the old and the new one, with a comma between */
+} wallet_options_t;
+
+/* The same with keys that the caller names; the environment is not asked. NULL options are those of
+ * the environment. On NULL, ret_problem (may be NULL) gets a sentence of at most problem_bytes. */
+wallet_t *wallet_open_with(const char *endpoint, const wallet_options_t *options,
+                           char *ret_problem, size_t problem_bytes);
 
 /* Closes and frees; requests under way are abandoned. *self becomes NULL; NULL and *NULL are
  * accepted. */

@@ -6,6 +6,7 @@
 #include "actors/dispatcher.h"
 #include "actors/fetcher.h"
 #include "actors/frontend.h"
+#include "actors/guard.h"
 #include "actors/hub.h"
 #include "actors/intake.h"
 #include "actors/presence.h"
@@ -31,6 +32,7 @@ static const wl_actor_kind_t stop_order[] = {
     WL_ACTOR_FRONTEND, WL_ACTOR_INTAKE,   WL_ACTOR_DISPATCHER, WL_ACTOR_PULLER,
     WL_ACTOR_SHARD,    WL_ACTOR_PRESENCE, WL_ACTOR_CACHE,      WL_ACTOR_QUERY,
     WL_ACTOR_FETCHER,  WL_ACTOR_CONFIG,   WL_ACTOR_CONSOLE,
+    WL_ACTOR_GUARD, /* as long as anything is bound */
 };
 static_assert(sizeof stop_order / sizeof *stop_order == WL_ACTOR_KINDS, "every kind is stopped");
 

@@ -1,9 +1,13 @@
 /* main.c: arguments, configuration check, start, signals, stop. Nothing else. */
 #include "base/log.h"
+#include "door_probe.h"
 #include "house.h"
 #include "process.h"
 
 #include <signal.h>
+#include <unistd.h>
+
+enum { DOORS_MS = 60000 }; /* how often the doors are tried */
 
 /* What this process is there for, in one line. */
 static void ready_say(const wl_settings_t *settings) {
@@ -17,7 +21,21 @@ static void ready_say(const wl_settings_t *settings) {
            feeds ? settings->tier_endpoint : "");
 }
 
-/* Serves until SIGTERM or SIGINT; SIGHUP reads the runtime configuration again. */
+/* A door that is open to strangers is closed the fast way: what was acknowledged is durable. */
+static void doors_check(const wl_settings_t *settings) {
+    wl_fault_t fault = {0};
+    wl_err_t err = wl_probe_doors(settings, false, &fault);
+    if (err == WL_ERR_FORBIDDEN) {
+        wl_log(WL_LOG_ERROR, "main", "door_open", "%s: %s; ending at once", fault.where,
+               fault.message);
+        _exit(WL_EXIT_FAILED);
+    }
+    if (err != WL_OK) {
+        wl_log(WL_LOG_WARN, "main", "door_unclear", "%s: %s", fault.where, fault.message);
+    }
+}
+
+/* Serves until SIGTERM or SIGINT; SIGHUP reads the runtime configuration and the keys again. */
 static int serve(const wl_settings_t *settings) {
     wl_process_t process;
     wl_fault_t fault = {0};
@@ -29,18 +47,25 @@ static int serve(const wl_settings_t *settings) {
     wl_house_t *house = NULL;
     err = wl_house_start(settings, &house, &fault);
     if (err == WL_OK) {
+        err = wl_probe_doors(settings, true, &fault);
+    }
+    if (err == WL_OK) {
         ready_say(settings);
     } else {
         wl_log(WL_LOG_ERROR, "main", "start_failed", "%s: %s (%s)", fault.where, fault.message,
                wl_err_text(err));
     }
     while (err == WL_OK) {
-        int signal = wl_process_wait(&process);
-        if (signal != SIGHUP) {
+        int signal = wl_process_wait(&process, DOORS_MS);
+        if (signal == 0) {
+            doors_check(settings);
+        } else if (signal == SIGHUP) {
+            wl_house_tell(house, WL_ACTOR_CONFIG, "RELOAD");
+            wl_house_tell(house, WL_ACTOR_GUARD, "RELOAD");
+        } else {
             wl_log(WL_LOG_INFO, "main", "stopping", "signal %d", signal);
             break;
         }
-        wl_house_tell(house, WL_ACTOR_CONFIG, "RELOAD");
     }
     wl_house_stop(&house);
     wl_process_close(&process);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -231,8 +232,12 @@ wl_err_t wl_process_open(wl_process_t *ret, const wl_settings_t *settings, wl_fa
     return folder_lock(settings->server_data_dir, &ret->lock, fault);
 }
 
-int wl_process_wait(wl_process_t *self) {
+int wl_process_wait(wl_process_t *self, int timeout_ms) {
     struct signalfd_siginfo info;
+    struct pollfd item = {.fd = self->signals, .events = POLLIN};
+    if (poll(&item, 1, timeout_ms) <= 0) {
+        return 0;
+    }
     while (read(self->signals, &info, sizeof info) != (ssize_t)sizeof info) {
     }
     return (int)info.ssi_signo;

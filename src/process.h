@@ -22,8 +22,8 @@ typedef struct {
  * ignores SIGPIPE, raises the file limit, creates and locks the data folder. */
 WL_MUST_USE wl_err_t wl_process_open(wl_process_t *ret, const wl_settings_t *settings,
                                      wl_fault_t *fault);
-/* Waits for one of the signals and returns its number. */
-int wl_process_wait(wl_process_t *self);
+/* Waits for one of the signals and returns its number; 0: timeout_ms passed. */
+int wl_process_wait(wl_process_t *self, int timeout_ms);
 void wl_process_close(wl_process_t *self);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "place.h"
+#include "secure.h"
 
 #include <string.h>
 
@@ -44,6 +45,7 @@ static const tier_t kind_tiers[WL_ACTOR_KINDS] = {
     [WL_ACTOR_PULLER] = TIER_WRITER, [WL_ACTOR_DISPATCHER] = TIER_WRITER,
     [WL_ACTOR_INTAKE] = TIER_WRITER, [WL_ACTOR_FRONTEND] = TIER_READER,
     [WL_ACTOR_CONFIG] = TIER_BOTH,
+    [WL_ACTOR_GUARD] = TIER_BOTH,
 };
 
 bool wl_role_reads(const wl_settings_t *settings) {
@@ -66,6 +68,7 @@ static uint32_t kind_instances(const wl_settings_t *settings, wl_actor_kind_t ki
     case WL_ACTOR_DISPATCHER: return (uint32_t)settings->queue_partitions;
     case WL_ACTOR_INTAKE: return wl_settings_list_count(settings->intake_endpoint);
     case WL_ACTOR_FRONTEND: return wl_settings_list_count(settings->frontend_endpoint);
+    case WL_ACTOR_GUARD:
     case WL_ACTOR_CONSOLE:
     case WL_ACTOR_CONFIG: return 1;
     case WL_ACTOR_KINDS: break;
@@ -154,11 +157,37 @@ static void socket_harden(zsock_t *socket, int frame_bytes_max) {
     zsock_set_backlog(socket, BACKLOG);
 }
 
-static wl_err_t socket_bind(zsock_t **socket, const char *where, const char *endpoint,
+/* Whose socket it is, and what others come to it for. */
+typedef struct {
+    const wl_settings_t *settings;
+    wl_actor_kind_t kind;
+    uint32_t instance;
+    wl_door_t door;
+    const char *where; /* the setting */
+} owner_t;
+
+static wl_err_t socket_bind(zsock_t **socket, const owner_t *owner, const char *endpoint,
                             zsock_t **ret, wl_fault_t *fault) {
-    if (zsock_bind(*socket, "%s", endpoint) == -1) {
+    wl_err_t err = wl_secure_bound(owner->settings, *socket, owner->kind, owner->instance,
+                                   owner->door, fault);
+    if (err == WL_OK && zsock_bind(*socket, "%s", endpoint) == -1) {
+        err = wl_fault(fault, WL_ERR_BIND, owner->where, "%s: %s", endpoint,
+                       zmq_strerror(zmq_errno()));
+    }
+    if (err != WL_OK) {
         zsock_destroy(socket);
-        return wl_fault(fault, WL_ERR_BIND, where, "%s: %s", endpoint, zmq_strerror(zmq_errno()));
+        return err;
+    }
+    *ret = *socket;
+    return WL_OK;
+}
+
+static wl_err_t socket_connect(const wl_settings_t *settings, zsock_t **socket, const char *where,
+                               const char *endpoint, zsock_t **ret, wl_fault_t *fault) {
+    wl_err_t err = wl_secure_connect(settings, *socket, where, endpoint, fault);
+    if (err != WL_OK) {
+        zsock_destroy(socket);
+        return err;
     }
     *ret = *socket;
     return WL_OK;
@@ -185,7 +214,8 @@ wl_err_t wl_topology_listen(const wl_settings_t *settings, wl_actor_kind_t kind,
         return WL_OK;
     }
     zsock_t *inbox = peer_socket_new(ZMQ_PULL);
-    return socket_bind(&inbox, "topology.listen", endpoint, ret, fault);
+    const owner_t owner = {settings, kind, instance, WL_DOOR_TIER, "topology.listen"};
+    return socket_bind(&inbox, &owner, endpoint, ret, fault);
 }
 
 wl_err_t wl_topology_remote(const wl_settings_t *settings, wl_actor_kind_t kind, uint32_t instance,
@@ -196,13 +226,7 @@ wl_err_t wl_topology_remote(const wl_settings_t *settings, wl_actor_kind_t kind,
                         wl_actor_kind_name(kind), instance);
     }
     zsock_t *outbox = peer_socket_new(ZMQ_PUSH);
-    if (zsock_connect(outbox, "%s", endpoint) == -1) {
-        zsock_destroy(&outbox);
-        return wl_fault(fault, WL_ERR_BIND, "topology.remote", "%s: %s", endpoint,
-                        zmq_strerror(zmq_errno()));
-    }
-    *ret = outbox;
-    return WL_OK;
+    return socket_connect(settings, &outbox, "topology.remote", endpoint, ret, fault);
 }
 
 wl_err_t wl_topology_router(const wl_settings_t *settings, wl_actor_kind_t kind, uint32_t instance,
@@ -217,8 +241,9 @@ wl_err_t wl_topology_router(const wl_settings_t *settings, wl_actor_kind_t kind,
     zsock_t *router = socket_new(ZMQ_ROUTER, ROUTER_HWM);
     zsock_set_router_mandatory(router, 1); /* a client that is gone is an error, not silence */
     socket_harden(router, FRAME_BYTES_MAX);
-    return socket_bind(&router, frontend ? "frontend.endpoint" : "intake.endpoint", endpoint, ret,
-                       fault);
+    const owner_t owner = {settings, kind, instance, frontend ? WL_DOOR_READ : WL_DOOR_INTAKE,
+                           frontend ? "frontend.endpoint" : "intake.endpoint"};
+    return socket_bind(&router, &owner, endpoint, ret, fault);
 }
 
 wl_err_t wl_topology_subscriber(const wl_settings_t *settings, zsock_t **ret, wl_fault_t *fault) {
@@ -229,7 +254,8 @@ wl_err_t wl_topology_subscriber(const wl_settings_t *settings, zsock_t **ret, wl
     zsock_t *subscriber = socket_new(ZMQ_SUB, SUBSCRIBER_HWM);
     zsock_set_subscribe(subscriber, "changed.");
     socket_harden(subscriber, FRAME_BYTES_MAX);
-    return socket_bind(&subscriber, "intake.subscribe", settings->intake_subscribe, ret, fault);
+    const owner_t owner = {settings, WL_ACTOR_INTAKE, 0, WL_DOOR_PUBLISH, "intake.subscribe"};
+    return socket_bind(&subscriber, &owner, settings->intake_subscribe, ret, fault);
 }
 
 /* ---- between tiers ---------------------------------------------------------------------------- */
@@ -258,7 +284,8 @@ wl_err_t wl_topology_tier_router(const wl_settings_t *settings, uint32_t instanc
     zsock_t *router = peer_socket_new(ZMQ_ROUTER);
     zsock_set_maxmsgsize(router, FRAME_BYTES_MAX); /* readers say little, the feed says much */
     zsock_set_router_mandatory(router, 1);         /* a reader that is gone or full is an error */
-    return socket_bind(&router, "tier.endpoint", endpoint, ret, fault);
+    const owner_t owner = {settings, WL_ACTOR_PRESENCE, instance, WL_DOOR_TIER, "tier.endpoint"};
+    return socket_bind(&router, &owner, endpoint, ret, fault);
 }
 
 wl_err_t wl_topology_tier_dealer(const wl_settings_t *settings, uint32_t writer, uint32_t instance,
@@ -272,11 +299,5 @@ wl_err_t wl_topology_tier_dealer(const wl_settings_t *settings, uint32_t writer,
         return err;
     }
     zsock_t *dealer = peer_socket_new(ZMQ_DEALER);
-    if (zsock_connect(dealer, "%s", endpoint) == -1) {
-        zsock_destroy(&dealer);
-        return wl_fault(fault, WL_ERR_BIND, "tier.writers", "%s: %s", endpoint,
-                        zmq_strerror(zmq_errno()));
-    }
-    *ret = dealer;
-    return WL_OK;
+    return socket_connect(settings, &dealer, "tier.writers", endpoint, ret, fault);
 }

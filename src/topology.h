@@ -18,6 +18,7 @@
 
 /* NAME, name: in start order; src/house.c has the order in which they stop. */
 #define WL_ACTORS(A)          \
+    A(GUARD, guard)           \
     A(CONSOLE, console)       \
     A(SHARD, shard)           \
     A(FETCHER, fetcher)       \

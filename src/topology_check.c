@@ -1,5 +1,6 @@
 #include "base/check.h"
 #include "place.h"
+#include "secure.h"
 #include "topology.h"
 
 #include <string.h>
@@ -42,10 +43,11 @@ static wl_err_t endpoint_check(const wl_settings_t *settings, const char *where,
         return wl_fault(fault, WL_ERR_SETTINGS, where, "\"%s\" has no port from 1 to 65535",
                         endpoint);
     }
-    if (!endpoint_loopback(endpoint) && !settings->server_allow_plaintext) {
+    if (!endpoint_loopback(endpoint) && !settings->server_allow_plaintext &&
+        !wl_secure_wanted(settings)) {
         return wl_fault(fault, WL_ERR_SETTINGS, where,
-                        "%s is not loopback; set server.allow_plaintext = yes to serve it "
-                        "without encryption",
+                        "%s is not loopback; set curve.key_file, or server.allow_plaintext = yes "
+                        "to serve it without encryption",
                         endpoint);
     }
     return WL_OK;
@@ -255,5 +257,8 @@ wl_err_t wl_topology_check(const wl_settings_t *settings, wl_fault_t *fault) {
     if (err == WL_OK && wl_role_writes(settings)) {
         err = check_writer(&check);
     }
-    return err == WL_OK ? check_places(&check) : err;
+    if (err == WL_OK) {
+        err = check_places(&check);
+    }
+    return err == WL_OK ? wl_secure_check(settings, fault) : err;
 }

@@ -1,8 +1,10 @@
 #include "actors/frontend.h"
 
+#include "actors/access.h"
 #include "actors/render.h"
 #include "actors/request_args.h"
 #include "actors/server_info.h"
+#include "actors/suspects.h"
 #include "actors/tickets.h"
 #include "base/alloc.h"
 #include "base/check.h"
@@ -23,6 +25,7 @@ typedef struct {
     zsock_t *router;         /* owned */
     wl_rpc_t *rpc;           /* owned */
     wl_tickets_t *tickets;   /* owned; requests under way */
+    wl_suspects_t suspects;  /* clients that the guard wants looked at */
     uint32_t bounds[3];      /* requests under way from which a method of cost 0, 1, 2 is refused */
     uint32_t presences;      /* presence actors */
     int64_t opened_at;       /* monotonic ms */
@@ -245,7 +248,13 @@ static wl_err_t frontend_door(const frontend_t *self, const wl_rpc_request_t *re
 
 static wl_err_t frontend_take_request(frontend_t *self, const wl_rpc_request_t *request,
                                       int64_t now, wl_fault_t *fault) {
-    wl_err_t err = frontend_door(self, request, fault);
+    wl_err_t err = WL_OK;
+    if (wl_access_guarded(&self->hub)) {
+        err = wl_access_check(&self->hub, wl_rpc_user(self->rpc), request, fault);
+    }
+    if (err == WL_OK) {
+        err = frontend_door(self, request, fault);
+    }
     if (err != WL_OK) {
         return err;
     }
@@ -268,7 +277,8 @@ static void frontend_refuse(frontend_t *self, const wl_rpc_request_t *request, w
         WL_COUNT(&self->hub.counters, rpc_busy, 1);
     } else if (err == WL_ERR_DEADLINE) {
         WL_COUNT(&self->hub.counters, rpc_expired, 1);
-    } else if (err != WL_ERR_UNAVAILABLE) {
+    } else if (err != WL_ERR_UNAVAILABLE && err != WL_ERR_UNAUTHORIZED &&
+               err != WL_ERR_FORBIDDEN) {
         WL_COUNT(&self->hub.counters, rpc_malformed, 1);
     }
     if (request->peer.identity_bytes > 0) {
@@ -285,7 +295,13 @@ static void frontend_drain_router(frontend_t *self) {
         wl_fault_t fault;
         wl_err_t err = wl_rpc_recv(self->rpc, self->router, WL_PORT_READER, &request, &fault);
         if (err == WL_ERR_EMPTY) {
+            if (self->suspects.count > 0) {
+                wl_suspects_drained(&self->suspects, &self->hub);
+            }
             break;
+        }
+        if (self->suspects.count > 0) {
+            wl_suspects_delivered(&self->suspects, &self->hub, wl_rpc_connection(self->rpc));
         }
         WL_COUNT(&self->hub.counters, rpc_requests, 1);
         if (request.notification) { /* nobody waits for what a read returns */
@@ -314,6 +330,8 @@ static void frontend_take(void *actor, const wl_msg_t *msg) {
         for (uint32_t i = 0; i < msg->count; i++) {
             frontend_take_told(self, &msg->items.told[i]);
         }
+    } else if (msg->id == WL_MSG_SUSPECT) {
+        wl_suspects_take(&self->suspects, msg);
     } else if (msg->id != WL_MSG_LINE) {
         WL_COUNT(&self->hub.counters, msg_unexpected, 1);
     }
@@ -370,6 +388,7 @@ static wl_err_t frontend_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     self->bounds[2] = requests_max * 85 / 100;
     self->presences = wl_hub_instances(&self->hub, WL_ACTOR_PRESENCE);
     self->opened_at = wl_mono_now().ms;
+    self->suspects.door = WL_DOOR_READ;
     self->rpc = wl_rpc_new();
     self->tickets = wl_tickets_new(requests_max, self->opened_at);
     wl_render_open(&self->render);

@@ -196,9 +196,30 @@ static void hub_settle_deadlines(wl_msg_t *msg) {
     }
 }
 
+static void hub_take_keys(wl_hub_t *self, const wl_msg_t *msg) {
+    if (self->keys == NULL || msg->head.keys.revision == 0) {
+        WL_COUNT(&self->counters, msg_unexpected, 1);
+        return;
+    }
+    wl_key_ring_begin(self->keys, msg->head.keys.revision, msg->head.keys.total);
+    for (uint32_t i = 0; i < msg->count; i++) {
+        const wl_keys_item_t *item = &msg->items.keys[i];
+        if (wl_key_ring_add(self->keys, item->key, item->scope) != WL_OK) {
+            WL_COUNT(&self->counters, msg_malformed, 1);
+        }
+    }
+}
+
+/* What only the guard of this process may say, and only to it: not from other hosts. */
+static bool message_near(wl_msg_id_t id) {
+    return id == WL_MSG_KEYS || id == WL_MSG_SUSPECT || id == WL_MSG_SEEN;
+}
+
 static void hub_take(wl_hub_t *self, const wl_msg_t *msg) {
     if (msg->id == WL_MSG_CONFIG) {
         hub_take_config(self, msg);
+    } else if (msg->id == WL_MSG_KEYS) {
+        hub_take_keys(self, msg);
     } else if (msg->id == WL_MSG_LINE) {
         hub_take_lines(self, msg);
         self->handlers.take(self->self, msg);
@@ -245,7 +266,9 @@ static uint32_t hub_drain(wl_hub_t *self, zsock_t *inbox) {
         if (err == WL_ERR_EMPTY) {
             break;
         }
-        if (err == WL_OK) {
+        if (err == WL_OK && inbox == self->far_inbox && message_near(msg.id)) {
+            WL_COUNT(&self->counters, msg_unexpected, 1);
+        } else if (err == WL_OK) {
             hub_settle_deadlines(&msg);
             hub_take(self, &msg);
         } else {
@@ -353,6 +376,7 @@ wl_err_t wl_hub_open(wl_hub_t *self, zsock_t *pipe, const wl_boot_t *boot,
         return err;
     }
     self->decoder = wl_decoder_new();
+    self->keys = self->settings->curve_key_file[0] == '\0' ? NULL : wl_key_ring_new();
     self->loop = zloop_new();
     (void)zloop_reader(self->loop, pipe, on_pipe, self); /* control first */
     (void)zloop_reader(self->loop, self->inbox, on_inbox, self);
@@ -377,6 +401,7 @@ void wl_hub_close(wl_hub_t *self) {
         outbox_destroy(&self->outboxes[kind]);
     }
     wl_config_destroy(&self->config);
+    wl_key_ring_destroy(&self->keys);
 }
 
 void wl_hub_watch(wl_hub_t *self, zsock_t *socket, zloop_reader_fn *ready, void *arg) {

@@ -12,6 +12,7 @@
 #include "base/counters.h"
 #include "base/settings.h"
 #include "domain/config.h"
+#include "domain/key_ring.h"
 #include "proto/messages.h"
 #include "topology.h"
 
@@ -56,6 +57,7 @@ typedef struct {
     wl_decoder_t *decoder;                 /* owned */
     wl_outbox_t *outboxes[WL_ACTOR_KINDS]; /* owned, opened at first use */
     wl_counters_t counters;
+    wl_key_ring_t *keys;     /* owned; NULL without CURVE: everybody may do everything */
     wl_config_t *config;     /* owned, NULL until the first CONFIG message */
     char config_source[64];  /* not used by most */
     bool sick[WL_LINES_MAX]; /* by index into config->lines, from LINE messages */

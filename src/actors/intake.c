@@ -1,8 +1,11 @@
 #include "actors/intake.h"
 
+#include "actors/access.h"
+#include "actors/change_queue.h"
 #include "actors/hub.h"
 #include "actors/intake_batch.h"
 #include "actors/server_info.h"
+#include "actors/suspects.h"
 #include "actors/tickets.h"
 #include "base/alloc.h"
 #include "base/check.h"
@@ -36,6 +39,8 @@ typedef struct {
     wl_intake_batch_t *batch;            /* owned */
     wl_tickets_t *tickets;               /* owned: operators who wait */
     wl_sequence_t *sequence;             /* owned: of publishers */
+    wl_suspects_t askers;                /* clients of the router the guard wants looked at */
+    wl_suspects_t publishers;            /* and of the subscriber */
     msgpack_sbuffer reply;               /* owned, reused */
     int64_t opened_at;                   /* monotonic ms */
     uint64_t published_users;            /* changes of publications in the batch */
@@ -237,38 +242,54 @@ static void intake_take_sys(intake_t *self, const wl_rpc_request_t *request) {
                 wl_rpc_send_result(self->rpc, self->router, &request->peer, request->msgid, body));
 }
 
+/* *ret_key names what the reply counts once it is durable; NULL: somebody else answers. */
+static wl_err_t intake_take_method(intake_t *self, const wl_rpc_request_t *request,
+                                   uint64_t *ret_count, const char **ret_key, wl_fault_t *fault) {
+    wl_err_t err = WL_OK;
+    *ret_key = NULL;
+    if (wl_access_guarded(&self->hub)) {
+        err = wl_access_check(&self->hub, wl_rpc_user(self->rpc), request, fault);
+    }
+    if (err != WL_OK) {
+        return err;
+    }
+    switch ((int)request->method) {
+    case WL_METHOD_PING:
+    case WL_METHOD_INFO: intake_take_sys(self, request); return WL_OK;
+    case WL_METHOD_NOTIFY_CHANGED:
+        *ret_key = "accepted";
+        return intake_take_changed(self, request->args, ret_count, fault);
+    case WL_METHOD_NOTIFY_ASSETS:
+        *ret_key = "accepted";
+        return intake_take_assets(self, request->args, ret_count, fault);
+    case WL_METHOD_REFRESH:
+        *ret_key = "queued";
+        return intake_take_refresh(self, request->args, ret_count, fault);
+    default: return intake_take_admin(self, request); /* the port has no others */
+    }
+}
+
 static void intake_take_request(intake_t *self, const wl_rpc_request_t *request) {
     wl_fault_t fault = {.where = ""};
     uint64_t count = 0;
-    const char *key = "accepted";
-    wl_err_t err = WL_ERR_UNKNOWN_METHOD;
-    bool later = false; /* somebody else answers */
-    switch ((int)request->method) {
-    case WL_METHOD_PING:
-    case WL_METHOD_INFO:
-        intake_take_sys(self, request);
-        err = WL_OK;
-        later = true;
-        break;
-    case WL_METHOD_NOTIFY_CHANGED:
-        err = intake_take_changed(self, request->args, &count, &fault);
-        break;
-    case WL_METHOD_NOTIFY_ASSETS:
-        err = intake_take_assets(self, request->args, &count, &fault);
-        break;
-    case WL_METHOD_REFRESH:
-        err = intake_take_refresh(self, request->args, &count, &fault);
-        key = "queued";
-        break;
-    default: /* the port has no others */ err = intake_take_admin(self, request); later = true;
-    }
+    const char *key = NULL;
+    wl_err_t err = intake_take_method(self, request, &count, &key, &fault);
     if (err != WL_OK && request->notification) {
         WL_COUNT(&self->hub.counters, rpc_malformed, 1);
     } else if (err != WL_OK) {
         intake_refuse(self, &request->peer, request->msgid, err,
                       fault.message[0] == '\0' ? NULL : fault.message);
-    } else if (!later && !request->notification) {
+    } else if (key != NULL && !request->notification) {
         wl_intake_batch_waiter(self->batch, &request->peer, request->msgid, key, count);
+    }
+}
+
+/* What the guard wants to know about a socket that was just read. */
+static void intake_look(intake_t *self, wl_suspects_t *suspects, wl_err_t read, int connection) {
+    if (read == WL_ERR_EMPTY) {
+        wl_suspects_drained(suspects, &self->hub);
+    } else {
+        wl_suspects_delivered(suspects, &self->hub, connection);
     }
 }
 
@@ -280,6 +301,9 @@ static void intake_drain_router(intake_t *self) {
         wl_rpc_request_t request = {.msgid = 0};
         wl_fault_t fault = {.where = ""};
         wl_err_t err = wl_rpc_recv(self->rpc, self->router, WL_PORT_WRITER, &request, &fault);
+        if (self->askers.count > 0) {
+            intake_look(self, &self->askers, err, wl_rpc_connection(self->rpc));
+        }
         if (err == WL_ERR_EMPTY) {
             break;
         }
@@ -321,7 +345,13 @@ static void intake_follow(intake_t *self, const char *line, const msgpack_object
 static wl_err_t intake_take_published(intake_t *self, const char *topic_line,
                                       const wl_rpc_request_t *request, wl_fault_t *fault) {
     const wl_line_t *line = NULL;
-    wl_err_t err = intake_line(self, request->args, &line, fault);
+    wl_err_t err = WL_OK;
+    if (wl_access_guarded(&self->hub)) {
+        err = wl_access_check(&self->hub, wl_published_user(self->published), request, fault);
+    }
+    if (err == WL_OK) {
+        err = intake_line(self, request->args, &line, fault);
+    }
     if (err == WL_OK && strcmp(line->id, topic_line) != 0) {
         return wl_fault(fault, WL_ERR_FORBIDDEN, "line", "line: is not that of the topic");
     }
@@ -344,6 +374,9 @@ static void intake_drain_subscriber(intake_t *self) {
         wl_fault_t fault = {.where = ""};
         char line[WL_LINE_ID_MAX + 1] = "";
         wl_err_t err = wl_published_recv(self->published, self->subscriber, line, &request, &fault);
+        if (self->publishers.count > 0) {
+            intake_look(self, &self->publishers, err, wl_published_connection(self->published));
+        }
         if (err == WL_ERR_EMPTY) {
             break;
         }
@@ -395,15 +428,27 @@ static void intake_commit(intake_t *self) {
 }
 
 /* One turn takes from both sockets, so that what came together is one append. */
+static void intake_turn(intake_t *self) {
+    intake_drain_router(self);
+    intake_drain_subscriber(self);
+    intake_commit(self);
+}
+
 static int on_socket(zloop_t *loop, zsock_t *socket, void *arg) {
     (void)loop;
     (void)socket;
     intake_t *self = arg;
-    intake_drain_router(self);
-    intake_drain_subscriber(self);
-    intake_commit(self);
+    intake_turn(self);
     wl_hub_flush(&self->hub);
     return 0;
+}
+
+/* The guard waits to hear whether a socket is empty, and an empty one wakes nobody. */
+static void on_flush(void *arg) {
+    intake_t *self = arg;
+    if (self->askers.count > 0 || self->publishers.count > 0) {
+        intake_turn(self);
+    }
 }
 
 /* ---- messages -------------------------------------------------------------------------------- */
@@ -431,6 +476,10 @@ static void on_message(void *arg, const wl_msg_t *msg) {
     intake_t *self = arg;
     switch ((int)msg->id) {
     case WL_MSG_REPLY: intake_take_replies(self, msg); break;
+    case WL_MSG_SUSPECT:
+        wl_suspects_take(&self->askers, msg);
+        wl_suspects_take(&self->publishers, msg);
+        break;
     case WL_MSG_LINE: break;
     default: WL_COUNT(&self->hub.counters, msg_unexpected, 1);
     }
@@ -471,7 +520,10 @@ static wl_err_t intake_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     intake_t *self = arg;
     self->opened_at = wl_mono_now().ms;
     msgpack_sbuffer_init(&self->reply);
+    self->askers.door = WL_DOOR_INTAKE;
+    self->publishers.door = WL_DOOR_PUBLISH;
     wl_hub_handlers_t handlers = {.take = on_message,
+                                  .flush = on_flush,
                                   .tick = on_tick,
                                   .configured = on_configured,
                                   .drained = intake_drained,
@@ -488,9 +540,8 @@ static wl_err_t intake_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     self->sequence = wl_sequence_new(SOURCES_MAX);
     self->tickets = wl_tickets_new((uint32_t)(operators < TICKETS_MAX ? operators : TICKETS_MAX),
                                    wl_mono_now().ms);
-    char path[600];
-    (void)snprintf(path, sizeof path, "%s/queue.db", settings->server_data_dir);
-    err = wl_queue_open(path, WL_QUEUE_APPEND, &self->queue, &boot->fault);
+    err = wl_change_queue_open(settings, self->hub.name, WL_QUEUE_APPEND, 0, &self->queue,
+                               &boot->fault);
     if (err == WL_OK) {
         err = wl_topology_router(settings, WL_ACTOR_INTAKE, self->hub.instance, &self->router,
                                  &boot->fault);

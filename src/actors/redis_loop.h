@@ -13,8 +13,8 @@
 
 typedef struct wl_redis_loop wl_redis_loop_t;
 
-/* Called after each batch of replies and each tick that the loop served; there the actor flushes its
- * hub. Not called by wl_redis_loop_turn(): its caller knows. */
+/* Called after each batch of replies and each tick that the loop served; there the actor flushes
+ * its hub. Not called by wl_redis_loop_turn(): its caller knows. */
 typedef void (*wl_redis_loop_after_fn)(void *arg);
 
 /* Before the loop starts; begins to connect. Borrows both; after may be NULL. */

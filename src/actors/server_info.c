@@ -33,7 +33,7 @@ static const char *info_state(const wl_server_info_t *info) {
 void wl_server_info_write(const wl_server_info_t *info, msgpack_sbuffer *into) {
     msgpack_packer packer;
     msgpack_packer_init(&packer, into, msgpack_sbuffer_write);
-    msgpack_pack_map(&packer, 8);
+    msgpack_pack_map(&packer, 9);
     pack_pair(&packer, "version", WL_VERSION);
     pack_pair(&packer, "role", info->settings->server_role);
     pack_text(&packer, "uptime_ms");
@@ -41,6 +41,9 @@ void wl_server_info_write(const wl_server_info_t *info, msgpack_sbuffer *into) {
     pack_pair(&packer, "state", info_state(info));
     pack_pair(&packer, "config_version", info->config == NULL ? "" : info->config->version);
     pack_pair(&packer, "config_source", "directory");
+    pack_text(&packer, "curve");
+    info->settings->curve_key_file[0] == '\0' ? msgpack_pack_false(&packer)
+                                              : msgpack_pack_true(&packer);
     pack_text(&packer, "actors");
     msgpack_pack_map(&packer, WL_ACTOR_KINDS);
     for (uint32_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {

@@ -21,7 +21,7 @@ enum {
 /* What is read, field by field. */
 typedef struct {
     wl_key_file_t *key;
-    char section[16];
+    const char *section; /* "metadata" or "curve", "" before the first */
     unsigned line;
     bool has_public;
     bool has_secret;
@@ -149,7 +149,7 @@ static wl_err_t reader_line(reader_t *self, char *line, wl_fault_t *fault) {
     if (strcmp(line, "metadata") != 0 && strcmp(line, "curve") != 0) {
         return reader_fault(self, fault, "", "is neither metadata nor curve");
     }
-    (void)snprintf(self->section, sizeof self->section, "%s", line);
+    self->section = line[0] == 'm' ? "metadata" : "curve";
     return WL_OK;
 }
 
@@ -238,7 +238,7 @@ wl_err_t wl_key_file_read(const char *path, wl_key_part_t part, wl_key_file_t *r
                           wl_fault_t *fault) {
     char text[FILE_BYTES_MAX];
     wl_key_file_t key = {.name = ""};
-    reader_t reader = {.key = &key};
+    reader_t reader = {.key = &key, .section = ""};
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file == -1) {
         return wl_fault(fault, WL_ERR_NOT_FOUND, "", "cannot be opened: %s", strerror(errno));
@@ -268,16 +268,18 @@ static size_t document(const wl_key_file_t *key, wl_key_part_t part, char text[F
     char public_text[WL_KEY_TEXT_BYTES];
     char secret_text[WL_KEY_TEXT_BYTES] = "";
     (void)zmq_z85_encode(public_text, key->public_key, WL_KEY_BYTES);
+    bool scoped = key->scope[0] != '\0';
     int length = snprintf(text, FILE_BYTES_MAX,
                           "# walletd %s key of %s\n"
                           "metadata\n"
                           "    name = \"%s\"\n"
-                          "    scope = \"%s\"\n"
+                          "%s%s%s"
                           "    created = \"%s\"\n"
                           "curve\n"
                           "    public-key = \"%s\"\n",
                           part == WL_KEY_PUBLIC ? "public" : "secret", key->name, key->name,
-                          key->scope, key->created, public_text);
+                          scoped ? "    scope = \"" : "", key->scope, scoped ? "\"\n" : "",
+                          key->created, public_text);
     if (part == WL_KEY_SECRET) {
         (void)zmq_z85_encode(secret_text, key->secret_key, WL_KEY_BYTES);
         length += snprintf(text + length, FILE_BYTES_MAX - (size_t)length,

@@ -4,10 +4,12 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "client/client_keys.h"
 #include "proto/walk.h"
 
 #include <czmq.h>
 #include <msgpack.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -28,6 +30,9 @@ static const wl_walk_limits_t reply_limits = {
 
 struct wallet {
     zsock_t *socket;       /* owned DEALER */
+    char *endpoint;        /* owned, to connect anew */
+    wl_client_keys_t keys; /* wiped at the end */
+    uint32_t server;       /* which of the server's keys is tried */
     zmq_msg_t body;        /* the reply that the caller looks at */
     msgpack_sbuffer out;   /* the request that is being built */
     msgpack_zone *zone;    /* objects of one reply while it is read */
@@ -37,10 +42,8 @@ struct wallet {
     uint64_t dropped;      /* late or unreadable messages */
 };
 
-wallet_t *wallet_open(const char *endpoint) {
-    if (endpoint == NULL) {
-        return NULL;
-    }
+/* NULL: the endpoint is not well formed. */
+static zsock_t *socket_open(const char *endpoint, const wl_client_keys_t *keys, uint32_t server) {
     zsock_t *socket = zsock_new(ZMQ_DEALER);
     WL_ASSERT(socket != NULL);
     zsock_set_sndhwm(socket, CLIENT_HWM);
@@ -55,12 +58,41 @@ wallet_t *wallet_open(const char *endpoint) {
     /* Without a connection nothing is queued: a request that its caller has given up must not be
      * delivered later, when the server is back. */
     zsock_set_immediate(socket, 1);
+    wl_client_keys_apply(keys, server, socket);
     if (zsock_connect(socket, "%s", endpoint) == -1) {
         zsock_destroy(&socket);
+    }
+    return socket;
+}
+
+static void problem_say(char *ret_problem, size_t bytes, const char *text) {
+    if (ret_problem != NULL && bytes > 0) {
+        (void)snprintf(ret_problem, bytes, "%s", text);
+    }
+}
+
+wallet_t *wallet_open_with(const char *endpoint, const wallet_options_t *options,
+                           char *ret_problem, size_t problem_bytes) {
+    const wallet_options_t named = {getenv("WALLET_KEY"), getenv("WALLET_SERVER_KEY")};
+    options = options == NULL ? &named : options;
+    wl_client_keys_t keys;
+    wl_fault_t fault = {.where = ""};
+    if (wl_client_keys_read(options->key_file, options->server_key_file, &keys, &fault) != WL_OK) {
+        problem_say(ret_problem, problem_bytes, fault.message);
+        return NULL;
+    }
+    zsock_t *socket = endpoint == NULL ? NULL : socket_open(endpoint, &keys, 0);
+    if (socket == NULL) {
+        wl_client_keys_forget(&keys);
+        problem_say(ret_problem, problem_bytes, "not an endpoint such as tcp://127.0.0.1:7700");
         return NULL;
     }
     wallet_t *self = wl_alloc_zero(1, sizeof *self);
     self->socket = socket;
+    self->endpoint = wl_alloc_zero(strlen(endpoint) + 1, 1);
+    memcpy(self->endpoint, endpoint, strlen(endpoint) + 1);
+    self->keys = keys;
+    wl_client_keys_forget(&keys);
     self->flying = wl_alloc_zero(WALLET_IN_FLIGHT_MAX, sizeof *self->flying);
     self->next = 1;
     self->zone = msgpack_zone_new(4096);
@@ -69,6 +101,21 @@ wallet_t *wallet_open(const char *endpoint) {
     int rc = zmq_msg_init(&self->body);
     WL_ASSERT(rc == 0);
     return self;
+}
+
+wallet_t *wallet_open(const char *endpoint) {
+    return wallet_open_with(endpoint, NULL, NULL, 0);
+}
+
+/* libzmq gives a connection up whose key was refused, and it knows one server key at a time. What was
+ * under way went with the connection before. */
+static void wallet_connect_anew(wallet_t *self) {
+    zsock_t *socket = socket_open(self->endpoint, &self->keys, self->server + 1);
+    if (socket != NULL) {
+        zsock_destroy(&self->socket);
+        self->socket = socket;
+        self->server++;
+    }
 }
 
 void wallet_close(wallet_t **self) {
@@ -80,7 +127,9 @@ void wallet_close(wallet_t **self) {
     msgpack_sbuffer_destroy(&wallet->out);
     msgpack_zone_free(wallet->zone);
     wl_free(wallet->flying);
+    wl_free(wallet->endpoint);
     zsock_destroy(&wallet->socket);
+    wl_client_keys_forget(&wallet->keys);
     wl_free(wallet);
     *self = NULL;
 }
@@ -139,6 +188,22 @@ static bool wallet_wait(wallet_t *self, short events, int64_t until_ms) {
     }
 }
 
+/* Waits for a connection. With keys, each of the server's gets its share of the time. */
+static bool wallet_ready(wallet_t *self, int timeout_ms) {
+    int64_t until_ms = wl_mono_now().ms + timeout_ms;
+    uint32_t tries = self->keys.servers > 1 ? self->keys.servers : 1;
+    for (uint32_t left = tries; left > 0; left--) {
+        int64_t now = wl_mono_now().ms;
+        if (wallet_wait(self, ZMQ_POLLOUT, now + (until_ms - now) / left)) {
+            return true;
+        }
+        if (self->keys.servers > 0 && timeout_ms > 0) {
+            wallet_connect_anew(self);
+        }
+    }
+    return false;
+}
+
 /* ---- requests ------------------------------------------------------------------------------- */
 
 /* One MessagePack map and nothing behind it, or nothing at all. */
@@ -186,10 +251,10 @@ wallet_status_t wallet_send(wallet_t *self, const char *method, const void *args
     if (self->out.size > WALLET_REQUEST_BYTES_MAX) {
         return WALLET_INVALID;
     }
-    void *socket = zsock_resolve(self->socket);
-    if (!wallet_wait(self, ZMQ_POLLOUT, wl_mono_now().ms + timeout_ms)) {
+    if (!wallet_ready(self, timeout_ms)) {
         return WALLET_UNREACHABLE;
     }
+    void *socket = zsock_resolve(self->socket);
     /* With the delimiter that a REQ would add: brokers in between look for it. */
     if (zmq_send(socket, "", 0, ZMQ_SNDMORE | ZMQ_DONTWAIT) == -1 ||
         zmq_send(socket, self->out.data, self->out.size, ZMQ_DONTWAIT) == -1) {

@@ -40,6 +40,15 @@ void wl_frame_drain(void *socket, zmq_msg_t *frame) {
     }
 }
 
+const char *wl_frame_user(zmq_msg_t *frame) {
+    const char *user = zmq_msg_gets(frame, "User-Id");
+    return user == NULL || user[0] == '\0' ? NULL : user;
+}
+
+int wl_frame_connection(zmq_msg_t *frame) {
+    return zmq_msg_get(frame, ZMQ_SRCFD);
+}
+
 int wl_frame_send(void *socket, zmq_msg_t *frame, int flags) {
     mark_sent(frame);
     int rc = -1;

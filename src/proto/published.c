@@ -73,3 +73,11 @@ wl_err_t wl_published_recv(wl_published_t *self, zsock_t *subscriber,
     }
     return err;
 }
+
+const char *wl_published_user(wl_published_t *self) {
+    return wl_frame_user(&self->body);
+}
+
+int wl_published_connection(wl_published_t *self) {
+    return wl_frame_connection(&self->body);
+}

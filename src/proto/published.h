@@ -20,4 +20,9 @@ WL_MUST_USE wl_err_t wl_published_recv(wl_published_t *self, zsock_t *subscriber
                                        char ret_line[WL_LINE_ID_MAX + 1],
                                        wl_rpc_request_t *ret_request, wl_fault_t *fault);
 
+/* Who published the message that was received last, and on which connection: see wl_rpc_user() and
+ * wl_rpc_connection(). */
+const char *wl_published_user(wl_published_t *self);
+int wl_published_connection(wl_published_t *self);
+
 #endif

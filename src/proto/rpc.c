@@ -47,6 +47,14 @@ msgpack_zone *wl_rpc_zone(wl_rpc_t *self) {
     return wl_unpacker_zone(self->unpacker);
 }
 
+const char *wl_rpc_user(wl_rpc_t *self) {
+    return wl_frame_user(&self->body);
+}
+
+int wl_rpc_connection(wl_rpc_t *self) {
+    return wl_frame_connection(&self->body);
+}
+
 /* The envelope. */
 
 static wl_err_t envelope_fault(wl_fault_t *fault, const char *message) {

@@ -60,6 +60,12 @@ WL_MUST_USE wl_err_t wl_rpc_recv(wl_rpc_t *self, zsock_t *router, wl_port_t port
 WL_MUST_USE wl_err_t wl_rpc_decode(wl_rpc_t *self, const void *bytes, size_t count, wl_port_t port,
                                    wl_rpc_request_t *ret_request, wl_fault_t *fault);
 
+/* Who sent the request that was received last: the User-Id that the guard gave to its connection,
+ * NULL without CURVE. Borrowed until the next receive. Not cheap: ask only when it matters. */
+const char *wl_rpc_user(wl_rpc_t *self);
+/* The file descriptor of its connection, -1 = not known. Not cheap either. */
+int wl_rpc_connection(wl_rpc_t *self);
+
 /* Memory that lives as long as the request that was received or decoded last. */
 msgpack_zone *wl_rpc_zone(wl_rpc_t *self);
 

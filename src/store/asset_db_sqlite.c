@@ -8,11 +8,10 @@
  *
  * A birth shows as two changes, the row and its owner log row, and only then are the user's rows
  * counted. After an error SQLite may have rolled back by itself and would run the next statement on
- * its own, outside any transaction; `failed` stops that. */
-#include "store/asset_db.h"
-
+ * its own, outside any transaction; asset_db.c stops that. */
 #include "base/alloc.h"
 #include "base/check.h"
+#include "store/asset_db_ops.h"
 #include "store/asset_row.h"
 #include "store/migrations.h"
 #include "store/sqlite_tool.h"
@@ -21,10 +20,7 @@
 
 enum {
     CACHE_KIB = 65536,
-    CHECKPOINT_PAGES = 4000,      /* 16 MB of WAL: some ten commits of 500 scattered rows */
-    TOUCH_MS = 1000,              /* an equal version moves pulled_at only by so much */
-    OWNER_LOG_ROWS_MAX = 4194304, /* about 60 MB; older rows go, and a reader is sent to scan */
-    OWNER_SWEEP_ROWS = 1000,      /* trimmed rows deleted by one commit: about a millisecond */
+    CHECKPOINT_PAGES = 4000, /* 16 MB of WAL: some ten commits of 500 scattered rows */
 };
 
 typedef enum {
@@ -36,7 +32,11 @@ typedef enum {
     SQL_OWNS,
     SQL_USER_ROWS,
     SQL_REMOVE,
+    SQL_SCAN,
     SQL_META,
+    SQL_LOOK,
+    SQL_FENCE,
+    SQL_FENCE_READ,
     SQL_OWNER_LOG,
     SQL_OWNER_SWEEP,
     SQL_OWNER_SCAN,
@@ -61,7 +61,14 @@ static const char *const sql_texts[SQL_COUNT] = {
     [SQL_OWNS] = "SELECT 1 FROM asset WHERE uid = ?1 AND state <> 3 LIMIT 1",
     [SQL_USER_ROWS] = "SELECT count(*) FROM asset WHERE uid = ?1",
     [SQL_REMOVE] = "DELETE FROM asset WHERE uid = ?1 AND line = ?2 AND bucket = ?3",
+    [SQL_SCAN] = "SELECT " WL_ASSET_COLUMNS " FROM asset WHERE (uid, line, bucket) > (?1, ?2, ?3)"
+                 " ORDER BY uid, line, bucket LIMIT ?4",
     [SQL_META] = "UPDATE meta SET commit_seq = ?1, owner_trimmed = ?2 WHERE id = 1",
+    [SQL_LOOK] = "SELECT commit_seq, owner_trimmed,"
+                 " (SELECT coalesce(max(seq), 0) FROM owner_log) FROM meta WHERE id = 1",
+    [SQL_FENCE] = "INSERT INTO fence(partition, epoch) VALUES(?1, ?2)"
+                  " ON CONFLICT(partition) DO UPDATE SET epoch = excluded.epoch",
+    [SQL_FENCE_READ] = "SELECT epoch FROM fence WHERE partition = ?1",
     [SQL_OWNER_LOG] = "SELECT seq, uid FROM owner_log WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     [SQL_OWNER_SWEEP] = "DELETE FROM owner_log WHERE seq IN"
                         " (SELECT seq FROM owner_log WHERE seq <= ?1 ORDER BY seq LIMIT ?2)",
@@ -69,18 +76,13 @@ static const char *const sql_texts[SQL_COUNT] = {
                        " ORDER BY uid LIMIT ?2",
 };
 
-struct wl_asset_db {
-    sqlite3 *db;
-    sqlite3_stmt *sql[SQL_COUNT];
-    uint64_t commit_seq;    /* of the last commit */
-    uint64_t owner_newest;  /* newest number of the owner log, committed */
-    uint64_t owner_births;  /* numbers that the open transaction has added */
-    uint64_t owner_trimmed; /* log rows up to here are gone or may go */
-    bool sweeping;          /* some of them may still be there */
-    bool in_transaction;
-    wl_err_t failed;                   /* why the open transaction can only be rolled back */
-    uint8_t extra[WL_EXTRA_BYTES_MAX]; /* what get returned last */
-};
+typedef struct {
+    wl_asset_db_t base;
+    sqlite3 *db;                  /* owned */
+    sqlite3_stmt *sql[SQL_COUNT]; /* owned */
+    uint64_t owner_births;        /* numbers that the open transaction has added */
+    bool sweeping;                /* some rows of the trimmed log may still be there */
+} db_t;
 
 /* The key of a record as parameters 1 to 3. */
 static void key_bind(sqlite3_stmt *sql, uint64_t uid, const char *line, const char *bucket) {
@@ -89,25 +91,49 @@ static void key_bind(sqlite3_stmt *sql, uint64_t uid, const char *line, const ch
     (void)sqlite3_bind_text(sql, 3, bucket, -1, SQLITE_STATIC);
 }
 
-/* The shard number, the counters and the newest log number, written first into a new file. */
-static wl_err_t meta_load(wl_asset_db_t *self, const wl_asset_db_options_t *options,
-                          wl_fault_t *fault) {
+/* ---- opening --------------------------------------------------------------------------------- */
+
+/* The numbers of the shard, as committed. */
+static wl_err_t db_look(db_t *self) {
+    sqlite3_stmt *sql = self->sql[SQL_LOOK];
+    bool row = false;
+    wl_err_t err = wl_sqlite_step(sql, &row);
+    int64_t seq = err == WL_OK && row ? sqlite3_column_int64(sql, 0) : -1;
+    int64_t trimmed = err == WL_OK && row ? sqlite3_column_int64(sql, 1) : -1;
+    int64_t newest = err == WL_OK && row ? sqlite3_column_int64(sql, 2) : -1;
+    wl_sqlite_reset(sql);
+    if (err == WL_OK && (seq < 0 || trimmed < 0 || newest < trimmed)) {
+        err = WL_ERR_DAMAGED;
+    }
+    if (err == WL_OK) {
+        self->base.commit_seq = (uint64_t)seq;
+        self->base.owner_trimmed = (uint64_t)trimmed;
+        self->base.owner_newest = (uint64_t)newest;
+    }
+    return err;
+}
+
+/* Whose file it is, written first into a new one. */
+static wl_err_t meta_make(const db_t *self, const wl_asset_db_options_t *options) {
+    int64_t rows = 0;
+    wl_err_t err = wl_sqlite_number(self->db, "SELECT count(*) FROM meta", &rows);
+    if (err != WL_OK || rows > 0) {
+        return err;
+    }
     char *sql = sqlite3_mprintf("INSERT OR IGNORE INTO meta(id, shard, commit_seq,"
                                 " owner_trimmed, shards)"
                                 " VALUES(1, %u, 0, 0, %u)",
                                 options->shard, options->shards);
     WL_ASSERT(sql != NULL);
+    err = wl_sqlite_exec(self->db, sql);
+    sqlite3_free(sql);
+    return err;
+}
+
+static wl_err_t meta_load(db_t *self, const wl_asset_db_options_t *options, wl_fault_t *fault) {
     int64_t shard = 0;
     int64_t shards = 0;
-    int64_t rows = 0;
-    wl_err_t err = wl_sqlite_number(self->db, "SELECT count(*) FROM meta", &rows);
-    if (err == WL_OK && rows == 0) {
-        err = wl_sqlite_exec(self->db, sql);
-    }
-    sqlite3_free(sql);
-    int64_t seq = 0;
-    int64_t trimmed = 0;
-    int64_t newest = 0;
+    wl_err_t err = meta_make(self, options);
     if (err == WL_OK) {
         err = wl_sqlite_number(self->db, "SELECT shard FROM meta", &shard);
     }
@@ -115,17 +141,11 @@ static wl_err_t meta_load(wl_asset_db_t *self, const wl_asset_db_options_t *opti
         err = wl_sqlite_number(self->db, "SELECT shards FROM meta", &shards);
     }
     if (err == WL_OK) {
-        err = wl_sqlite_number(self->db, "SELECT commit_seq FROM meta", &seq);
+        err = db_look(self);
     }
-    if (err == WL_OK) {
-        err = wl_sqlite_number(self->db, "SELECT owner_trimmed FROM meta", &trimmed);
-    }
-    if (err == WL_OK) {
-        err = wl_sqlite_number(self->db, "SELECT coalesce(max(seq), 0) FROM owner_log", &newest);
-    }
-    if (err != WL_OK || seq < 0 || trimmed < 0 || newest < trimmed) {
-        return wl_fault(fault, err == WL_OK ? WL_ERR_DAMAGED : err, options->path,
-                        "the numbers of the shard cannot be read: %s", sqlite3_errmsg(self->db));
+    if (err != WL_OK) {
+        return wl_fault(fault, err, options->path, "the numbers of the shard cannot be read: %s",
+                        sqlite3_errmsg(self->db));
     }
     if (shard != (int64_t)options->shard) {
         return wl_fault(fault, WL_ERR_SETTINGS, options->path,
@@ -138,16 +158,345 @@ static wl_err_t meta_load(wl_asset_db_t *self, const wl_asset_db_options_t *opti
                         "fixed once data is there",
                         options->shards, (long long)shards);
     }
-    self->commit_seq = (uint64_t)seq;
-    self->owner_trimmed = (uint64_t)trimmed;
-    self->owner_newest = (uint64_t)newest;
     self->sweeping = true;
     return WL_OK;
 }
 
-wl_err_t wl_asset_db_open(const wl_asset_db_options_t *options, wl_asset_db_t **ret,
-                          wl_fault_t *fault) {
-    wl_asset_db_t *self = wl_alloc_zero(1, sizeof *self);
+static void db_close(wl_asset_db_t *base) {
+    db_t *self = (db_t *)base;
+    wl_sqlite_finalize(self->sql, SQL_COUNT);
+    wl_sqlite_close(&self->db);
+    wl_free(self);
+}
+
+/* ---- one transaction ------------------------------------------------------------------------- */
+
+static wl_err_t db_begin(wl_asset_db_t *base) {
+    db_t *self = (db_t *)base;
+    self->owner_births = 0;
+    return wl_sqlite_run(self->sql[SQL_BEGIN]);
+}
+
+static wl_err_t db_expect(wl_asset_db_t *base, const uint64_t *uids, uint32_t count) {
+    (void)base;
+    (void)uids;
+    (void)count;
+    return WL_OK; /* a read is no round trip here */
+}
+
+static wl_err_t db_fence(wl_asset_db_t *base, uint32_t partition, uint64_t epoch) {
+    db_t *self = (db_t *)base;
+    sqlite3_stmt *read = self->sql[SQL_FENCE_READ];
+    bool row = false;
+    (void)sqlite3_bind_int64(read, 1, partition);
+    wl_err_t err = wl_sqlite_step(read, &row);
+    uint64_t stored = err == WL_OK && row ? (uint64_t)sqlite3_column_int64(read, 0) : 0;
+    wl_sqlite_reset(read);
+    if (err != WL_OK || stored >= epoch) {
+        return err == WL_OK && stored > epoch ? WL_ERR_CONFLICT : err;
+    }
+    sqlite3_stmt *raise = self->sql[SQL_FENCE];
+    (void)sqlite3_bind_int64(raise, 1, partition);
+    (void)sqlite3_bind_int64(raise, 2, (sqlite3_int64)epoch);
+    return wl_sqlite_run(raise);
+}
+
+static wl_err_t db_get(wl_asset_db_t *base, uint64_t uid, const char *line, const char *bucket,
+                       wl_asset_t *ret) {
+    db_t *self = (db_t *)base;
+    sqlite3_stmt *sql = self->sql[SQL_GET];
+    bool row = false;
+    key_bind(sql, uid, line, bucket);
+    wl_err_t err = wl_sqlite_step(sql, &row);
+    if (err == WL_OK) {
+        err = row ? wl_asset_row_read(sql, ret) : WL_ERR_NOT_FOUND;
+    }
+    if (err == WL_OK && ret->extra_bytes > 0) {
+        memcpy(base->extra, ret->extra, ret->extra_bytes);
+        ret->extra = base->extra;
+    }
+    wl_sqlite_reset(sql);
+    return err;
+}
+
+/* A new row has been inserted: was there room? The row goes again if not; its log row may stay,
+ * the user owns plenty. */
+static wl_err_t apply_born(db_t *self, const wl_asset_t *asset, wl_apply_result_t *ret_result) {
+    sqlite3_stmt *sql = self->sql[SQL_USER_ROWS];
+    bool row = false;
+    (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)asset->uid);
+    wl_err_t err = wl_sqlite_step(sql, &row);
+    int64_t rows = err == WL_OK && row ? sqlite3_column_int64(sql, 0) : 0;
+    wl_sqlite_reset(sql);
+    if (err != WL_OK || rows <= WL_USER_ASSETS_MAX) {
+        *ret_result = WL_APPLY_STORED;
+        return err;
+    }
+    key_bind(self->sql[SQL_REMOVE], asset->uid, asset->line, asset->bucket);
+    *ret_result = WL_APPLY_FULL;
+    return wl_sqlite_run(self->sql[SQL_REMOVE]);
+}
+
+/* The version guard refused: the same version once more, or an older one? */
+static wl_err_t apply_touch(db_t *self, const wl_asset_t *asset, wl_apply_result_t *ret_result) {
+    sqlite3_stmt *touch = self->sql[SQL_TOUCH];
+    key_bind(touch, asset->uid, asset->line, asset->bucket);
+    (void)sqlite3_bind_int64(touch, 4, (sqlite3_int64)asset->version);
+    (void)sqlite3_bind_int64(touch, 5, asset->pulled_at);
+    int64_t before =
+        asset->pulled_at < INT64_MIN + WL_TOUCH_MS ? INT64_MIN : asset->pulled_at - WL_TOUCH_MS;
+    (void)sqlite3_bind_int64(touch, 6, before);
+    wl_err_t err = wl_sqlite_run(touch);
+    if (err == WL_OK && sqlite3_changes(self->db) == 1) {
+        *ret_result = WL_APPLY_TOUCHED;
+        return WL_OK;
+    }
+    wl_asset_t stored;
+    if (err == WL_OK) {
+        err = db_get(&self->base, asset->uid, asset->line, asset->bucket, &stored);
+    }
+    if (err == WL_OK) {
+        *ret_result = stored.version == asset->version ? WL_APPLY_TOUCHED : WL_APPLY_OLDER;
+    }
+    return err == WL_ERR_NOT_FOUND ? WL_ERR_DAMAGED : err; /* the upsert met a row */
+}
+
+static wl_err_t db_apply(wl_asset_db_t *base, const wl_asset_t *asset, wl_apply_result_t *ret) {
+    db_t *self = (db_t *)base;
+    wl_err_t err = WL_OK;
+    bool may_be_full = asset->state == WL_STATE_GONE; /* a tombstone is not logged when born */
+    if (may_be_full) {
+        wl_asset_t stored;
+        err = db_get(&self->base, asset->uid, asset->line, asset->bucket, &stored);
+        may_be_full = err == WL_ERR_NOT_FOUND;
+        if (err != WL_OK && err != WL_ERR_NOT_FOUND) {
+            return err;
+        }
+    }
+    sqlite3_stmt *upsert = self->sql[SQL_UPSERT];
+    wl_asset_row_bind(upsert, asset);
+    int64_t changes_before = sqlite3_total_changes64(self->db);
+    wl_apply_result_t result = WL_APPLY_STORED;
+    err = wl_sqlite_run(upsert);
+    int64_t changes = sqlite3_total_changes64(self->db) - changes_before;
+    if (err == WL_OK && changes == 0) {
+        err = apply_touch(self, asset, &result);
+    } else if (err == WL_OK && (changes > 1 || may_be_full)) {
+        self->owner_births += changes > 1;
+        err = apply_born(self, asset, &result);
+    }
+    if (err == WL_OK) {
+        *ret = result;
+    }
+    return err;
+}
+
+/* Deletes some of the owner log's trimmed rows. */
+static wl_err_t owner_sweep(db_t *self) {
+    sqlite3_stmt *sql = self->sql[SQL_OWNER_SWEEP];
+    (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)self->base.owner_trimmed);
+    (void)sqlite3_bind_int64(sql, 2, WL_OWNER_SWEEP_ROWS);
+    wl_err_t err = wl_sqlite_run(sql);
+    if (err == WL_OK) {
+        self->sweeping = sqlite3_changes(self->db) == WL_OWNER_SWEEP_ROWS;
+    }
+    return err;
+}
+
+static wl_err_t meta_store(db_t *self, uint64_t commit_seq, uint64_t owner_trimmed) {
+    sqlite3_stmt *sql = self->sql[SQL_META];
+    (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)commit_seq);
+    (void)sqlite3_bind_int64(sql, 2, (sqlite3_int64)owner_trimmed);
+    return wl_sqlite_run(sql);
+}
+
+static wl_err_t db_commit(wl_asset_db_t *base) {
+    db_t *self = (db_t *)base;
+    uint64_t newest = base->owner_newest + self->owner_births;
+    uint64_t trimmed = wl_asset_db_trim_point(base, newest);
+    wl_err_t err = self->sweeping ? owner_sweep(self) : WL_OK;
+    if (err == WL_OK) {
+        err = meta_store(self, base->commit_seq + 1, trimmed);
+    }
+    if (err == WL_OK) {
+        err = wl_sqlite_exec(self->db, "COMMIT");
+    }
+    if (err != WL_OK) {
+        self->sweeping = true;
+        return err;
+    }
+    base->commit_seq++;
+    base->owner_newest = newest;
+    self->sweeping = self->sweeping || trimmed > base->owner_trimmed;
+    base->owner_trimmed = trimmed;
+    return WL_OK;
+}
+
+static void db_rollback(wl_asset_db_t *base) {
+    db_t *self = (db_t *)base;
+    /* Only the rollback is wanted; the error is the one that ended the transaction. */
+    (void)!wl_sqlite_end(self->db, WL_ERR_IO);
+    self->sweeping = true;
+}
+
+/* ---- reads ----------------------------------------------------------------------------------- */
+
+/* All rows that a statement gives. */
+static wl_err_t rows_read(sqlite3_stmt *sql, wl_asset_rows_t *rows) {
+    bool row = false;
+    wl_err_t err = wl_sqlite_step(sql, &row);
+    while (err == WL_OK && row) {
+        wl_asset_t asset;
+        err = wl_asset_row_read(sql, &asset);
+        if (err == WL_OK) {
+            wl_asset_rows_add(rows, &asset);
+            err = wl_sqlite_step(sql, &row);
+        }
+    }
+    wl_sqlite_reset(sql);
+    return err;
+}
+
+static wl_err_t db_fetch(wl_asset_db_t *base, uint64_t uid, wl_asset_rows_t *rows) {
+    db_t *self = (db_t *)base;
+    (void)sqlite3_bind_int64(self->sql[SQL_FETCH], 1, (sqlite3_int64)uid);
+    return rows_read(self->sql[SQL_FETCH], rows);
+}
+
+static wl_err_t db_fetch_many(wl_asset_db_t *base, const uint64_t *uids, uint32_t count,
+                              wl_asset_rows_t *rows) {
+    wl_err_t err = WL_OK;
+    for (uint32_t i = 0; err == WL_OK && i < count; i++) {
+        err = db_fetch(base, uids[i], rows);
+    }
+    return err;
+}
+
+static wl_err_t db_scan(wl_asset_db_t *base, const wl_asset_cursor_t *cursor, uint32_t max,
+                        wl_asset_rows_t *rows) {
+    db_t *self = (db_t *)base;
+    sqlite3_stmt *sql = self->sql[SQL_SCAN];
+    /* No line is "", so (least uid, "", "") is before all records. */
+    uint64_t uid = cursor->started ? cursor->uid : (uint64_t)INT64_MIN;
+    key_bind(sql, uid, cursor->line, cursor->bucket);
+    (void)sqlite3_bind_int64(sql, 4, max);
+    return rows_read(sql, rows);
+}
+
+static wl_err_t db_owns(wl_asset_db_t *base, uint64_t uid, bool *ret_owns) {
+    db_t *self = (db_t *)base;
+    sqlite3_stmt *sql = self->sql[SQL_OWNS];
+    (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)uid);
+    wl_err_t err = wl_sqlite_step(sql, ret_owns);
+    wl_sqlite_reset(sql);
+    return err;
+}
+
+static wl_err_t db_look_if_readonly(wl_asset_db_t *base) {
+    return base->readonly ? db_look((db_t *)base) : WL_OK; /* who writes knows the numbers */
+}
+
+static wl_err_t db_count(wl_asset_db_t *base, uint64_t *ret_rows) {
+    int64_t rows = 0;
+    wl_err_t err = wl_sqlite_number(((db_t *)base)->db, "SELECT count(*) FROM asset", &rows);
+    if (err == WL_OK) {
+        *ret_rows = (uint64_t)rows;
+    }
+    return err;
+}
+
+/* ---- owners ---------------------------------------------------------------------------------- */
+
+static wl_err_t db_owner_log(wl_asset_db_t *base, uint64_t after, uint32_t max,
+                             uint64_t *ret_uids, uint32_t *ret_count, uint64_t *ret_last) {
+    sqlite3_stmt *sql = ((db_t *)base)->sql[SQL_OWNER_LOG];
+    if (after > INT64_MAX) {
+        return WL_OK; /* a number that no file has: found out by its caller */
+    }
+    (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)after);
+    (void)sqlite3_bind_int64(sql, 2, max);
+    bool row = false;
+    wl_err_t err = wl_sqlite_step(sql, &row);
+    while (err == WL_OK && row && *ret_count < max) {
+        *ret_last = (uint64_t)sqlite3_column_int64(sql, 0);
+        ret_uids[(*ret_count)++] = (uint64_t)sqlite3_column_int64(sql, 1);
+        err = wl_sqlite_step(sql, &row);
+    }
+    wl_sqlite_reset(sql);
+    return err;
+}
+
+static wl_err_t db_owner_trim(wl_asset_db_t *base, uint64_t up_to) {
+    db_t *self = (db_t *)base;
+    uint64_t trimmed_before = base->owner_trimmed;
+    wl_err_t err = db_begin(base);
+    if (err != WL_OK) {
+        return err;
+    }
+    err = meta_store(self, base->commit_seq, up_to);
+    if (err == WL_OK) {
+        base->owner_trimmed = up_to;
+        err = owner_sweep(self);
+    }
+    err = wl_sqlite_end(self->db, err);
+    if (err != WL_OK) {
+        base->owner_trimmed = trimmed_before;
+        self->sweeping = true;
+    }
+    return err;
+}
+
+static wl_err_t db_owner_scan(wl_asset_db_t *base, bool started, int64_t *cursor, uint32_t max,
+                              uint64_t *ret_uids, uint32_t *ret_count) {
+    if (started && *cursor == INT64_MAX) {
+        return WL_OK;
+    }
+    sqlite3_stmt *sql = ((db_t *)base)->sql[SQL_OWNER_SCAN];
+    (void)sqlite3_bind_int64(sql, 1, started ? *cursor + 1 : INT64_MIN);
+    (void)sqlite3_bind_int64(sql, 2, max);
+    int64_t last = *cursor;
+    bool row = false;
+    wl_err_t err = wl_sqlite_step(sql, &row);
+    while (err == WL_OK && row && *ret_count < max) {
+        last = sqlite3_column_int64(sql, 0);
+        ret_uids[(*ret_count)++] = (uint64_t)last;
+        err = wl_sqlite_step(sql, &row);
+    }
+    wl_sqlite_reset(sql);
+    if (err == WL_OK) {
+        *cursor = last;
+    }
+    return err;
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static const wl_asset_db_ops_t db_ops = {
+    .begin = db_begin,
+    .expect = db_expect,
+    .fence = db_fence,
+    .apply = db_apply,
+    .commit = db_commit,
+    .rollback = db_rollback,
+    .get = db_get,
+    .fetch = db_fetch,
+    .fetch_many = db_fetch_many,
+    .scan = db_scan,
+    .owns = db_owns,
+    .look = db_look_if_readonly,
+    .owner_log = db_owner_log,
+    .owner_trim = db_owner_trim,
+    .owner_scan = db_owner_scan,
+    .count = db_count,
+    .close = db_close,
+};
+
+/* A readonly handle makes the file as well when it is there first, so that the order in which
+ * actors start does not matter, and writes nothing from then on. */
+wl_err_t wl_asset_db_sqlite_open(const wl_asset_db_options_t *options, wl_asset_db_t **ret,
+                                 wl_fault_t *fault) {
+    db_t *self = wl_alloc_zero(1, sizeof *self);
+    self->base.ops = &db_ops;
     wl_sqlite_options_t open = {.path = options->path,
                                 .application_id = wl_schema_asset_db.application_id,
                                 .busy_timeout_ms = options->busy_timeout_ms,
@@ -167,375 +516,13 @@ wl_err_t wl_asset_db_open(const wl_asset_db_options_t *options, wl_asset_db_t **
     if (err == WL_OK) {
         err = meta_load(self, options, fault);
     }
+    if (err == WL_OK && options->readonly) {
+        err = wl_sqlite_exec(self->db, "PRAGMA query_only=ON");
+    }
     if (err != WL_OK) {
-        wl_asset_db_close(&self);
+        db_close(&self->base);
         return err;
     }
-    *ret = self;
+    *ret = &self->base;
     return WL_OK;
-}
-
-void wl_asset_db_close(wl_asset_db_t **self) {
-    if (*self == NULL) {
-        return;
-    }
-    wl_asset_db_rollback(*self);
-    wl_sqlite_finalize((*self)->sql, SQL_COUNT);
-    wl_sqlite_close(&(*self)->db);
-    wl_free(*self);
-    *self = NULL;
-}
-
-wl_err_t wl_asset_db_begin(wl_asset_db_t *self) {
-    WL_ASSERT(!self->in_transaction);
-    wl_err_t err = wl_sqlite_run(self->sql[SQL_BEGIN]);
-    if (err == WL_OK) {
-        self->in_transaction = true;
-        self->failed = WL_OK;
-        self->owner_births = 0;
-    }
-    return err;
-}
-
-/* Notes the first error of the transaction; from here on only rollback is possible. */
-static wl_err_t transaction_check(wl_asset_db_t *self, wl_err_t err) {
-    if (err != WL_OK && self->in_transaction && self->failed == WL_OK) {
-        self->failed = err;
-    }
-    return err;
-}
-
-/* A new row has been inserted: was there room? The row goes again if not; its log row may stay,
- * the user owns plenty. */
-static wl_err_t apply_born(wl_asset_db_t *self, const wl_asset_t *asset,
-                           wl_apply_result_t *ret_result) {
-    sqlite3_stmt *sql = self->sql[SQL_USER_ROWS];
-    bool row = false;
-    (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)asset->uid);
-    wl_err_t err = wl_sqlite_step(sql, &row);
-    int64_t rows = err == WL_OK && row ? sqlite3_column_int64(sql, 0) : 0;
-    wl_sqlite_reset(sql);
-    if (err != WL_OK || rows <= WL_USER_ASSETS_MAX) {
-        *ret_result = WL_APPLY_STORED;
-        return err;
-    }
-    key_bind(self->sql[SQL_REMOVE], asset->uid, asset->line, asset->bucket);
-    *ret_result = WL_APPLY_FULL;
-    return wl_sqlite_run(self->sql[SQL_REMOVE]);
-}
-
-/* The version guard refused: the same version once more, or an older one? */
-static wl_err_t apply_touch(wl_asset_db_t *self, const wl_asset_t *asset,
-                            wl_apply_result_t *ret_result) {
-    sqlite3_stmt *touch = self->sql[SQL_TOUCH];
-    key_bind(touch, asset->uid, asset->line, asset->bucket);
-    (void)sqlite3_bind_int64(touch, 4, (sqlite3_int64)asset->version);
-    (void)sqlite3_bind_int64(touch, 5, asset->pulled_at);
-    int64_t before =
-        asset->pulled_at < INT64_MIN + TOUCH_MS ? INT64_MIN : asset->pulled_at - TOUCH_MS;
-    (void)sqlite3_bind_int64(touch, 6, before);
-    wl_err_t err = wl_sqlite_run(touch);
-    if (err == WL_OK && sqlite3_changes(self->db) == 1) {
-        *ret_result = WL_APPLY_TOUCHED;
-        return WL_OK;
-    }
-    wl_asset_t stored;
-    if (err == WL_OK) {
-        err = wl_asset_db_get(self, asset->uid, asset->line, asset->bucket, &stored);
-    }
-    if (err == WL_OK) {
-        *ret_result = stored.version == asset->version ? WL_APPLY_TOUCHED : WL_APPLY_OLDER;
-    }
-    return err == WL_ERR_NOT_FOUND ? WL_ERR_DAMAGED : err; /* the upsert met a row */
-}
-
-wl_err_t wl_asset_db_apply(wl_asset_db_t *self, const wl_asset_t *asset,
-                           wl_apply_result_t *ret_result) {
-    WL_ASSERT(self->in_transaction);
-    if (self->failed != WL_OK) {
-        return self->failed;
-    }
-    wl_err_t err = wl_asset_row_check(asset);
-    if (err != WL_OK) {
-        return err; /* the record's fault: the transaction goes on */
-    }
-    bool may_be_full = asset->state == WL_STATE_GONE; /* a tombstone is not logged when born */
-    if (may_be_full) {
-        wl_asset_t stored;
-        err = wl_asset_db_get(self, asset->uid, asset->line, asset->bucket, &stored);
-        may_be_full = err == WL_ERR_NOT_FOUND;
-        if (err != WL_OK && err != WL_ERR_NOT_FOUND) {
-            return transaction_check(self, err);
-        }
-    }
-    sqlite3_stmt *upsert = self->sql[SQL_UPSERT];
-    wl_asset_row_bind(upsert, asset);
-    int64_t changes_before = sqlite3_total_changes64(self->db);
-    wl_apply_result_t result = WL_APPLY_STORED;
-    err = wl_sqlite_run(upsert);
-    int64_t changes = sqlite3_total_changes64(self->db) - changes_before;
-    if (err == WL_OK && changes == 0) {
-        err = apply_touch(self, asset, &result);
-    } else if (err == WL_OK && (changes > 1 || may_be_full)) {
-        self->owner_births += changes > 1;
-        err = apply_born(self, asset, &result);
-    }
-    if (err == WL_OK) {
-        *ret_result = result;
-    }
-    return transaction_check(self, err);
-}
-
-/* Deletes some of the owner log's trimmed rows. */
-static wl_err_t owner_sweep(wl_asset_db_t *self) {
-    sqlite3_stmt *sql = self->sql[SQL_OWNER_SWEEP];
-    (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)self->owner_trimmed);
-    (void)sqlite3_bind_int64(sql, 2, OWNER_SWEEP_ROWS);
-    wl_err_t err = wl_sqlite_run(sql);
-    if (err == WL_OK) {
-        self->sweeping = sqlite3_changes(self->db) == OWNER_SWEEP_ROWS;
-    }
-    return err;
-}
-
-static wl_err_t meta_store(wl_asset_db_t *self, uint64_t commit_seq, uint64_t owner_trimmed) {
-    sqlite3_stmt *sql = self->sql[SQL_META];
-    (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)commit_seq);
-    (void)sqlite3_bind_int64(sql, 2, (sqlite3_int64)owner_trimmed);
-    return wl_sqlite_run(sql);
-}
-
-wl_err_t wl_asset_db_commit(wl_asset_db_t *self, uint64_t *ret_commit_seq) {
-    WL_ASSERT(self->in_transaction);
-    if (self->failed != WL_OK) {
-        return self->failed;
-    }
-    uint64_t newest = self->owner_newest + self->owner_births;
-    uint64_t trimmed = self->owner_trimmed;
-    if (newest - trimmed > OWNER_LOG_ROWS_MAX) {
-        trimmed = newest - OWNER_LOG_ROWS_MAX;
-    }
-    wl_err_t err = self->sweeping ? owner_sweep(self) : WL_OK;
-    if (err == WL_OK) {
-        err = meta_store(self, self->commit_seq + 1, trimmed);
-    }
-    if (err == WL_OK) {
-        err = wl_sqlite_exec(self->db, "COMMIT");
-    }
-    if (err != WL_OK) {
-        self->sweeping = true;
-        return transaction_check(self, err);
-    }
-    self->in_transaction = false;
-    self->commit_seq++;
-    self->owner_newest = newest;
-    self->sweeping = self->sweeping || trimmed > self->owner_trimmed;
-    self->owner_trimmed = trimmed;
-    *ret_commit_seq = self->commit_seq;
-    return WL_OK;
-}
-
-void wl_asset_db_rollback(wl_asset_db_t *self) {
-    if (self->in_transaction) {
-        /* Only the rollback is wanted; the error is the one that ended the transaction. */
-        (void)!wl_sqlite_end(self->db, WL_ERR_IO);
-        self->in_transaction = false;
-        self->owner_births = 0;
-        self->failed = WL_OK;
-        self->sweeping = true;
-    }
-}
-
-wl_err_t wl_asset_db_get(wl_asset_db_t *self, uint64_t uid, const char *line, const char *bucket,
-                         wl_asset_t *ret) {
-    sqlite3_stmt *sql = self->sql[SQL_GET];
-    bool row = false;
-    wl_asset_t asset;
-    key_bind(sql, uid, line, bucket);
-    wl_err_t err = wl_sqlite_step(sql, &row);
-    if (err == WL_OK) {
-        err = row ? wl_asset_row_read(sql, &asset) : WL_ERR_NOT_FOUND;
-    }
-    if (err == WL_OK) {
-        if (asset.extra_bytes > 0) {
-            memcpy(self->extra, asset.extra, asset.extra_bytes);
-            asset.extra = self->extra;
-        }
-        *ret = asset;
-    }
-    wl_sqlite_reset(sql);
-    return err;
-}
-
-wl_err_t wl_asset_db_fetch(wl_asset_db_t *self, uint64_t uid, wl_asset_rows_t *rows) {
-    sqlite3_stmt *sql = self->sql[SQL_FETCH];
-    uint32_t count_before = rows->count;
-    size_t pool_before = rows->pool_used;
-    (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)uid);
-    bool row = false;
-    wl_err_t err = wl_sqlite_step(sql, &row);
-    while (err == WL_OK && row) {
-        wl_asset_t asset;
-        err = wl_asset_row_read(sql, &asset);
-        if (err == WL_OK) {
-            wl_asset_rows_add(rows, &asset);
-            err = wl_sqlite_step(sql, &row);
-        }
-    }
-    wl_sqlite_reset(sql);
-    if (err != WL_OK) {
-        rows->count = count_before; /* a user whole or not at all */
-        rows->pool_used = pool_before;
-    }
-    return err;
-}
-
-static uint64_t shim_epochs[16];
-wl_err_t wl_asset_db_expect(wl_asset_db_t *self, const uint64_t *uids, uint32_t count) {
-    (void)self;
-    (void)uids;
-    (void)count;
-    return WL_OK;
-}
-wl_err_t wl_asset_db_fence(wl_asset_db_t *self, uint32_t partition, uint64_t epoch) {
-    (void)self;
-    if (epoch < shim_epochs[partition]) {
-        return WL_ERR_CONFLICT;
-    }
-    shim_epochs[partition] = epoch;
-    return WL_OK;
-}
-static wl_err_t shim_refresh(wl_asset_db_t *self) {
-    int64_t seq = 0;
-    int64_t trimmed = 0;
-    int64_t newest = 0;
-    wl_err_t err = wl_sqlite_number(self->db, "SELECT commit_seq FROM meta", &seq);
-    if (err == WL_OK) {
-        err = wl_sqlite_number(self->db, "SELECT owner_trimmed FROM meta", &trimmed);
-    }
-    if (err == WL_OK) {
-        err = wl_sqlite_number(self->db, "SELECT coalesce(max(seq), 0) FROM owner_log", &newest);
-    }
-    if (err == WL_OK) {
-        self->commit_seq = (uint64_t)seq;
-        self->owner_trimmed = (uint64_t)trimmed;
-        self->owner_newest = (uint64_t)newest;
-    }
-    return err;
-}
-wl_err_t wl_asset_db_fetch_many(wl_asset_db_t *self, const uint64_t *uids, uint32_t count,
-                                wl_asset_rows_t *rows, uint64_t *ret_commit_seq) {
-    wl_err_t err = shim_refresh(self);
-    for (uint32_t i = 0; err == WL_OK && i < count; i++) {
-        err = wl_asset_db_fetch(self, uids[i], rows);
-    }
-    if (err == WL_OK) {
-        *ret_commit_seq = self->commit_seq;
-    }
-    return err;
-}
-
-wl_err_t wl_asset_db_owns(wl_asset_db_t *self, uint64_t uid, bool *ret_owns) {
-    sqlite3_stmt *sql = self->sql[SQL_OWNS];
-    (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)uid);
-    wl_err_t err = wl_sqlite_step(sql, ret_owns);
-    wl_sqlite_reset(sql);
-    return err;
-}
-
-uint64_t wl_asset_db_commit_seq(const wl_asset_db_t *self) {
-    return self->commit_seq;
-}
-
-uint64_t wl_asset_db_owner_seq(const wl_asset_db_t *self) {
-    return self->owner_newest;
-}
-
-wl_err_t wl_asset_db_owner_log(wl_asset_db_t *self, uint64_t after, uint32_t max,
-                               uint64_t *ret_uids, uint32_t *ret_count, uint64_t *ret_last) {
-    if (after < self->owner_trimmed || after > self->owner_newest) {
-        return WL_ERR_NOT_FOUND;
-    }
-    sqlite3_stmt *sql = self->sql[SQL_OWNER_LOG];
-    (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)after);
-    (void)sqlite3_bind_int64(sql, 2, max);
-    uint32_t count = 0;
-    uint64_t last = after;
-    bool row = false;
-    wl_err_t err = wl_sqlite_step(sql, &row);
-    while (err == WL_OK && row && count < max) {
-        last = (uint64_t)sqlite3_column_int64(sql, 0);
-        ret_uids[count++] = (uint64_t)sqlite3_column_int64(sql, 1);
-        err = wl_sqlite_step(sql, &row);
-    }
-    wl_sqlite_reset(sql);
-    if (err == WL_OK) {
-        *ret_count = count;
-        *ret_last = last;
-    }
-    return err;
-}
-
-wl_err_t wl_asset_db_owner_trim(wl_asset_db_t *self, uint64_t up_to) {
-    if (self->owner_newest == 0) {
-        return WL_OK;
-    }
-    /* The newest row stays, so that numbers go on from it. */
-    uint64_t trimmed = up_to < self->owner_newest ? up_to : self->owner_newest - 1;
-    if (trimmed <= self->owner_trimmed) {
-        return WL_OK;
-    }
-    uint64_t trimmed_before = self->owner_trimmed;
-    wl_err_t err = wl_asset_db_begin(self);
-    if (err != WL_OK) {
-        return err;
-    }
-    err = meta_store(self, self->commit_seq, trimmed);
-    if (err == WL_OK) {
-        self->owner_trimmed = trimmed;
-        err = owner_sweep(self);
-    }
-    err = wl_sqlite_end(self->db, err);
-    self->in_transaction = false;
-    if (err != WL_OK) {
-        self->owner_trimmed = trimmed_before;
-        self->sweeping = true;
-    }
-    return err;
-}
-
-wl_err_t wl_asset_db_owner_scan(wl_asset_db_t *self, bool *started, int64_t *cursor, uint32_t max,
-                                uint64_t *ret_uids, uint32_t *ret_count) {
-    if (*started && *cursor == INT64_MAX) {
-        *ret_count = 0;
-        return WL_OK;
-    }
-    sqlite3_stmt *sql = self->sql[SQL_OWNER_SCAN];
-    (void)sqlite3_bind_int64(sql, 1, *started ? *cursor + 1 : INT64_MIN);
-    (void)sqlite3_bind_int64(sql, 2, max);
-    uint32_t count = 0;
-    int64_t last = *cursor;
-    bool row = false;
-    wl_err_t err = wl_sqlite_step(sql, &row);
-    while (err == WL_OK && row && count < max) {
-        last = sqlite3_column_int64(sql, 0);
-        ret_uids[count++] = (uint64_t)last;
-        err = wl_sqlite_step(sql, &row);
-    }
-    wl_sqlite_reset(sql);
-    if (err == WL_OK) {
-        *ret_count = count;
-        *cursor = last;
-        *started = *started || count > 0;
-    }
-    return err;
-}
-
-wl_err_t wl_asset_db_count(wl_asset_db_t *self, uint64_t *ret_rows) {
-    int64_t rows = 0;
-    wl_err_t err = wl_sqlite_number(self->db, "SELECT count(*) FROM asset", &rows);
-    if (err == WL_OK) {
-        *ret_rows = (uint64_t)rows;
-    }
-    return err;
 }

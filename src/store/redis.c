@@ -30,6 +30,7 @@ struct wl_redis {
     wl_redis_owner_t owner;        /* what its nodes share */
     wl_redis_nodes_t *nodes;       /* owned */
     wl_redis_commands_t failed;    /* to be called back with the next turn */
+    wl_redis_commands_t parked;    /* until the first slot map is there */
     uint64_t open;                 /* commands of callers not yet called back */
     uint64_t bytes;                /* of those */
     bool serving;                  /* callbacks run: no turn inside a turn */
@@ -85,6 +86,9 @@ static void on_failed(void *arg, wl_redis_command_t *command, wl_err_t err) {
     wl_redis_t *self = arg;
     command->err = err;
     wl_redis_commands_push(&self->failed, command);
+    if (command->purpose == WL_REDIS_FOR_MAP) {
+        wl_redis_nodes_take_map(self->nodes, NULL, NULL, wl_mono_now().ms);
+    }
 }
 
 /* Those that fail meanwhile have their turn later, or a caller that tries again at once would keep
@@ -154,8 +158,23 @@ static void redis_dispatch(wl_redis_t *self, wl_redis_command_t *command) {
     }
     if (err == WL_OK) {
         redis_send_to(self, node, command);
+    } else if (err == WL_ERR_EMPTY) {
+        wl_redis_commands_push(&self->parked, command);
     } else {
         on_failed(self, command, err);
+    }
+}
+
+static void redis_unpark(wl_redis_t *self, int64_t now) {
+    wl_redis_commands_t all = self->parked;
+    self->parked = (wl_redis_commands_t){0};
+    wl_redis_command_t *command = NULL;
+    while ((command = wl_redis_commands_pop(&all)) != NULL) {
+        if (command->late_at <= now) {
+            on_failed(self, command, WL_ERR_DEADLINE);
+        } else {
+            redis_dispatch(self, command);
+        }
     }
 }
 
@@ -213,16 +232,26 @@ void wl_redis_script(wl_redis_t *self, const char *script, uint32_t key_count,
     redis_take(self, command, key_count > 0 ? args : NULL, fn, ctx);
 }
 
-/* The server forgot the script (a restart, SCRIPT FLUSH): tells it again, then the command. False:
- * often enough. */
-static bool redis_teach_again(wl_redis_t *self, wl_redis_node_t *node,
-                              wl_redis_command_t *command) {
-    uint64_t bit = (uint64_t)1 << (command->script - 1);
-    wl_redis_node_scripts_t *scripts = wl_redis_node_scripts(node);
+/* ---- answers --------------------------------------------------------------------------------- */
+
+/* Counts one more sending. False: it was often enough. */
+static bool redis_detour(wl_redis_t *self, wl_redis_command_t *command) {
     if (command->detours == DETOURS_MAX) {
         return false;
     }
     command->detours++;
+    command->late_at = redis_late_at(self);
+    return true;
+}
+
+/* The server forgot the script (a restart, SCRIPT FLUSH): tells it again, then the command. */
+static bool redis_teach_again(wl_redis_t *self, wl_redis_node_t *node,
+                              wl_redis_command_t *command) {
+    uint64_t bit = (uint64_t)1 << (command->script - 1);
+    wl_redis_node_scripts_t *scripts = wl_redis_node_scripts(node);
+    if (!redis_detour(self, command)) {
+        return false;
+    }
     if ((scripts->loading & bit) == 0) { /* else it is on its way already */
         scripts->known &= ~bit;
     }
@@ -230,23 +259,71 @@ static bool redis_teach_again(wl_redis_t *self, wl_redis_node_t *node,
     return true;
 }
 
-static void on_replied(void *arg, wl_redis_node_t *node, wl_redis_command_t *command,
-                       const redisReply *reply) {
-    wl_redis_t *self = arg;
-    if (command->purpose == WL_REDIS_FOR_SCRIPT) {
-        redis_on_taught(self, node, command->script, reply);
+/* Sends a command to where the reply says. False: the reply is no redirection, or one too many. */
+static bool redis_follow(wl_redis_t *self, wl_redis_node_t *node, wl_redis_command_t *command,
+                         const redisReply *reply) {
+    wl_redis_redirect_t redirect;
+    if (wl_redis_redirect_read(&redirect, reply, wl_redis_node_address(node)) != WL_OK ||
+        !redis_detour(self, command)) {
+        return false;
     }
+    self->stats.moved++;
+    wl_redis_node_t *to = NULL;
+    wl_err_t err = wl_redis_nodes_redirect(self->nodes, &redirect, wl_mono_now().ms, &to);
+    if (err != WL_OK) {
+        on_failed(self, command, err);
+        return true;
+    }
+    if (redirect.ask) {
+        if (command->script != 0) { /* nothing may stand between ASKING and its command */
+            redis_teach(self, to, command->script, command->late_at);
+        }
+        wl_redis_arg_t asking = {"ASKING", 6};
+        wl_redis_node_send(to,
+                           wl_redis_command_new(WL_REDIS_FOR_ASKING, &asking, 1, command->late_at));
+    }
+    redis_send_to(self, to, command);
+    return true;
+}
+
+static void redis_on_caller_reply(wl_redis_t *self, wl_redis_node_t *node,
+                                  wl_redis_command_t *command, const redisReply *reply) {
     wl_err_t err = reply_err(reply);
-    if (err == WL_ERR_NOT_FOUND && command->purpose == WL_REDIS_FOR_CALLER &&
-        command->script != 0 && strncmp(reply->str, "NOSCRIPT", 8) == 0 &&
-        redis_teach_again(self, node, command)) {
+    if (err == WL_ERR_NOT_FOUND && command->script != 0 &&
+        strncmp(reply->str, "NOSCRIPT", 8) == 0 && redis_teach_again(self, node, command)) {
         return;
+    }
+    if (err == WL_ERR_INTERNAL && self->owner.resend) {
+        if (redis_follow(self, node, command, reply)) {
+            return;
+        }
+        bool lost = strncmp(reply->str, "MOVED ", 6) == 0 || strncmp(reply->str, "ASK ", 4) == 0;
+        err = lost ? WL_ERR_BUSY : err; /* the cluster does not agree with itself yet */
+    }
+    if (err == WL_ERR_BUSY) {
+        wl_redis_nodes_doubt(self->nodes); /* CLUSTERDOWN, among others */
     }
     redis_end(self, command, err, reply);
 }
 
+static void on_replied(void *arg, wl_redis_node_t *node, wl_redis_command_t *command,
+                       const redisReply *reply) {
+    wl_redis_t *self = arg;
+    switch (command->purpose) {
+    case WL_REDIS_FOR_CALLER: redis_on_caller_reply(self, node, command, reply); return;
+    case WL_REDIS_FOR_SCRIPT: redis_on_taught(self, node, command->script, reply); break;
+    case WL_REDIS_FOR_MAP:
+        wl_redis_nodes_take_map(self->nodes, node, reply, wl_mono_now().ms);
+        break;
+    case WL_REDIS_FOR_HANDSHAKE:
+    case WL_REDIS_FOR_ASKING: break;
+    }
+    wl_redis_command_destroy(&command);
+}
+
 static void on_down(void *arg) {
-    (void)arg;
+    wl_redis_t *self = arg;
+    wl_redis_nodes_doubt(self->nodes);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -284,6 +361,11 @@ void wl_redis_destroy(wl_redis_t **pointer) {
         return;
     }
     WL_ASSERT(!self->serving);
+    self->serving = true;
+    wl_redis_command_t *command = NULL;
+    while ((command = wl_redis_commands_pop(&self->parked)) != NULL) {
+        on_failed(self, command, WL_ERR_UNAVAILABLE);
+    }
     wl_redis_nodes_destroy(&self->nodes);
     while (self->failed.first != NULL) { /* a callback may send: without nodes that fails as well */
         redis_call_back_failed(self);
@@ -302,7 +384,9 @@ void wl_redis_tick(wl_redis_t *self) {
         return;
     }
     self->serving = true;
-    wl_redis_nodes_turn(self->nodes, wl_mono_now().ms);
+    int64_t now = wl_mono_now().ms;
+    redis_unpark(self, now);
+    wl_redis_nodes_turn(self->nodes, now);
     redis_call_back_failed(self);
     self->serving = false;
 }
@@ -318,16 +402,9 @@ void wl_redis_ready(wl_redis_t *self, int fd, short events) {
 /* Waits for any connection and serves those that are ready. */
 static void redis_poll(wl_redis_t *self, int timeout_ms) {
     struct pollfd items[WL_REDIS_NODES_MAX];
-    nfds_t count = 0;
-    for (uint32_t i = 0; i < wl_redis_nodes_count(self->nodes); i++) {
-        const wl_redis_node_t *node = wl_redis_nodes_at(self->nodes, i);
-        if (wl_redis_node_fd(node) != -1) {
-            items[count++] =
-                (struct pollfd){.fd = wl_redis_node_fd(node), .events = wl_redis_node_events(node)};
-        }
-    }
+    uint32_t count = wl_redis_nodes_poll(self->nodes, items);
     int ready = poll(items, count, timeout_ms);
-    for (nfds_t i = 0; ready > 0 && i < count; i++) {
+    for (uint32_t i = 0; ready > 0 && i < count; i++) {
         if (items[i].revents != 0) {
             wl_redis_ready(self, items[i].fd, items[i].revents);
         }
@@ -337,6 +414,9 @@ static void redis_poll(wl_redis_t *self, int timeout_ms) {
 wl_err_t wl_redis_wait(wl_redis_t *self, uint32_t wait_ms) {
     WL_ASSERT(!self->serving);
     int64_t until = wl_mono_now().ms + wait_ms;
+    /* Connections come up and maps arrive also for a caller whose commands all fail at once. */
+    wl_redis_tick(self);
+    redis_poll(self, 0);
     for (;;) {
         wl_redis_tick(self);
         if (self->open == 0) {
@@ -353,11 +433,10 @@ wl_err_t wl_redis_wait(wl_redis_t *self, uint32_t wait_ms) {
 void wl_redis_watch(wl_redis_t *self, wl_redis_watch_fn fn, void *ctx) {
     self->owner.watch = fn;
     self->owner.watch_ctx = ctx;
-    for (uint32_t i = 0; fn != NULL && i < wl_redis_nodes_count(self->nodes); i++) {
-        const wl_redis_node_t *node = wl_redis_nodes_at(self->nodes, i);
-        if (wl_redis_node_fd(node) != -1) {
-            fn(wl_redis_node_fd(node), wl_redis_node_events(node), ctx);
-        }
+    struct pollfd items[WL_REDIS_NODES_MAX];
+    uint32_t count = fn == NULL ? 0 : wl_redis_nodes_poll(self->nodes, items);
+    for (uint32_t i = 0; i < count; i++) {
+        fn(items[i].fd, items[i].events, ctx);
     }
 }
 
@@ -369,6 +448,11 @@ uint64_t wl_redis_open(const wl_redis_t *self) {
 
 uint64_t wl_redis_link(const wl_redis_t *self, const wl_redis_arg_t *key) {
     return wl_redis_nodes_link(self->nodes, (uint16_t)wl_redis_slot(key->at, key->bytes));
+}
+
+uint32_t wl_redis_server(const wl_redis_t *self, uint32_t slot) {
+    WL_ASSERT(slot < WL_REDIS_SLOTS);
+    return wl_redis_nodes_server(self->nodes, (uint16_t)slot);
 }
 
 wl_redis_stats_t wl_redis_stats(const wl_redis_t *self) {

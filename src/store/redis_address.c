@@ -23,8 +23,9 @@ wl_err_t wl_redis_address_set(wl_redis_address_t *self, const char *host, size_t
     self->port = (uint16_t)port;
     if (is_numeric(self->host)) {
         memcpy(self->ip, self->host, bytes); /* a numeric address is never longer than ip */
+        return WL_OK;
     }
-    return WL_OK;
+    return strpbrk(self->host, ":[], ") == NULL ? WL_OK : WL_ERR_SETTINGS;
 }
 
 wl_err_t wl_redis_address_read(const char *text, size_t bytes, wl_redis_address_t *ret) {

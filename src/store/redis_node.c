@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/random.h"
+#include "store/redis_reader.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,14 +18,11 @@
 enum {
     BACKOFF_MS_MIN = 50,
     BACKOFF_MS_MAX = 1000,
-    LASTING_MS = 1000,            /* a connection that lived so long was a good one */
-    READ_BYTES = 16384,           /* per system call; hiredis moves what is left behind replies */
-    READS_PER_TURN = 64,          /* 1 MiB, so that other nodes get a turn */
-    REPLY_BYTES_MAX = 64 << 20,   /* one reply; our largest, a page of a stream, is far below */
-    REPLY_ELEMENTS_MAX = 1 << 20, /* in all arrays of one reply */
-    READER_KEEP_BYTES = 1 << 20,  /* of hiredis's empty buffer */
-    OUT_KEEP_BYTES = 1 << 20,     /* of our empty one */
-    KEEPALIVE_S = 15,             /* silence before the kernel probes an idle connection */
+    LASTING_MS = 1000,        /* a connection that lived so long was a good one */
+    READ_BYTES = 16384,       /* per system call; hiredis moves what is left behind replies */
+    READS_PER_TURN = 64,      /* 1 MiB, so that other nodes get a turn */
+    OUT_KEEP_BYTES = 1 << 20, /* of our empty one */
+    KEEPALIVE_S = 15,         /* silence before the kernel probes an idle connection */
 };
 
 typedef enum { DOWN, CONNECTING, HANDSHAKE, UP } state_t;
@@ -33,27 +31,24 @@ struct wl_redis_node {
     wl_redis_owner_t *owner; /* borrowed */
     wl_redis_address_t address;
     state_t state;
-    int fd;                            /* -1 when DOWN */
-    short events;                      /* what owner->watch was told */
-    redisReader *reader;               /* owned, NULL until connected */
-    redisReplyObjectFunctions plain;   /* hiredis's own */
-    redisReplyObjectFunctions bounded; /* the same with a bound on arrays */
-    size_t elements;                   /* in arrays of the reply being read */
-    char *out;                         /* owned, bytes to write */
-    size_t out_begin;                  /* first byte not yet written */
-    size_t out_end;                    /* behind the last one */
-    size_t out_capacity;               /* of out */
-    wl_redis_commands_t open;          /* written or about to be; answers come in this order */
-    wl_redis_commands_t waiting;       /* for the first connection */
-    int64_t late_at;                   /* no open command is late before */
-    int64_t connect_until;             /* end of the attempt under way */
-    int64_t retry_at;                  /* begin of the next one */
-    int64_t up_at;                     /* when it came up */
-    uint32_t failures;                 /* in a row */
-    bool tried;                        /* an attempt has ended: commands do not wait any more */
-    wl_err_t down_err;                 /* what commands get while it is down */
-    uint64_t link;                     /* of this connection */
-    wl_redis_node_scripts_t scripts;   /* of this connection */
+    int fd;                          /* -1 when DOWN */
+    short events;                    /* what owner->watch was told */
+    wl_redis_reader_t *reader;       /* owned, NULL until connected */
+    char *out;                       /* owned, bytes to write */
+    size_t out_begin;                /* first byte not yet written */
+    size_t out_end;                  /* behind the last one */
+    size_t out_capacity;             /* of out */
+    wl_redis_commands_t open;        /* written or about to be; answers come in this order */
+    wl_redis_commands_t waiting;     /* for the first connection */
+    int64_t late_at;                 /* no open command is late before */
+    int64_t connect_until;           /* end of the attempt under way */
+    int64_t retry_at;                /* begin of the next one */
+    int64_t up_at;                   /* when it came up */
+    uint32_t failures;               /* in a row */
+    bool tried;                      /* an attempt has ended: commands do not wait any more */
+    wl_err_t down_err;               /* what commands get while it is down */
+    uint64_t link;                   /* of this connection */
+    wl_redis_node_scripts_t scripts; /* of this connection */
 };
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -81,10 +76,7 @@ static void node_close(wl_redis_node_t *self) {
         (void)close(self->fd);
         self->fd = -1;
     }
-    if (self->reader != NULL) {
-        redisReaderFree(self->reader);
-        self->reader = NULL;
-    }
+    wl_redis_reader_destroy(&self->reader);
     self->out_begin = self->out_end = 0;
     self->scripts = (wl_redis_node_scripts_t){0};
     self->state = DOWN;
@@ -92,10 +84,8 @@ static void node_close(wl_redis_node_t *self) {
 
 static void node_fail_all(wl_redis_node_t *self, wl_redis_commands_t *list, wl_err_t err,
                           int64_t now) {
-    wl_redis_commands_t all = *list;
-    *list = (wl_redis_commands_t){0};
     wl_redis_command_t *command = NULL;
-    while ((command = wl_redis_commands_pop(&all)) != NULL) {
+    while ((command = wl_redis_commands_pop(list)) != NULL) {
         self->owner->failed(self->owner->self, command,
                             command->late_at <= now ? WL_ERR_DEADLINE : err);
     }
@@ -260,24 +250,6 @@ static void node_connect(wl_redis_node_t *self, int64_t now) {
     node_watch(self, POLLOUT); /* also when it is connected already: one way for both */
 }
 
-/* hiredis allocates what an array's header says before it has seen an element. */
-static void *array_create_bounded(const redisReadTask *task, int count) {
-    wl_redis_node_t *self = task->privdata;
-    self->elements = (task->parent == NULL ? 0 : self->elements) + (size_t)count;
-    return self->elements > REPLY_ELEMENTS_MAX ? NULL : self->plain.createArray(task, count);
-}
-
-static void node_open_reader(wl_redis_node_t *self) {
-    self->reader = redisReaderCreate();
-    WL_ASSERT(self->reader != NULL);
-    self->reader->maxbuf = READER_KEEP_BYTES;
-    self->plain = *self->reader->fn;
-    self->bounded = self->plain;
-    self->bounded.createArray = array_create_bounded;
-    self->reader->fn = &self->bounded;
-    self->reader->privdata = self;
-}
-
 static void node_append_handshake(wl_redis_node_t *self, const char *const *words, uint32_t count,
                                   bool last) {
     wl_redis_arg_t args[3];
@@ -293,7 +265,7 @@ static void node_append_handshake(wl_redis_node_t *self, const char *const *word
 /* The kernel of a stopped server still accepts: only an answer shows that somebody is there. */
 static void node_greet(wl_redis_node_t *self, int64_t now) {
     wl_redis_owner_t *owner = self->owner;
-    node_open_reader(self);
+    self->reader = wl_redis_reader_new();
     self->state = HANDSHAKE;
     wl_err_t err = wl_password_file_read(owner->password_file, owner->password, NULL);
     (void)err; /* a file that became unreadable keeps the last good password */
@@ -338,6 +310,10 @@ static void node_on_handshake(wl_redis_node_t *self, wl_redis_command_t *command
     if (!last) {
         return;
     }
+    if (!wl_redis_reader_is_empty(self->reader)) { /* or it would answer our first command */
+        node_lose(self, WL_ERR_UNAVAILABLE, "a reply that nobody asked for", now);
+        return;
+    }
     self->state = UP;
     self->up_at = now;
     self->tried = true;
@@ -353,15 +329,14 @@ static void node_on_handshake(wl_redis_node_t *self, wl_redis_command_t *command
 /* Hands out all replies that are complete. False: the connection is lost. */
 static bool node_take_replies(wl_redis_node_t *self, int64_t now) {
     for (;;) {
-        void *got = NULL;
-        if (redisReaderGetReply(self->reader, &got) != REDIS_OK) {
-            char why[128];
-            (void)snprintf(why, sizeof why, "%s", self->reader->errstr);
-            node_lose(self, WL_ERR_UNAVAILABLE, why, now);
-            return false;
-        }
-        if (got == NULL) {
+        redisReply *got = NULL;
+        wl_err_t err = wl_redis_reader_next(self->reader, &got);
+        if (err == WL_ERR_EMPTY) {
             return true;
+        }
+        if (err != WL_OK) {
+            node_lose(self, WL_ERR_UNAVAILABLE, wl_redis_reader_problem(self->reader), now);
+            return false;
         }
         wl_redis_command_t *command = wl_redis_commands_pop(&self->open);
         if (command == NULL) {
@@ -393,12 +368,8 @@ static void node_read(wl_redis_node_t *self, int64_t now) {
                       count == 0 ? "the server closed the connection" : strerror(errno), now);
             return;
         }
-        (void)redisReaderFeed(self->reader, bytes, (size_t)count); /* its error shows below */
+        wl_redis_reader_feed(self->reader, bytes, (size_t)count);
         if (!node_take_replies(self, now)) {
-            return;
-        }
-        if (self->reader->len - self->reader->pos > REPLY_BYTES_MAX) {
-            node_lose(self, WL_ERR_UNAVAILABLE, "a reply without end", now);
             return;
         }
         if ((size_t)count < sizeof bytes) {
@@ -431,14 +402,18 @@ static void node_check_late(wl_redis_node_t *self, int64_t now) {
         if (self->connect_until <= now) {
             node_lose(self, WL_ERR_UNAVAILABLE, "no answer while connecting", now);
         }
-    } else if (self->state == UP && self->open.first != NULL && self->late_at <= now) {
-        self->late_at = INT64_MAX; /* of those that have gone already: look at what is there */
-        for (wl_redis_command_t *at = self->open.first; at != NULL; at = at->next) {
-            self->late_at = at->late_at < self->late_at ? at->late_at : self->late_at;
-        }
-        if (self->late_at <= now) {
-            node_lose(self, WL_ERR_UNAVAILABLE, "a command was not answered in time", now);
-        }
+        return;
+    }
+    if (self->state != UP || self->open.first == NULL || self->late_at > now) {
+        return;
+    }
+    node_read(self, now); /* it may be ourselves who were held up: the answers are there then */
+    self->late_at = INT64_MAX; /* was that of a command that has gone: look at what is left */
+    for (wl_redis_command_t *at = self->open.first; at != NULL; at = at->next) {
+        self->late_at = at->late_at < self->late_at ? at->late_at : self->late_at;
+    }
+    if (self->state == UP && self->late_at <= now) {
+        node_lose(self, WL_ERR_UNAVAILABLE, "a command was not answered in time", now);
     }
 }
 

@@ -1,7 +1,7 @@
 /* redis_node.h: one connection to one Redis server: connects, logs in, writes, reads, keeps
- * deadlines and connects again with back-off. hiredis writes commands and parses replies; the socket
- * is our own, because hiredis 0.14 knows no deadlines, may block on names, raises SIGPIPE and frees
- * contexts under the feet of callbacks.
+ * deadlines and connects again with back-off. hiredis writes commands and parses replies; the
+ * socket is our own, because hiredis 0.14 knows no deadlines, may block on names, raises SIGPIPE
+ * and frees contexts under the feet of callbacks.
  * For src/store only; belongs to the thread of its wl_redis_t. */
 #ifndef WL_STORE_REDIS_NODE_H
 #define WL_STORE_REDIS_NODE_H
@@ -13,8 +13,8 @@
 
 typedef struct wl_redis_node wl_redis_node_t;
 
-/* What all nodes of a wl_redis_t share. The functions are called from wl_redis_node_ready(), _turn()
- * and _destroy(), never from _send(); they may send, and must not destroy the node. */
+/* What all nodes of a wl_redis_t share. The functions are called from wl_redis_node_ready(),
+ * _turn() and _destroy(), never from _send(); they may send, and must not destroy the node. */
 typedef struct {
     void *self; /* first argument of the functions */
     /* Both take the command over. */

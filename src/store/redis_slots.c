@@ -144,7 +144,8 @@ wl_err_t wl_redis_redirect_read(wl_redis_redirect_t *ret, const redisReply *repl
     const char *at = end + 1;
     char text[WL_REDIS_HOST_MAX + 8];
     size_t bytes = strlen(at);
-    if (at[0] == ':' && bytes < 8) { /* it does not know its own address: the one that we use */
+    if (bytes < 8 &&
+        memrchr(at, ':', bytes) == at) { /* it does not know its own address: the one that we use */
         size_t host_bytes = strlen(asked->host);
         memcpy(text, asked->host, host_bytes);
         memcpy(text + host_bytes, at, bytes);

@@ -39,6 +39,8 @@ static const char usage[] =
     "  --keep             delete nothing: no asset is ever gone\n"
     "  --latency-ms N     before each answer\n"
     "  --secret-file FILE refuse calls that are not signed with the key in it\n"
+    "  --key FILE         our keys for walletd, NAME.key_secret, or $WALLET_KEY\n"
+    "  --server-key FILE  walletd's public key, NAME.key, or $WALLET_SERVER_KEY\n"
     "  --journal FILE     append \"line uid version\" of each acknowledged change\n"
     "  --truth FILE       write every asset there at the end, one JSON object a line\n"
     "  --control PORT     HTTP: /stats /truth /truth.ndjson /fault /burst\n"
@@ -109,6 +111,8 @@ typedef enum {
     OPTION_KEEP,
     OPTION_LATENCY,
     OPTION_SECRET,
+    OPTION_KEY,
+    OPTION_SERVER_KEY,
     OPTION_JOURNAL,
     OPTION_TRUTH,
     OPTION_CONTROL,
@@ -133,6 +137,8 @@ static const struct option long_options[] = {
     {"latency-ms", required_argument, NULL, OPTION_LATENCY},
     {"keep", no_argument, NULL, OPTION_KEEP},
     {"secret-file", required_argument, NULL, OPTION_SECRET},
+    {"key", required_argument, NULL, OPTION_KEY},
+    {"server-key", required_argument, NULL, OPTION_SERVER_KEY},
     {"journal", required_argument, NULL, OPTION_JOURNAL},
     {"truth", required_argument, NULL, OPTION_TRUTH},
     {"control", required_argument, NULL, OPTION_CONTROL},
@@ -175,6 +181,8 @@ static bool publisher_option(options_t *self, int option, const char *value) {
     switch (option) {
     case OPTION_WRITER: publisher->writer = value; return true;
     case OPTION_PUB: publisher->publish = value; return true;
+    case OPTION_KEY: publisher->key_file = value; return true;
+    case OPTION_SERVER_KEY: publisher->server_key_file = value; return true;
     case OPTION_JOURNAL: publisher->journal = value; return true;
     case OPTION_RATE: self->rate = (uint32_t)number_of("rate", value, 1e7); return true;
     case OPTION_CHANGES: self->changes = (uint64_t)number_of("changes", value, 1e15); return true;
@@ -192,6 +200,8 @@ static void options_read(int argc, char **argv, options_t *self) {
     self->changes = UINT64_MAX;
     self->publisher.sim = &self->sim;
     self->publisher.batch_max = 50;
+    self->publisher.key_file = getenv("WALLET_KEY");
+    self->publisher.server_key_file = getenv("WALLET_SERVER_KEY");
     for (int option = 0; (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
         if (option == OPTION_HELP) {
             (void)fputs(usage, stdout);
@@ -222,7 +232,10 @@ static wl_err_t running_start(running_t *self, options_t *options, wl_fault_t *f
         return wl_fault(fault, WL_ERR_BIND, "zmq", "a port is taken");
     }
     if (options->publisher.writer != NULL || options->publisher.publish != NULL) {
-        self->publisher = publisher_start(&options->publisher);
+        self->publisher = publisher_start(&options->publisher, fault);
+        if (self->publisher == NULL) {
+            return WL_ERR_SETTINGS;
+        }
         if (options->rate > 0) {
             publisher_burst(self->publisher, options->changes, options->mode, options->rate);
         }

@@ -11,13 +11,17 @@
 
 enum { TIMEOUT_MS = 3000, TIMEOUT_MS_MAX = 600000, LIMIT_MAX = 100000 };
 
-enum { OPTION_JSON = 256, OPTION_TIMEOUT, OPTION_LINE, OPTION_NOTE, OPTION_LIMIT, OPTION_VERSION };
+enum { OPTION_JSON = 256, OPTION_TIMEOUT, OPTION_LINE, OPTION_NOTE, OPTION_LIMIT, OPTION_SERVER_KEY, OPTION_SCOPE, OPTION_DIR, OPTION_VERSION };
 
 static const struct option long_options[] = {
     {"endpoint", required_argument, NULL, 'e'},
     {"writer", required_argument, NULL, 'w'},
     {"json", no_argument, NULL, OPTION_JSON},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"key", required_argument, NULL, 'k'},
+    {"server-key", required_argument, NULL, OPTION_SERVER_KEY},
+    {"scope", required_argument, NULL, OPTION_SCOPE},
+    {"dir", required_argument, NULL, OPTION_DIR},
     {"line", required_argument, NULL, OPTION_LINE},
     {"note", required_argument, NULL, OPTION_NOTE},
     {"limit", required_argument, NULL, OPTION_LIMIT},
@@ -53,6 +57,16 @@ static bool option_take(ctl_options_t *options, int option, ctl_exit_t *ret_code
     switch (option) {
     case 'e': options->endpoints[CTL_READER] = optarg; return true;
     case 'w': options->endpoints[CTL_WRITER] = optarg; return true;
+    case 'k': options->key = optarg; return true;
+    case OPTION_SERVER_KEY: options->server_key = optarg; return true;
+    case OPTION_DIR: options->dir = optarg; return true;
+    case OPTION_SCOPE:
+        if (options->scope_count == CTL_SCOPES_MAX) {
+            (void)ctl_complain(CTL_EXIT_USAGE, "too many times --scope");
+            return false;
+        }
+        options->scopes[options->scope_count++] = optarg;
+        return true;
     case OPTION_JSON: options->json = true; return true;
     case OPTION_LINE: options->line = optarg; return true;
     case OPTION_NOTE: options->note = optarg; return true;
@@ -81,10 +95,12 @@ int main(int argc, char **argv) {
     ctl_options_t options = {
         .endpoints = {environment("WALLETCTL_ENDPOINT", "tcp://127.0.0.1:7700"),
                       environment("WALLETCTL_WRITER", "tcp://127.0.0.1:7701")},
+        .key = environment("WALLET_KEY", NULL),
+        .server_key = environment("WALLET_SERVER_KEY", NULL),
         .timeout_ms = TIMEOUT_MS,
         .color = color_wanted(),
     };
-    for (int option; (option = getopt_long(argc, argv, "e:w:h", long_options, NULL)) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, "e:w:k:h", long_options, NULL)) != -1;) {
         ctl_exit_t code;
         if (!option_take(&options, option, &code)) {
             return (int)code;

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/settings.h"
+#include "client/client_keys.h"
 
 #include <inttypes.h>
 #include <msgpack.h>
@@ -51,6 +52,7 @@ struct publisher {
     uint32_t phase_count;
     publisher_stats_t stats;
     /* the thread's own from here on */
+    wl_client_keys_t keys;     /* wiped at the end */
     zsock_t *dealers[WRITERS]; /* owned, one per writer */
     uint32_t dealer_count;
     uint32_t current; /* the writer told now; another one after it has been silent */
@@ -386,6 +388,7 @@ static void sockets_open(publisher_t *self) {
                          wl_settings_list_item(self->options.writer, i, writer, sizeof writer);
          i++) {
         zsock_t *dealer = zsock_new(ZMQ_DEALER);
+        wl_client_keys_apply(&self->keys, 0, dealer);
         zsock_set_linger(dealer, 0);
         zsock_set_sndtimeo(dealer, 0);
         (void)zsock_connect(dealer, "%s", writer);
@@ -393,6 +396,7 @@ static void sockets_open(publisher_t *self) {
     }
     if (self->options.publish != NULL) {
         self->pub = zsock_new(ZMQ_PUB);
+        wl_client_keys_apply(&self->keys, 0, self->pub);
         zsock_set_linger(self->pub, 1000);
         zsock_set_sndhwm(self->pub, PUB_HWM);
         for (uint32_t i = 0; wl_settings_list_item(self->options.publish, i, writer, sizeof writer);
@@ -432,9 +436,14 @@ static void publisher_run(zsock_t *pipe, void *arg) {
     }
 }
 
-publisher_t *publisher_start(const publisher_options_t *options) {
+publisher_t *publisher_start(const publisher_options_t *options, wl_fault_t *fault) {
     publisher_t *self = wl_alloc_zero(1, sizeof *self);
     self->options = *options;
+    if (wl_client_keys_read(options->key_file, options->server_key_file, &self->keys, fault) !=
+        WL_OK) {
+        wl_free(self);
+        return NULL;
+    }
     self->stats.idle = true;
     (void)pthread_mutex_init(&self->lock, NULL);
     for (uint32_t i = 0; i < WINDOW; i++) {
@@ -459,6 +468,7 @@ void publisher_stop(publisher_t **pointer) {
     msgpack_sbuffer_destroy(&self->scratch[0].body);
     msgpack_sbuffer_destroy(&self->scratch[1].body);
     (void)pthread_mutex_destroy(&self->lock);
+    wl_client_keys_forget(&self->keys);
     wl_free(self);
     *pointer = NULL;
 }

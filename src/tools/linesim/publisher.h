@@ -18,6 +18,8 @@ typedef struct {
                           * one is told when one is silent; NULL = none */
     const char *publish; /* endpoints of the PUB path, all of them are told; NULL = none */
     const char *journal; /* file, NULL = none */
+    const char *key_file;        /* our keys, NULL = no CURVE */
+    const char *server_key_file; /* walletd's public key, NULL = no CURVE */
     double duplicates;   /* share of messages sent twice */
     double reorder;      /* share of messages sent after their successor */
     uint32_t batch_max;  /* changes of one message, 1.. */
@@ -25,7 +27,8 @@ typedef struct {
 
 typedef struct publisher publisher_t;
 
-publisher_t *publisher_start(const publisher_options_t *options);
+/* NULL: the keys cannot be used, *fault says why. */
+publisher_t *publisher_start(const publisher_options_t *options, wl_fault_t *fault);
 void publisher_stop(publisher_t **self);
 
 bool publish_mode_parse(const char *text, publish_mode_t *ret);

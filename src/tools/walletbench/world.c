@@ -256,7 +256,8 @@ void bench_walletd_stop(bench_walletd_t *self) {
 /* ---- questions ------------------------------------------------------------------------------ */
 
 wallet_t *bench_open(const char *endpoint) {
-    wallet_t *wallet = wallet_open(endpoint);
+    const wallet_options_t plain = {NULL, NULL}; /* whatever the environment says */
+    wallet_t *wallet = wallet_open_with(endpoint, &plain, NULL, 0);
     WL_ASSERT(wallet != NULL);
     return wallet;
 }

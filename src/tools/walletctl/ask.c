@@ -118,8 +118,15 @@ static ctl_exit_t failure_tell(const ctl_options_t *options, ctl_port_t port,
     case WALLET_REFUSED:
     case WALLET_OK: break;
     }
+    if (options->key != NULL) {
+        return ctl_complain(CTL_EXIT_UNREACHABLE,
+                            "nobody at %s speaks to us: walletd does not run there (%s names "
+                            "another place), does not accept %s, or is not %s",
+                            endpoint, option, options->key, options->server_key);
+    }
     return ctl_complain(CTL_EXIT_UNREACHABLE,
-                        "nobody listens at %s; is walletd running? (%s names another place)",
+                        "nobody listens at %s, or only to those with a key (--key); is walletd "
+                        "running? (%s names another place)",
                         endpoint, option);
 }
 
@@ -148,11 +155,13 @@ ctl_exit_t ctl_ask(const ctl_options_t *options, ctl_port_t port, const char *me
                    ctl_args_t *args, json_t **ret_reply) {
     ctl_args_u64(args, "deadline_ms", (uint64_t)options->timeout_ms);
     msgpack_sbuffer map = args_finish(args);
-    wallet_t *wallet = wallet_open(options->endpoints[port]);
+    char problem[256];
+    const wallet_options_t keys = {options->key, options->server_key};
+    wallet_t *wallet =
+        wallet_open_with(options->endpoints[port], &keys, problem, sizeof problem);
     if (wallet == NULL) {
         msgpack_sbuffer_destroy(&map);
-        return ctl_complain(CTL_EXIT_USAGE, "\"%s\" is no endpoint such as tcp://127.0.0.1:7700",
-                            options->endpoints[port]);
+        return ctl_complain(CTL_EXIT_USAGE, "%s: %s", options->endpoints[port], problem);
     }
     wallet_reply_t reply;
     wallet_status_t status =

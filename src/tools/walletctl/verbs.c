@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/settings.h"
+#include "tools/walletctl/keys.h"
 #include "tools/walletctl/show.h"
 
 #include <limits.h>
@@ -281,6 +282,9 @@ static const ctl_verb_t verbs[] = {
     {"stats", "", "counters of all actors that are not zero", 0, 0, run_stats},
     {"info", "", "version, state, configuration and stores of the server", 0, 0, run_info},
     {"ping", "", "is somebody there?", 0, 0, run_ping},
+    {"keys new", "NAME [--scope SCOPE]... [--dir DIR]", "make a pair of keys", 1, 1, ctl_keys_new},
+    {"keys list", "DIR", "the public keys in a folder, and what they may do", 1, 1, ctl_keys_list},
+    {"keys show", "FILE", "one key, without its secret", 1, 1, ctl_keys_show},
     {"help", "", "this text", 0, 0, run_help},
 };
 
@@ -297,6 +301,10 @@ void ctl_verb_help(FILE *out) {
         "                            or $WALLETCTL_ENDPOINT\n"
         "  -w, --writer ENDPOINT     where to write and ask as operator, default\n"
         "                            tcp://127.0.0.1:7701 or $WALLETCTL_WRITER\n"
+        "  -k, --key FILE            our keys, NAME.key_secret, or $WALLET_KEY\n"
+        "      --server-key FILE     walletd's public key, NAME.key, or $WALLET_SERVER_KEY; two with\n"
+        "                            a comma between them while it is being changed\n"
+        "      --scope SCOPE         keys new: read, notify:LINE[,LINE...], notify:*, admin or peer\n"
         "      --json                one JSON object; ids and amounts are strings\n"
         "      --timeout MS          how long to wait, default 3000\n"
         "      --version             print the version\n"

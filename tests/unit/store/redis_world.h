@@ -56,15 +56,48 @@ static inline void wait_ms(int ms) {
     (void)poll(NULL, 0, ms);
 }
 
+static inline bool port_is_free(uint16_t port) {
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in at = loopback(port);
+    bool ok = bind(fd, (struct sockaddr *)&at, sizeof at) == 0;
+    (void)close(fd);
+    return ok;
+}
+
+/* Nodes of a cluster speak to each other on the port + 10,000, so both have to be free. */
+static inline uint16_t port_choose(void) {
+    for (;;) {
+        uint16_t port = 0;
+        int fd = listen_anywhere(&port);
+        (void)close(fd);
+        if (port < 50000 && port_is_free((uint16_t)(port + 10000))) {
+            return port;
+        }
+    }
+}
+
+/* False: it ended, because somebody else took the port meanwhile. */
+static inline bool server_launch(server_t *self, char *const *words) {
+    self->process = fork();
+    cr_assert(self->process >= 0);
+    if (self->process == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)execvp(words[0], words);
+        _exit(127);
+    }
+    for (int i = 0; i < 2000 && !port_answers(self->port); i++) {
+        if (waitpid(self->process, NULL, WNOHANG) != 0) {
+            return false;
+        }
+        wait_ms(10);
+    }
+    return waitpid(self->process, NULL, WNOHANG) == 0;
+}
+
 /* Starts redis-server with more options, NULL-terminated; again on its port when it had one. */
 static inline void server_start(server_t *self, ...) {
-    if (self->port == 0) {
-        int fd = listen_anywhere(&self->port);
-        (void)close(fd);
-        (void)snprintf(self->at, sizeof self->at, "127.0.0.1:%u", (unsigned)self->port);
-    }
+    bool fresh = self->port == 0;
     char port[8];
-    (void)snprintf(port, sizeof port, "%u", (unsigned)self->port);
     char *words[32] = {"redis-server",
                        "--port",
                        port,
@@ -83,17 +116,15 @@ static inline void server_start(server_t *self, ...) {
         words[count++] = word;
     }
     va_end(more);
-    self->process = fork();
-    cr_assert(self->process >= 0);
-    if (self->process == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)execvp(words[0], words);
-        _exit(127);
+    bool started = false;
+    for (int attempt = 0; attempt < 20 && !started; attempt++) {
+        self->port = fresh ? port_choose() : self->port;
+        (void)snprintf(self->at, sizeof self->at, "127.0.0.1:%u", (unsigned)self->port);
+        (void)snprintf(port, sizeof port, "%u", (unsigned)self->port);
+        started = server_launch(self, words);
+        wait_ms(started ? 0 : 50);
     }
-    for (int i = 0; i < 1000 && !port_answers(self->port); i++) {
-        cr_assert_eq(waitpid(self->process, NULL, WNOHANG), 0, "redis-server ended");
-        wait_ms(10);
-    }
+    cr_assert(started, "redis-server does not start on %s", self->at);
 }
 
 static inline void server_kill(server_t *self) {

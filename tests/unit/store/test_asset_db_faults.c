@@ -28,7 +28,10 @@ Test(asset_db_faults, refuses_the_file_of_another_shard_of_a_queue_and_of_a_newe
 
     cr_assert_eq(unlink(in_folder("shard.db")), 0);
     wl_queue_t *queue = NULL;
-    cr_assert_eq(wl_queue_open(in_folder("shard.db"), WL_QUEUE_APPEND, &queue, NULL), WL_OK);
+    cr_assert_eq(
+        wl_queue_open(&(wl_queue_options_t){.path = in_folder("shard.db"), .use = WL_QUEUE_APPEND},
+                      &queue, NULL),
+        WL_OK);
     wl_queue_close(&queue);
     cr_assert_eq(db_try_open(&fault), WL_ERR_SETTINGS);
 
