@@ -20,6 +20,7 @@ wl_asset_db_options_t wl_store_options_assets(const wl_settings_t *settings, uin
                    shard);
     if (wl_store_shared(settings)) {
         options.mysql = wl_store_options_mysql(settings, shard, text);
+        options.mapped = settings->shard_map[0] != '\0';
     }
     return options;
 }
