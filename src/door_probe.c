@@ -59,7 +59,12 @@ static wl_probe_t stranger_outcome(zsock_t *monitor, int timeout_ms) {
     return outcome;
 }
 
-static wl_probe_t stranger_try(const char *endpoint, const wl_key_file_t *own,
+/* What a client of such a socket would be: with another type it is not even asked for its key. */
+static int client_type(int type) {
+    return type == ZMQ_SUB ? ZMQ_PUB : type == ZMQ_PULL ? ZMQ_PUSH : ZMQ_DEALER;
+}
+
+static wl_probe_t stranger_try(const char *endpoint, int type, const wl_key_file_t *own,
                                const uint8_t server_key[WL_KEY_BYTES], int timeout_ms) {
     static atomic_uint probes;
     char watched[64];
@@ -67,7 +72,7 @@ static wl_probe_t stranger_try(const char *endpoint, const wl_key_file_t *own,
     wl_probe_t outcome = WL_PROBE_SILENT;
     (void)snprintf(watched, sizeof watched, "inproc://probe.%u", atomic_fetch_add(&probes, 1));
     endpoint_target(endpoint, target, sizeof target);
-    zsock_t *socket = zsock_new(ZMQ_DEALER);
+    zsock_t *socket = zsock_new(client_type(type));
     zsock_t *monitor = zsock_new(ZMQ_PAIR);
     WL_ASSERT(socket != NULL && monitor != NULL);
     zsock_set_linger(socket, 0);
@@ -84,11 +89,11 @@ static wl_probe_t stranger_try(const char *endpoint, const wl_key_file_t *own,
     return outcome;
 }
 
-wl_probe_t wl_probe_stranger(const char *endpoint, const uint8_t server_key[WL_KEY_BYTES],
+wl_probe_t wl_probe_stranger(const char *endpoint, int type, const uint8_t server_key[WL_KEY_BYTES],
                              int timeout_ms) {
     wl_key_file_t own;
     wl_key_file_new(&own);
-    wl_probe_t outcome = stranger_try(endpoint, &own, server_key, timeout_ms);
+    wl_probe_t outcome = stranger_try(endpoint, type, &own, server_key, timeout_ms);
     wl_key_file_forget(&own);
     return outcome;
 }
@@ -190,10 +195,10 @@ static wl_err_t door_judge(const char *door, const char *endpoint, wl_probe_t ou
                     PROBE_MS, endpoint);
 }
 
-static wl_err_t door_try(const char *door, const char *endpoint, const wl_key_file_t *own,
+static wl_err_t door_try(const char *door, int type, const char *endpoint, const wl_key_file_t *own,
                          const uint8_t *server_key, bool plain, wl_fault_t *fault) {
     bool tier = strcmp(door, wl_door_name(WL_DOOR_TIER)) == 0; /* cut without a word, see guard.c */
-    wl_err_t err = door_judge(door, endpoint, stranger_try(endpoint, own, server_key, PROBE_MS),
+    wl_err_t err = door_judge(door, endpoint, stranger_try(endpoint, type, own, server_key, PROBE_MS),
                               tier, "an unknown key", fault);
     if (err == WL_OK && plain && strncmp(endpoint, "tcp://", 6) == 0) {
         err = door_judge(door, endpoint, wl_probe_plain(endpoint, PROBE_MS), true,
@@ -202,18 +207,19 @@ static wl_err_t door_try(const char *door, const char *endpoint, const wl_key_fi
     return err;
 }
 
-static wl_err_t doors_try(char *doors, const uint8_t *server_key, bool plain, wl_fault_t *fault) {
+static wl_err_t doors_try(const char *doors, const uint8_t *server_key, bool plain, wl_fault_t *fault) {
     wl_key_file_t own;
     wl_err_t err = WL_OK;
     wl_key_file_new(&own);
     guard_announce(&own);
-    for (char *line = doors; err == WL_OK && *line != '\0';) {
-        char *end = strchr(line, '\n');
-        char *space = strchr(line, ' ');
-        WL_ASSERT(end != NULL && space != NULL); /* our own desk wrote it */
-        *end = '\0';
-        *space = '\0';
-        err = door_try(line, space + 1, &own, server_key, plain, fault);
+    for (const char *line = doors; err == WL_OK && *line != '\0';) {
+        const char *end = strchr(line, '\n');
+        char door[16];
+        char endpoint[128];
+        int type = 0;
+        int read = sscanf(line, "%15s %d %127s", door, &type, endpoint);
+        WL_ASSERT(end != NULL && read == 3); /* our own desk wrote it */
+        err = door_try(door, type, endpoint, &own, server_key, plain, fault);
         line = end + 1;
     }
     wl_key_file_forget(&own);

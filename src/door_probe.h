@@ -14,8 +14,8 @@ typedef enum {
     WL_PROBE_SILENT,   /* nothing happened in time, or nobody listens */
 } wl_probe_t;
 
-/* A CURVE client whose key was made a moment ago. */
-wl_probe_t wl_probe_stranger(const char *endpoint, const uint8_t server_key[WL_KEY_BYTES],
+/* A CURVE client whose key was made a moment ago. type: of the socket that is bound there. */
+wl_probe_t wl_probe_stranger(const char *endpoint, int type, const uint8_t server_key[WL_KEY_BYTES],
                              int timeout_ms);
 /* A client without any key, which ignores what the server says about that (tcp only). */
 wl_probe_t wl_probe_plain(const char *endpoint, int timeout_ms);

@@ -68,8 +68,8 @@ static wl_err_t socket_watch(zsock_t *socket, wl_actor_kind_t kind, uint32_t ins
         return WL_OK;
     }
     (void)snprintf(monitor, sizeof monitor, "inproc://monitor.%u", atomic_fetch_add(&monitors, 1));
-    (void)snprintf(question, sizeof question, "WATCH %s %u %u %u", monitor, (unsigned)kind,
-                   instance, (unsigned)door);
+    (void)snprintf(question, sizeof question, "WATCH %s %u %u %u %d", monitor, (unsigned)kind,
+                   instance, (unsigned)door, zsock_type(socket));
     if (zmq_socket_monitor(zsock_resolve(socket), monitor, EVENTS) == -1) {
         return wl_fault(fault, WL_ERR_BIND, "", "%s: %s", monitor, zmq_strerror(zmq_errno()));
     }

@@ -10,8 +10,9 @@
 #include "domain/scope.h"
 #include "topology.h"
 
-/* The guard's desk (REP, zstr): "WATCH <monitor> <kind> <instance> <door>" -> "OK" or "NO";
- * "PROBE <key in hex>" -> "OK": refuse this key without counting it; "DOORS" -> "<door> <endpoint>\n..." of all sockets that are bound. */
+/* The guard's desk (REP, zstr): "WATCH <monitor> <kind> <instance> <door> <type>" -> "OK" or
+ * "NO";
+ * "PROBE <key in hex>" -> "OK": refuse this key without counting it; "DOORS" -> "<door> <type> <endpoint>\n..." of all sockets that are bound. */
 #define WL_GUARD_DESK "inproc://guard.desk"
 
 /* Is curve.key_file set? */

@@ -4,7 +4,9 @@
 // usage: wallet.mjs UID              prints the wallet page of a user
 //        wallet.mjs watch UID        prints the golden slots whenever they change
 //        -e ENDPOINT before either   another server than tcp://127.0.0.1:7700
-import {realpathSync} from "node:fs";
+//        -k FILE -s FILE             our keys (NAME.key_secret) and the server's public key (NAME.key),
+//                                    when it wants keys; or $WALLET_KEY, $WALLET_SERVER_KEY
+import {readFileSync, realpathSync} from "node:fs";
 import {setTimeout as sleep} from "node:timers/promises";
 import {fileURLToPath} from "node:url";
 import {Packr} from "msgpackr";
@@ -26,6 +28,13 @@ export class WalletTimeout extends Error {
     name = "WalletTimeout";
 }
 
+/** The keys in a file of `walletctl keys new`: {publicKey, secretKey?}, as text. */
+export function keysOf(file) {
+    const text = readFileSync(file, "utf8");
+    const field = (name) => new RegExp(`^ +${name} = "(.{40})"$`, "m").exec(text)?.[1];
+    return {publicKey: field("public-key"), secretKey: field("secret-key")};
+}
+
 /** One connection with any number of requests under way. Ids make late answers harmless. */
 export class Wallet {
     #socket;
@@ -34,9 +43,14 @@ export class Wallet {
     #waiting = new Map(); // msgid -> {resolve, reject, timer}
     #sending = Promise.resolve(); // a zeromq.js socket takes one send at a time
 
-    constructor(endpoint = "tcp://127.0.0.1:7700", {timeoutMs = 1000} = {}) {
+    constructor(endpoint = "tcp://127.0.0.1:7700",
+                {timeoutMs = 1000, keyFile, serverKeyFile} = {}) {
         this.#timeoutMs = timeoutMs;
-        this.#socket = new Dealer({linger: 0});
+        const curve = keyFile || serverKeyFile
+            ? {curvePublicKey: keysOf(keyFile).publicKey, curveSecretKey: keysOf(keyFile).secretKey,
+               curveServerKey: keysOf(serverKeyFile).publicKey}
+            : {};
+        this.#socket = new Dealer({linger: 0, ...curve});
         this.#socket.connect(endpoint);
         this.#receive().catch((error) => this.#fail(error));
     }
@@ -158,13 +172,18 @@ async function watch(wallet, uid) {
 }
 
 async function main(words) {
-    const endpoint = words[0] === "-e" ? words.splice(0, 2)[1] : undefined;
+    const options = {"-k": process.env.WALLET_KEY, "-s": process.env.WALLET_SERVER_KEY};
+    while (["-e", "-k", "-s"].includes(words[0])) {
+        const [flag, value] = words.splice(0, 2);
+        options[flag] = value;
+    }
     const watching = words[0] === "watch" && words.shift() !== undefined;
     if (words.length !== 1 || !/^[0-9]+$/.test(words[0])) {
-        console.error("usage: wallet.mjs [-e ENDPOINT] [watch] UID");
+        console.error("usage: wallet.mjs [-e ENDPOINT] [-k FILE -s FILE] [watch] UID");
         return 2;
     }
-    const wallet = new Wallet(endpoint);
+    const wallet = new Wallet(options["-e"],
+        {keyFile: options["-k"] || undefined, serverKeyFile: options["-s"] || undefined});
     const uid = BigInt(words[0]);
     try {
         if (watching) {

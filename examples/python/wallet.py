@@ -4,12 +4,17 @@
 usage: wallet.py UID              prints the wallet page of a user
        wallet.py watch UID        prints the golden slots whenever they change
        -e ENDPOINT before either  another server than tcp://127.0.0.1:7700
+       -k FILE -s FILE            our keys (NAME.key_secret) and the server's public key (NAME.key),
+                                  when the server wants keys; or $WALLET_KEY, $WALLET_SERVER_KEY
 """
+import getopt
+import os
 import sys
 import time
 
 import msgpack
 import zmq
+import zmq.auth
 
 
 class WalletError(Exception):
@@ -29,15 +34,26 @@ class Wallet:
     """One connection, one request at a time, one thread.
 
     A REQ socket that got no answer can ask nothing more, so it is replaced; with it goes the late
-    answer, which could otherwise be taken for the answer to the next question."""
+    answer, which could otherwise be taken for the answer to the next question. That also helps when
+    the server did not accept our key and now does: libzmq itself does not try again.
 
-    def __init__(self, endpoint="tcp://127.0.0.1:7700", timeout_ms=1000):
+    key_file, server_key_file: made by `walletctl keys new`; both or none."""
+
+    def __init__(self, endpoint="tcp://127.0.0.1:7700", timeout_ms=1000, key_file=None,
+                 server_key_file=None):
         self.endpoint, self.timeout_ms, self.msgid, self.socket = endpoint, timeout_ms, 0, None
+        self.keys = None
+        if key_file or server_key_file:
+            public, secret = zmq.auth.load_certificate(key_file)
+            self.keys = public, secret, zmq.auth.load_certificate(server_key_file)[0]
 
     def call(self, method, **args):
         if self.socket is None:
             self.socket = zmq.Context.instance().socket(zmq.REQ)
             self.socket.setsockopt(zmq.LINGER, 0)
+            if self.keys:
+                (self.socket.curve_publickey, self.socket.curve_secretkey,
+                 self.socket.curve_serverkey) = self.keys
             self.socket.connect(self.endpoint)
         self.msgid += 1
         args.setdefault("deadline_ms", self.timeout_ms)
@@ -117,16 +133,21 @@ def watch(wallet, uid):
 
 
 def main(words):
-    endpoint = {}
-    if len(words) >= 2 and words[0] == "-e":
-        endpoint = {"endpoint": words[1]}
-        words = words[2:]
+    options = {"key_file": os.environ.get("WALLET_KEY"),
+               "server_key_file": os.environ.get("WALLET_SERVER_KEY")}
+    names = {"-e": "endpoint", "-k": "key_file", "-s": "server_key_file"}
+    try:
+        flags, words = getopt.getopt(words, "e:k:s:")
+    except getopt.GetoptError as error:
+        print(error, file=sys.stderr)
+        return 2
+    options.update((names[flag], value) for flag, value in flags)
     watching = words[:1] == ["watch"]
     words = words[1:] if watching else words
     if len(words) != 1 or not (words[0].isascii() and words[0].isdigit()):
         print(__doc__, file=sys.stderr)
         return 2
-    wallet, uid = Wallet(**endpoint), int(words[0])
+    wallet, uid = Wallet(**options), int(words[0])
     try:
         if watching:
             return watch(wallet, uid)

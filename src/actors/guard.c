@@ -31,6 +31,7 @@ typedef struct {
     wl_actor_kind_t kind;
     uint32_t instance;
     wl_door_t door;
+    int type;           /* ZMQ_ROUTER... */
     char endpoint[128]; /* "" until it listens */
 } door_t;
 
@@ -314,12 +315,14 @@ static bool desk_watch(guard_t *self, const char *question) {
     unsigned kind = 0;
     unsigned instance = 0;
     unsigned door = 0;
+    int type = 0;
     uint32_t place = 0;
     while (place < DOORS_MAX && self->doors[place].monitor != NULL) {
         place++;
     }
     if (place == DOORS_MAX ||
-        sscanf(question, "WATCH %63s %u %u %u", monitor, &kind, &instance, &door) != 4 ||
+        sscanf(question, "WATCH %63s %u %u %u %d", monitor, &kind, &instance, &door, &type) !=
+            5 ||
         kind >= WL_ACTOR_KINDS || door >= WL_DOOR_COUNT) {
         return false;
     }
@@ -334,7 +337,8 @@ static bool desk_watch(guard_t *self, const char *question) {
     self->doors[place] = (door_t){.monitor = pair,
                                   .kind = (wl_actor_kind_t)kind,
                                   .instance = instance,
-                                  .door = (wl_door_t)door};
+                                  .door = (wl_door_t)door,
+                                  .type = type};
     wl_hub_watch(&self->hub, pair, on_monitor, self);
     return true;
 }
@@ -352,8 +356,8 @@ static void desk_doors(const guard_t *self, char *text, size_t bytes) {
     for (uint32_t i = 0; i < DOORS_MAX; i++) {
         if (self->doors[i].monitor != NULL && self->doors[i].endpoint[0] != '\0') {
             size_t used = strlen(text);
-            (void)snprintf(text + used, bytes - used, "%s %s\n", wl_door_name(self->doors[i].door),
-                           self->doors[i].endpoint);
+            (void)snprintf(text + used, bytes - used, "%s %d %s\n", wl_door_name(self->doors[i].door),
+                           self->doors[i].type, self->doors[i].endpoint);
         }
     }
 }
