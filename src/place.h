@@ -1,5 +1,5 @@
-/* place.h: which actors other hosts may send to (topology.listen), and which ones run on other hosts
- * (topology.remote). Both settings are lists of
+/* place.h: which actors other hosts may send to (topology.listen), and which ones run on other
+ * hosts (topology.remote). Both settings are lists of
  *
  *     shard.1=tcp://10.0.0.2:7706       one instance
  *     fetcher=tcp://10.0.0.2:7710       all of them; instance i takes the port + i

@@ -258,7 +258,7 @@ wl_err_t wl_topology_subscriber(const wl_settings_t *settings, zsock_t **ret, wl
     return socket_bind(&subscriber, &owner, settings->intake_subscribe, ret, fault);
 }
 
-/* ---- between tiers ---------------------------------------------------------------------------- */
+/* ---- between tiers --------------------------------------------------------------------------- */
 
 /* Presence actor i takes the port + i. */
 static wl_err_t tier_endpoint(const char *where, const char *base, uint32_t instance,

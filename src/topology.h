@@ -61,8 +61,8 @@ WL_MUST_USE wl_err_t wl_topology_inbox(wl_actor_kind_t kind, uint32_t instance, 
 WL_MUST_USE wl_err_t wl_topology_outbox(wl_actor_kind_t kind, uint32_t instance, zsock_t **ret);
 
 /* The same between hosts: the second mailbox (PULL) of an actor of ours that topology.listen names,
- * *ret is NULL when it does not; and the way (PUSH) to one that topology.remote names. Nothing waits
- * for a host that is away: sending is then an error, as with a full mailbox. */
+ * *ret is NULL when it does not; and the way (PUSH) to one that topology.remote names. Nothing
+ * waits for a host that is away: sending is then an error, as with a full mailbox. */
 WL_MUST_USE wl_err_t wl_topology_listen(const wl_settings_t *settings, wl_actor_kind_t kind,
                                         uint32_t instance, zsock_t **ret, wl_fault_t *fault);
 WL_MUST_USE wl_err_t wl_topology_remote(const wl_settings_t *settings, wl_actor_kind_t kind,

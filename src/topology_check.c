@@ -1,4 +1,5 @@
 #include "base/check.h"
+#include "domain/shard_map.h"
 #include "place.h"
 #include "secure.h"
 #include "topology.h"
@@ -245,7 +246,9 @@ static wl_err_t check_shards(check_t *self) {
         return wl_fault(self->fault, WL_ERR_SETTINGS, "shard.readers",
                         "shard.instances * shard.readers is above %d", THREADS_MAX);
     }
-    return WL_OK;
+    uint8_t map[WL_SLOTS];
+    return wl_shard_map_parse(settings->shard_map, (uint32_t)settings->shard_instances, map,
+                              self->fault);
 }
 
 wl_err_t wl_topology_check(const wl_settings_t *settings, wl_fault_t *fault) {

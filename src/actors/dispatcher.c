@@ -1,5 +1,6 @@
 #include "actors/dispatcher.h"
 
+#include "actors/change_queue.h"
 #include "actors/dispatcher_state.h"
 #include "base/alloc.h"
 #include "base/check.h"
@@ -117,9 +118,8 @@ static wl_err_t dispatcher_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     self->decoder = wl_decoder_new();
     self->unpacker = wl_unpacker_new();
     self->more = true;
-    char path[600];
-    (void)snprintf(path, sizeof path, "%s/queue.db", settings->server_data_dir);
-    err = wl_queue_open(path, WL_QUEUE_SETTLE, &self->queue, &boot->fault);
+    err = wl_change_queue_open(settings, self->hub.name, WL_QUEUE_SETTLE, self->hub.instance,
+                               &self->queue, &boot->fault);
     if (err == WL_OK) {
         err = wl_dispatcher_load_retries(self);
     }

@@ -31,6 +31,7 @@ typedef struct {
     uint64_t uids[BATCH_USERS]; /* of one read: ascending, each once */
     uint32_t wanted_count;
     uint32_t shard;
+    bool away; /* the last read found no server */
 } fetcher_t;
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -62,9 +63,16 @@ static wl_asset_list_t rows_take(const wl_asset_rows_t *rows, uint32_t *at, uint
 
 /* ---- one read -------------------------------------------------------------------------------- */
 
-static void fetcher_failed(fetcher_t *self, wl_err_t err) {
+/* A server that is away is said once, and once that it is back. */
+static void fetcher_note(fetcher_t *self, wl_err_t err) {
+    bool away = err == WL_ERR_UNAVAILABLE;
     WL_COUNT(&self->hub.counters, store_damaged, err == WL_ERR_DAMAGED);
-    wl_log(WL_LOG_ERROR, self->hub.name, "fetch_failed", "a read failed: %s", wl_err_text(err));
+    if (err != WL_OK && !(away && self->away)) {
+        wl_log(WL_LOG_ERROR, self->hub.name, "fetch_failed", "a read failed: %s", wl_err_text(err));
+    } else if (err == WL_OK && self->away) {
+        wl_log(WL_LOG_INFO, self->hub.name, "fetch_works", "reads work again");
+    }
+    self->away = away;
 }
 
 /* A damaged page holds some users of many: read one by one, the others are answered. */
@@ -78,9 +86,8 @@ static void fetcher_read_singly(fetcher_t *self, const wanted_t *wanted, uint32_
             wl_asset_db_fetch_many(self->db, &wanted[i].uid, 1, &self->rows, &commit_seq);
         if (err == WL_OK) {
             assets = rows_take(&self->rows, &at, wanted[i].uid);
-        } else {
-            fetcher_failed(self, err);
         }
+        fetcher_note(self, err);
         fetcher_tell(self, &wanted[i], commit_seq, err, assets);
     }
 }
@@ -100,9 +107,7 @@ static void fetcher_read(fetcher_t *self, const wanted_t *wanted, uint32_t count
         fetcher_read_singly(self, wanted, count);
         return;
     }
-    if (err != WL_OK) {
-        fetcher_failed(self, err);
-    }
+    fetcher_note(self, err);
     uint32_t at = 0;
     for (uint32_t i = 0; i < count; i++) {
         wl_asset_list_t assets = {0};

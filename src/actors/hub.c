@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/slot.h"
+#include "domain/shard_map.h"
 #include "proto/channel.h"
 
 #include <string.h>
@@ -34,7 +35,7 @@ uint32_t wl_hub_instances(const wl_hub_t *self, wl_actor_kind_t kind) {
 }
 
 uint32_t wl_hub_shard(const wl_hub_t *self, uint64_t uid) {
-    return wl_uid_owner(uid, (uint32_t)self->settings->shard_instances);
+    return self->shard_of_slot[wl_slot_of(uid)];
 }
 
 uint32_t wl_hub_fetcher(const wl_hub_t *self, uint32_t shard, uint64_t turn) {
@@ -61,6 +62,35 @@ static wl_outbox_t *outbox_open(wl_hub_t *self, wl_actor_kind_t kind) {
         outbox->to[i].encoder = wl_encoder_new();
     }
     return outbox;
+}
+
+/* Who sends to whom, as the routes of messages.def say. A way to another host takes a moment and
+ * nothing waits for it, so those are opened at the start; all others when they are first used. */
+#define TO(NAME) (1u << WL_ACTOR_##NAME)
+static const uint32_t sends_to[WL_ACTOR_KINDS] = {
+    [WL_ACTOR_FRONTEND] = TO(PRESENCE),
+    [WL_ACTOR_PRESENCE] = TO(CACHE) | TO(FRONTEND) | TO(FETCHER) | TO(SHARD) | TO(DISPATCHER),
+    [WL_ACTOR_CACHE] = TO(QUERY) | TO(FRONTEND) | TO(DISPATCHER),
+    [WL_ACTOR_QUERY] = TO(FETCHER) | TO(CACHE) | TO(FRONTEND) | TO(DISPATCHER),
+    [WL_ACTOR_FETCHER] = TO(QUERY) | TO(PRESENCE),
+    [WL_ACTOR_SHARD] = TO(PRESENCE),
+    [WL_ACTOR_PULLER] = TO(SHARD) | TO(DISPATCHER) | TO(FRONTEND) | TO(CACHE) | TO(QUERY),
+    [WL_ACTOR_DISPATCHER] = TO(PULLER) | TO(PRESENCE) | TO(SHARD) | TO(INTAKE),
+    [WL_ACTOR_INTAKE] = TO(DISPATCHER),
+};
+#undef TO
+static_assert(WL_ACTOR_KINDS <= 32, "a bit for each kind");
+
+static void hub_open_far(wl_hub_t *self) {
+    for (wl_actor_kind_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
+        bool far = false;
+        for (uint32_t i = 0; i < self->instances[kind]; i++) {
+            far = far || !wl_topology_here(self->settings, kind, i);
+        }
+        if (far && (sends_to[self->kind] & (1u << kind)) != 0) {
+            self->outboxes[kind] = outbox_open(self, kind);
+        }
+    }
 }
 
 static void outbox_destroy(wl_outbox_t **pointer) {
@@ -352,6 +382,23 @@ static int on_stats(zloop_t *loop, int timer, void *arg) {
     return 0;
 }
 
+/* The mailboxes, and what is asked for per item: counted once. */
+static wl_err_t hub_settle(wl_hub_t *self, wl_fault_t *fault) {
+    const wl_settings_t *settings = self->settings;
+    for (uint32_t kind = 0; kind < WL_ACTOR_KINDS; kind++) {
+        self->instances[kind] = wl_topology_instances(settings, (wl_actor_kind_t)kind);
+    }
+    wl_err_t err = wl_shard_map_parse(settings->shard_map, (uint32_t)settings->shard_instances,
+                                      self->shard_of_slot, fault);
+    if (err == WL_OK) {
+        err = wl_topology_inbox(self->kind, self->instance, &self->inbox, fault);
+    }
+    if (err == WL_OK) {
+        err = wl_topology_listen(settings, self->kind, self->instance, &self->far_inbox, fault);
+    }
+    return err;
+}
+
 wl_err_t wl_hub_open(wl_hub_t *self, zsock_t *pipe, const wl_boot_t *boot,
                      const wl_hub_handlers_t *handlers, void *actor, wl_fault_t *fault) {
     const wl_actor_options_t *options = boot->options;
@@ -360,27 +407,20 @@ wl_err_t wl_hub_open(wl_hub_t *self, zsock_t *pipe, const wl_boot_t *boot,
     self->kind = options->kind;
     self->instance = options->instance;
     self->settings = options->settings;
-    for (uint32_t kind = 0; kind < WL_ACTOR_KINDS; kind++) { /* asked for per item: count once */
-        self->instances[kind] = wl_topology_instances(self->settings, (wl_actor_kind_t)kind);
-    }
     self->pipe = pipe;
     self->handlers = *handlers;
     self->self = actor;
     WL_ASSERT(handlers->take != NULL);
-    wl_err_t err = wl_topology_inbox(self->kind, self->instance, &self->inbox, fault);
-    if (err == WL_OK) {
-        err =
-            wl_topology_listen(self->settings, self->kind, self->instance, &self->far_inbox, fault);
-    }
+    wl_err_t err = hub_settle(self, fault);
     if (err != WL_OK) {
         return err;
     }
+    hub_open_far(self);
     self->decoder = wl_decoder_new();
     self->keys = self->settings->curve_key_file[0] == '\0' ? NULL : wl_key_ring_new();
     self->loop = zloop_new();
     (void)zloop_reader(self->loop, pipe, on_pipe, self); /* control first */
-    (void)zloop_reader(self->loop, self->inbox, on_inbox, self);
-    zloop_reader_set_tolerant(self->loop, self->inbox);
+    wl_hub_watch(self, self->inbox, on_inbox, self);
     if (self->far_inbox != NULL) {
         wl_hub_watch(self, self->far_inbox, on_inbox, self);
     }

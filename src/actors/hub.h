@@ -50,6 +50,7 @@ typedef struct {
     uint32_t instance;
     const wl_settings_t *settings;         /* borrowed */
     uint32_t instances[WL_ACTOR_KINDS];    /* how many actors of each kind there are */
+    uint8_t shard_of_slot[WL_SLOTS];       /* shard.map */
     zsock_t *pipe;                         /* borrowed */
     zsock_t *inbox;                        /* owned, NULL until open */
     zsock_t *far_inbox;                    /* owned, NULL unless other hosts may send to us */
@@ -100,11 +101,13 @@ wl_encoder_t *wl_hub_to(wl_hub_t *self, wl_actor_kind_t kind, uint32_t instance,
                         uint64_t head_key);
 /* How many instances of a kind there are, here or on other hosts. */
 uint32_t wl_hub_instances(const wl_hub_t *self, wl_actor_kind_t kind);
-/* Which shard owns the user, and which fetcher reads from a shard; `turn` goes round its readers. */
+/* Which shard owns the user by shard.map, and which fetcher reads from a shard; `turn` goes round
+ * its readers. */
 uint32_t wl_hub_shard(const wl_hub_t *self, uint64_t uid);
 uint32_t wl_hub_fetcher(const wl_hub_t *self, uint32_t shard, uint64_t turn);
-/* For the head field sent_at of messages with deadlines, after wl_hub_to(): monotonic clocks of two
- * hosts have nothing in common, so the receiving hub moves deadlines to its own. 0: the same host. */
+/* For the head field sent_at of messages with deadlines, after wl_hub_to(): monotonic clocks of
+ * two hosts have nothing in common, so the receiving hub moves deadlines to its own. 0: the same
+ * host. */
 int64_t wl_hub_sent_at(const wl_hub_t *self, wl_actor_kind_t kind, uint32_t instance);
 /* Sends what was built. A message whose mailbox is full is dropped and counted (msg_full): every
  * conversation survives that by its own deadline or redelivery. Also done after each turn. */

@@ -1,6 +1,7 @@
 #include "actors/intake.h"
 
 #include "actors/access.h"
+#include "actors/change_queue.h"
 #include "actors/hub.h"
 #include "actors/intake_batch.h"
 #include "actors/server_info.h"
@@ -539,9 +540,8 @@ static wl_err_t intake_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     self->sequence = wl_sequence_new(SOURCES_MAX);
     self->tickets = wl_tickets_new((uint32_t)(operators < TICKETS_MAX ? operators : TICKETS_MAX),
                                    wl_mono_now().ms);
-    char path[600];
-    (void)snprintf(path, sizeof path, "%s/queue.db", settings->server_data_dir);
-    err = wl_queue_open(path, WL_QUEUE_APPEND, &self->queue, &boot->fault);
+    err = wl_change_queue_open(settings, self->hub.name, WL_QUEUE_APPEND, 0, &self->queue,
+                               &boot->fault);
     if (err == WL_OK) {
         err = wl_topology_router(settings, WL_ACTOR_INTAKE, self->hub.instance, &self->router,
                                  &boot->fault);

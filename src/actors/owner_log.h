@@ -38,8 +38,8 @@ void wl_owner_log_restore(wl_owner_log_t *self, const uint64_t *seen);
  * soon as the question under way has been answered. */
 bool wl_owner_log_due(wl_owner_log_t *self, uint32_t shard, int64_t now, bool hurry,
                       uint64_t *ret_after);
-/* Is this chunk the next one of its answer, with none missing before it? 0 = not said: yes. The last
- * chunk counts as `last` only if so; otherwise the question is asked again. */
+/* Is this chunk the next one of its answer, with none missing before it? 0 = not said: yes. The
+ * last chunk counts as `last` only if so; otherwise the question is asked again. */
 bool wl_owner_log_chunk(wl_owner_log_t *self, uint32_t shard, uint64_t chunk);
 /* A shard told a chunk of owners. asked_at: of the question that it answers, as the shard sent it
  * back, 0 = it did not say. Returns whether this was the end of the answer to our last question;

@@ -122,12 +122,11 @@ static wl_err_t presence_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     if (err != WL_OK) {
         return err;
     }
-    int64_t now = wl_mono_now().ms;
     self->coming = wl_marks_new(WL_PRESENCE_COMING_USERS_MAX);
     self->ended = wl_alloc_zero(WL_PRESENCE_ENDED_PLACES, sizeof *self->ended);
-    err = wl_presence_tiers_open(self, now, &boot->fault);
+    err = wl_presence_tiers_open(self, &boot->fault);
     if (err == WL_OK) {
-        wl_presence_owners_open(self, now);
+        wl_presence_owners_open(self, wl_mono_now().ms);
     }
     return err;
 }

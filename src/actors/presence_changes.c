@@ -94,7 +94,7 @@ void wl_presence_take_stored(wl_presence_t *self, const wl_msg_t *msg) {
     self->ready = wl_owner_log_ready(self->log);
 }
 
-/* ---- what may have been missed ---------------------------------------------------------------- */
+/* ---- what may have been missed --------------------------------------------------------------- */
 
 typedef struct {
     const wl_presence_t *presence;

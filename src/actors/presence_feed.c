@@ -54,7 +54,7 @@ struct wl_presence_feed {
     int64_t snapshot_used_at;
 };
 
-/* ---- followers -------------------------------------------------------------------------------- */
+/* ---- followers ------------------------------------------------------------------------------- */
 
 static follower_t *feed_find(wl_presence_feed_t *self, const wl_tier_peer_t *peer) {
     for (uint32_t i = 0; i < self->count; i++) {
@@ -132,7 +132,7 @@ void wl_presence_feed_lines_changed(wl_presence_feed_t *self) {
     }
 }
 
-/* ---- the feed --------------------------------------------------------------------------------- */
+/* ---- the feed -------------------------------------------------------------------------------- */
 
 static wl_bytes_t feed_envelope(wl_presence_feed_t *self, uint64_t seq) {
     wl_feed_begin(self->envelope, &(wl_feed_head_t){.feed = self->id, .seq = seq});
@@ -154,7 +154,7 @@ void wl_presence_feed_publish(wl_presence_feed_t *self, wl_bytes_t message) {
     wl_tier_parcel_destroy(&parcel);
 }
 
-/* ---- marks, once more ------------------------------------------------------------------------- */
+/* ---- marks, once more ------------------------------------------------------------------------ */
 
 typedef struct {
     wl_presence_feed_t *feed;
@@ -214,7 +214,7 @@ static void feed_replay(wl_presence_feed_t *self, follower_t *follower) {
     }
 }
 
-/* ---- what readers say ------------------------------------------------------------------------- */
+/* ---- what readers say ------------------------------------------------------------------------ */
 
 static void feed_begin(wl_presence_feed_t *self, const wl_tier_peer_t *peer, follower_t *follower,
                        const wl_follow_head_t *head, int64_t now) {
@@ -343,7 +343,7 @@ static int on_router(zloop_t *loop, zsock_t *router, void *arg) {
     return 0;
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 void wl_presence_feed_tick(wl_presence_feed_t *self, int64_t now) {
     for (uint32_t i = self->count; i-- > 0;) {

@@ -2,15 +2,15 @@
  * presence actors of readers, in order and numbered. Part of the presence actor and used on its
  * thread only; owns the ROUTER on tier.endpoint.
  *
- *     FOLLOW (begin)  > a reader begins a session: BEAT, then everything as FEED, and in between the
- *                       marks of our partitions once more, a few thousand per tick
+ *     FOLLOW (begin)  > a reader begins a session: BEAT, then everything as FEED, and in between
+ *                       the marks of our partitions once more, a few thousand per tick
  *     FOLLOW          > it is still there: BEAT, which gives back the time that it sent
  *     WANT            > a piece of the set: CHUNK. One snapshot at a time is held for all who want
  *                       one, and dropped when nobody has asked for a while
  *     REFRESH         > goes to the dispatcher of the partition
- * Promises: memory is bounded by FOLLOWERS_MAX, the HWM of the ROUTER and one snapshot; a reader that
- * does not take the feed is dropped and has to begin anew, nobody waits for it; what a reader sends
- * is counted and dropped when it is not one of these. */
+ * Promises: memory is bounded by FOLLOWERS_MAX, the HWM of the ROUTER and one snapshot; a reader
+ * that does not take the feed is dropped and has to begin anew, nobody waits for it; what a reader
+ * sends is counted and dropped when it is not one of these. */
 #ifndef WL_ACTORS_PRESENCE_FEED_H
 #define WL_ACTORS_PRESENCE_FEED_H
 

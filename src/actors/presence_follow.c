@@ -47,7 +47,7 @@ struct wl_presence_follow {
     writer_t writers[]; /* count of them */
 };
 
-/* ---- sessions --------------------------------------------------------------------------------- */
+/* ---- sessions -------------------------------------------------------------------------------- */
 
 /* A question that does not go out is asked again at the next tick. */
 static void writer_ask(writer_t *self, int64_t now) {
@@ -93,7 +93,8 @@ static void writer_take_sick(writer_t *self, wl_bytes_t sick) {
     self->follow->sick_changed = true;
 }
 
-/* Which partitions it holds. Returns whether it holds one that it did not hold, or not so, before. */
+/* Which partitions it holds. Returns whether it holds one that it did not hold, or not so,
+ * before. */
 static bool writer_take_claims(writer_t *self, const wl_msg_t *msg) {
     wl_presence_follow_t *follow = self->follow;
     uint64_t epochs[WL_COVERAGE_PARTITIONS_MAX] = {0};
@@ -185,7 +186,7 @@ static void writer_take_beat(writer_t *self, const wl_msg_t *msg, int64_t now) {
     }
 }
 
-/* ---- the feed --------------------------------------------------------------------------------- */
+/* ---- the feed -------------------------------------------------------------------------------- */
 
 /* Whoever wrote it, nobody in this process waits for its end. */
 static void writer_hand_over(writer_t *self, wl_msg_t *msg) {
@@ -268,7 +269,7 @@ static int on_dealer(zloop_t *loop, zsock_t *dealer, void *arg) {
     return 0;
 }
 
-/* ---- for the presence actor ------------------------------------------------------------------- */
+/* ---- for the presence actor ------------------------------------------------------------------ */
 
 void wl_presence_follow_tick(wl_presence_follow_t *self, int64_t now) {
     for (uint32_t i = 0; i < self->count; i++) {
@@ -365,7 +366,7 @@ bool wl_presence_follow_sick_changed(wl_presence_follow_t *self) {
     return changed;
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 wl_err_t wl_presence_follow_open(wl_hub_t *hub, const wl_presence_follow_owner_t *owner,
                                  wl_presence_follow_t **ret, wl_fault_t *fault) {

@@ -3,11 +3,11 @@
  * tier.writers.
  *
  * A session begins with the first BEAT that answers FOLLOW (begin): from there on every FEED must
- * bear the next number. A gap, another feed id, silence or a changed set of partitions ends it, what
- * rested on it is lost, and a new one begins at once. Until the marks of the beginning have come the
- * feed covers nothing.
- * Promises: takes a bounded batch per wake-up; never waits; bytes of a writer that do not decode end
- * the session, as what they were may be missing. */
+ * bear the next number. A gap, another feed id, silence or a changed set of partitions ends it,
+ * what rested on it is lost, and a new one begins at once. Until the marks of the beginning have
+ * come the feed covers nothing.
+ * Promises: takes a bounded batch per wake-up; never waits; bytes of a writer that do not decode
+ * end the session, as what they were may be missing. */
 #ifndef WL_ACTORS_PRESENCE_FOLLOW_H
 #define WL_ACTORS_PRESENCE_FOLLOW_H
 
@@ -23,7 +23,8 @@ typedef struct {
     wl_coverage_t *coverage; /* writer i is feed 1 + i */
     /* A NOTICE or STORED, as if it came from this process; valid during the call. */
     void (*take)(void *arg, const wl_msg_t *msg);
-    /* Changes of this partition may have been missed: forget what says that they are on their way. */
+    /* Changes of this partition may have been missed: forget what says that they are on their
+     * way. */
     void (*lost)(void *arg, uint32_t partition);
     /* The coverage was told something. */
     void (*heard)(void *arg);

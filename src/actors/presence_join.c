@@ -116,8 +116,8 @@ void wl_presence_join_chunk(wl_presence_join_t *self, uint32_t writer, const wl_
         self->asked = CHUNK_BYTES;
     }
     wl_bytes_t piece = msg->items.chunk[0].bytes;
-    if (head->snapshot != self->snapshot || head->offset != self->have || piece.count == 0 ||
-        piece.count > self->total - self->have) {
+    if (head->snapshot != self->snapshot || head->total != self->total ||
+        head->offset != self->have || piece.count == 0 || piece.count > self->total - self->have) {
         return;
     }
     join_append(self, piece);

@@ -1,7 +1,8 @@
-/* presence_join.h: how a reader without a snapshot on disk gets the set of a writer, piece by piece.
- * Bookkeeping only, no sockets: it says what to ask for and takes what comes. A few pieces are under
- * way at once, lost ones are asked for again, and a writer that has none or answers nothing is given
- * up: then another one is asked, at the end nobody. Owned by one presence thread. */
+/* presence_join.h: how a reader without a snapshot on disk gets the set of a writer, piece by
+ * piece. Bookkeeping only, no sockets: it says what to ask for and takes what comes. A few pieces
+ * are under way at once, lost ones are asked for again, and a writer that has none or answers
+ * nothing is given up: then another one is asked, at the end nobody. Owned by one presence
+ * thread. */
 #ifndef WL_ACTORS_PRESENCE_JOIN_H
 #define WL_ACTORS_PRESENCE_JOIN_H
 
@@ -13,7 +14,8 @@ typedef struct wl_presence_join wl_presence_join_t;
 wl_presence_join_t *wl_presence_join_new(int64_t now, int64_t wait_ms);
 void wl_presence_join_destroy(wl_presence_join_t **self); /* NULL and *NULL are accepted */
 
-/* Should a piece be asked of this writer now? Call until it says false. live: its feed is followed. */
+/* Should a piece be asked of this writer now? Call until it says false. live: its feed is
+ * followed. */
 bool wl_presence_join_want(wl_presence_join_t *self, uint32_t writer, bool live, int64_t now,
                            wl_want_head_t *ret_want);
 /* A CHUNK (untrusted) of this writer. */

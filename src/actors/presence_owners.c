@@ -14,7 +14,7 @@ enum {
     JOIN_WAIT_MS = 4000,          /* without a piece of a writer's set: the database is asked */
 };
 
-/* ---- the log of owners ------------------------------------------------------------------------ */
+/* ---- the log of owners ----------------------------------------------------------------------- */
 
 /* The one that walks over the bitmaps, now and then. */
 static void presence_gauge_bytes(wl_presence_t *self) {
@@ -160,7 +160,7 @@ static bool presence_load(wl_presence_t *self) {
     return adopted;
 }
 
-/* ---- the set of a writer ---------------------------------------------------------------------- */
+/* ---- the set of a writer --------------------------------------------------------------------- */
 
 static void presence_join_end(wl_presence_t *self) {
     wl_presence_follow_join(self->follow, NULL);
@@ -204,7 +204,7 @@ static void presence_join_tick(wl_presence_t *self, int64_t now) {
     presence_join_end(self);
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 void wl_presence_owners_open(wl_presence_t *self, int64_t now) {
     const wl_settings_t *settings = self->hub.settings;

@@ -77,7 +77,7 @@ static inline uint32_t wl_presence_partition(const wl_presence_t *self, uint64_t
     return wl_uid_owner(uid, (uint32_t)self->hub.settings->queue_partitions);
 }
 
-/* ---- presence_changes.c ----------------------------------------------------------------------- */
+/* ---- presence_changes.c ---------------------------------------------------------------------- */
 
 void wl_presence_take_notice(wl_presence_t *self, const wl_msg_t *msg);
 void wl_presence_take_stored(wl_presence_t *self, const wl_msg_t *msg);
@@ -86,7 +86,7 @@ void wl_presence_forget(wl_presence_t *self, uint32_t partition);
 /* Sets the bit of everybody with a change on its way, after the set was replaced. */
 void wl_presence_mark_coming(wl_presence_t *self);
 
-/* ---- presence_owners.c ------------------------------------------------------------------------ */
+/* ---- presence_owners.c ----------------------------------------------------------------------- */
 
 /* Reads the snapshot on disk, or begins to take the set of a writer. */
 void wl_presence_owners_open(wl_presence_t *self, int64_t now);
@@ -95,10 +95,10 @@ void wl_presence_owners_tick(wl_presence_t *self, int64_t now);
 void wl_presence_owners_close(wl_presence_t *self);
 void wl_presence_take_owners(wl_presence_t *self, const wl_msg_t *msg);
 
-/* ---- presence_tiers.c ------------------------------------------------------------------------- */
+/* ---- presence_tiers.c ------------------------------------------------------------------------ */
 
 /* After wl_hub_open() and before wl_presence_owners_open(). */
-WL_MUST_USE wl_err_t wl_presence_tiers_open(wl_presence_t *self, int64_t now, wl_fault_t *fault);
+WL_MUST_USE wl_err_t wl_presence_tiers_open(wl_presence_t *self, wl_fault_t *fault);
 void wl_presence_tiers_close(wl_presence_t *self);
 void wl_presence_tiers_tick(wl_presence_t *self, int64_t now);
 /* Is everything known about this user, so that "no" may be said? */

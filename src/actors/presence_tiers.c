@@ -11,7 +11,7 @@ static uint32_t tiers_partitions(const wl_presence_t *self) {
     return (uint32_t)self->hub.settings->queue_partitions;
 }
 
-/* ---- leases ----------------------------------------------------------------------------------- */
+/* ---- leases ---------------------------------------------------------------------------------- */
 
 /* Files belong to one process for ever: it holds everything, whether the keeper said so or not. */
 static uint64_t lease_epoch(const wl_presence_t *self, uint32_t partition, int64_t now) {
@@ -35,12 +35,12 @@ static uint32_t tiers_held(void *arg, wl_claim_t ret_claims[static WL_COVERAGE_P
     return count;
 }
 
-/* ---- coverage --------------------------------------------------------------------------------- */
+/* ---- coverage -------------------------------------------------------------------------------- */
 
 bool wl_presence_knows(const wl_presence_t *self, uint64_t uid) {
     return self->ready && (self->coverage == NULL ||
                            wl_coverage_covers(self->coverage, wl_presence_partition(self, uid),
-                                              wl_uid_owner(uid, wl_owner_log_shards(self->log))));
+                                              wl_hub_shard(&self->hub, uid)));
 }
 
 /* Caches may keep copies of these users from now on, or must forget them. */
@@ -138,7 +138,7 @@ void wl_presence_take_lease(wl_presence_t *self, const wl_msg_t *msg) {
     tiers_claim(self, wl_mono_now().ms);
 }
 
-/* ---- what goes between tiers ------------------------------------------------------------------ */
+/* ---- what goes between tiers ----------------------------------------------------------------- */
 
 static void tiers_take(void *arg, const wl_msg_t *msg) {
     wl_presence_t *self = arg;
@@ -194,7 +194,7 @@ static void tiers_refresh_of_reader(void *arg, const wl_msg_t *msg) {
     tiers_refresh(arg, msg, false);
 }
 
-/* ---- health of lines -------------------------------------------------------------------------- */
+/* ---- health of lines ------------------------------------------------------------------------- */
 
 static void tiers_tell_line(wl_presence_t *self, const char *line, bool sick) {
     static const wl_actor_kind_t kinds[] = {WL_ACTOR_FRONTEND, WL_ACTOR_CACHE, WL_ACTOR_QUERY,
@@ -232,11 +232,10 @@ static void tiers_lines(wl_presence_t *self) {
     self->sick_count = count;
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
-wl_err_t wl_presence_tiers_open(wl_presence_t *self, int64_t now, wl_fault_t *fault) {
+wl_err_t wl_presence_tiers_open(wl_presence_t *self, wl_fault_t *fault) {
     const wl_settings_t *settings = self->hub.settings;
-    (void)now;
     self->tours = strcmp(settings->shard_store, "mysql") == 0 || !wl_role_writes(settings);
     if (self->tours) {
         self->coverage = wl_coverage_new(
@@ -280,9 +279,8 @@ void wl_presence_tiers_tick(wl_presence_t *self, int64_t now) {
         wl_presence_follow_tick(self->follow, now);
     }
     tiers_lines(self);
-    bool whole = self->coverage == NULL || !wl_role_reads(self->hub.settings) ||
-                 self->covered == tiers_partitions(self);
-    WL_GAUGE(&self->hub.counters, presence_ready, self->ready && whole);
+    /* a reader without a writer still answers everything, from its cache and the database */
+    WL_GAUGE(&self->hub.counters, presence_ready, self->ready);
     WL_GAUGE(&self->hub.counters, tier_covered,
              self->coverage == NULL ? tiers_partitions(self) : self->covered);
 }

@@ -24,6 +24,7 @@ typedef struct {
     uint64_t told[PRESENCE_MAX]; /* STORED messages to each, lost ones as well */
     uint64_t safe[PRESENCE_MAX]; /* owner log number that each has on disk, 0 = not said */
     uint64_t trimmed;            /* up to here the log was trimmed */
+    bool away;                   /* the last transaction found no server */
 } shard_t;
 
 /* ---- one transaction ------------------------------------------------------------------------- */
@@ -173,6 +174,17 @@ static void shard_tell_stored(shard_t *self, uint64_t commit_seq) {
     }
 }
 
+/* A server that is away is said once, not for every batch until it is back. */
+static void shard_say_failed(shard_t *self, wl_err_t err) {
+    bool away = err == WL_ERR_UNAVAILABLE;
+    if (!away || !self->away) {
+        wl_log(WL_LOG_ERROR, self->hub.name, "store_failed",
+               "a transaction of %zu users failed and will be done again: %s",
+               self->batch->item_count, wl_err_text(err));
+    }
+    self->away = away;
+}
+
 /* Commits what was collected. Without a configuration nobody knows the limits of steps: it waits,
  * and beyond the bound is dropped, as the dispatcher pulls again. */
 static void shard_commit(shard_t *self) {
@@ -192,12 +204,11 @@ static void shard_commit(shard_t *self) {
         WL_COUNT(&self->hub.counters, store_older_refused, self->batch->older);
         WL_COUNT(&self->hub.counters, pull_quarantined, self->batch->refused);
         shard_tell_stored(self, commit_seq);
+        self->away = false;
     } else {
         WL_COUNT(&self->hub.counters, store_failures, 1);
         WL_COUNT(&self->hub.counters, store_damaged, err == WL_ERR_DAMAGED);
-        wl_log(WL_LOG_ERROR, self->hub.name, "store_failed",
-               "a transaction of %zu users failed and will be done again: %s",
-               self->batch->item_count, wl_err_text(err));
+        shard_say_failed(self, err);
     }
     wl_store_batch_clear(self->batch);
 }

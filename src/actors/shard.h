@@ -1,14 +1,16 @@
-/* shard.h (actor): owns one database of assets: commits what lines answered, reads for misses.
+/* shard.h (actor): writes one database of assets: commits what lines answered. Reads: fetcher.h.
  * Control   $TERM
  * Binds     inproc://shard.<i> (PULL)
- * Opens     <data_dir>/assets-<i>.db, alone
- * Takes     STORE from pullers and the dispatcher, FETCH from query, TELL_OWNERS from presence,
- *           CONFIG, LINE
- * Sends     STORED and OWNERS to presence, FETCHED to query
- * Promises  everything stored in a turn is one transaction, at most BATCH_ASSETS assets, and STORED
- *           goes out only after its commit; a read sees committed data only; a failed transaction
- *           leaves nothing and says nothing: the dispatcher pulls again. Blocks on the disk: the
- *           longest stall is one commit or the reads of one chunk of owners, some milliseconds */
+ * Opens     <data_dir>/assets-<i>.db, which no other process writes, or the i-th of shard.at, which
+ *           writers of other processes share
+ * Takes     STORE from pullers and dispatchers, TELL_OWNERS that let the log be trimmed from
+ *           presence, CONFIG, LINE
+ * Sends     STORED to presence: what now stands in the database, also where a newer record stood
+ * Promises  everything stored in a turn is one transaction, at most WL_STORE_BATCH_ASSETS assets,
+ *           users in ascending order; STORED goes out only after its commit and is numbered, so
+ *           that a lost one shows; a dispatcher whose lease is over stores nothing; a failed
+ *           transaction leaves nothing and says nothing: the dispatcher pulls again. Blocks on the
+ *           database: the longest stall is one transaction, at most shard.timeout_ms a statement */
 #ifndef WL_ACTORS_SHARD_H
 #define WL_ACTORS_SHARD_H
 

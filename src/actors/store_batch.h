@@ -1,6 +1,6 @@
-/* store_batch.h: what a shard stores in one transaction: users and their assets, copied out of STORE
- * messages, which are valid only while they are taken. Part of the shard actor and used on its
- * thread only; it fills in the outcomes itself. */
+/* store_batch.h: what a shard stores in one transaction: users and their assets, copied out of
+ * STORE messages, which are valid only while they are taken. Part of the shard actor and used on
+ * its thread only; it fills in the outcomes itself. */
 #ifndef WL_ACTORS_STORE_BATCH_H
 #define WL_ACTORS_STORE_BATCH_H
 
@@ -62,8 +62,8 @@ void wl_store_batch_add(wl_store_batch_t *self, const wl_store_head_t *head,
                         const wl_store_item_t *item);
 bool wl_store_batch_full(const wl_store_batch_t *self);
 
-/* Fills order and uids. Users in ascending order: two writers that lock rows in one order never wait
- * for each other in a ring. Returns how many different ones there are. */
+/* Fills order and uids. Users in ascending order: two writers that lock rows in one order never
+ * wait for each other in a ring. Returns how many different ones there are. */
 uint32_t wl_store_batch_sort(wl_store_batch_t *self);
 
 /* Gives an extra that is borrowed a place that lasts as long as the batch. */

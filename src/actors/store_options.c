@@ -11,13 +11,27 @@ bool wl_store_shared(const wl_settings_t *settings) {
 
 wl_asset_db_options_t wl_store_options_assets(const wl_settings_t *settings, uint32_t shard,
                                               bool readonly, wl_store_text_t *text) {
+    wl_asset_db_options_t options = {.path = text->path,
+                                     .shard = shard,
+                                     .shards = (uint32_t)settings->shard_instances,
+                                     .busy_timeout_ms = BUSY_TIMEOUT_MS,
+                                     .readonly = readonly};
     (void)snprintf(text->path, sizeof text->path, "%s/assets-%u.db", settings->server_data_dir,
                    shard);
-    return (wl_asset_db_options_t){.path = text->path,
-                                   .shard = shard,
-                                   .shards = (uint32_t)settings->shard_instances,
-                                   .busy_timeout_ms = BUSY_TIMEOUT_MS,
-                                   .readonly = readonly};
+    if (wl_store_shared(settings)) {
+        options.mysql = wl_store_options_mysql(settings, shard, text);
+    }
+    return options;
+}
+
+wl_mysql_options_t wl_store_options_mysql(const wl_settings_t *settings, uint32_t shard,
+                                          wl_store_text_t *text) {
+    text->at[0] = '\0';
+    (void)wl_settings_list_item(settings->shard_at, shard, text->at, sizeof text->at);
+    return (wl_mysql_options_t){.at = text->at,
+                                .user = settings->shard_user,
+                                .password_file = settings->shard_password_file,
+                                .timeout_ms = (uint32_t)settings->shard_timeout_ms};
 }
 
 const char *wl_store_options_queue(const wl_settings_t *settings, wl_store_text_t *text) {

@@ -10,6 +10,7 @@
 /* Texts that the options point into: keep it until the store is open. */
 typedef struct {
     char path[600]; /* of a file */
+    char at[512];   /* of a server */
 } wl_store_text_t;
 
 /* Does another process share the database of assets with us? */
@@ -18,6 +19,9 @@ bool wl_store_shared(const wl_settings_t *settings);
 /* The database of one shard, to write or only to read. */
 wl_asset_db_options_t wl_store_options_assets(const wl_settings_t *settings, uint32_t shard,
                                               bool readonly, wl_store_text_t *text);
+/* Its server, when shard.store = mysql; leases live in that of shard 0. */
+wl_mysql_options_t wl_store_options_mysql(const wl_settings_t *settings, uint32_t shard,
+                                          wl_store_text_t *text);
 /* The file of the durable queue, when queue.store = sqlite. */
 const char *wl_store_options_queue(const wl_settings_t *settings, wl_store_text_t *text);
 /* One of all caches. */

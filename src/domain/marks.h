@@ -33,7 +33,8 @@ uint32_t wl_marks_drop(wl_marks_t *self, bool (*drop)(void *arg, uint64_t uid), 
 
 /* Visits some marks and returns where to go on; begin with 0, which also says the end. A mark that
  * is there from the first call to the last is visited at least once, whatever is set, cleared or
- * dropped between two calls (never inside `visit`). About `marks` of them, more in a full bucket. */
+ * dropped between two calls (never inside `visit`). About `marks` of them, more in a full
+ * bucket. */
 typedef void(wl_marks_visit_fn)(void *arg, uint64_t uid, const char *line, uint64_t seq,
                                 wl_mark_state_t state);
 uint32_t wl_marks_scan(const wl_marks_t *self, uint32_t cursor, uint32_t marks,

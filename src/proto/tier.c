@@ -16,7 +16,7 @@ bool wl_tier_peer_equal(const wl_tier_peer_t *a, const wl_tier_peer_t *b) {
     return a->bytes == b->bytes && memcmp(a->identity, b->identity, a->bytes) == 0;
 }
 
-/* ---- the writer's side ------------------------------------------------------------------------ */
+/* ---- the writer's side ----------------------------------------------------------------------- */
 
 wl_err_t wl_tier_recv(zsock_t *router, wl_decoder_t *decoder, wl_tier_peer_t *ret_peer,
                       wl_msg_t *ret_msg) {
@@ -111,7 +111,7 @@ wl_err_t wl_tier_parcel_send(const wl_tier_parcel_t *self, zsock_t *router,
     return err == WL_OK ? shared_send(socket, &self->message, 0) : err;
 }
 
-/* ---- the reader's side ------------------------------------------------------------------------ */
+/* ---- the reader's side ----------------------------------------------------------------------- */
 
 wl_err_t wl_tier_take(zsock_t *dealer, wl_decoder_t *decoder, wl_decoder_t *inner,
                       wl_msg_t *ret_msg, bool *ret_has_inner, wl_msg_t *ret_inner) {

@@ -19,7 +19,7 @@ typedef struct {
 
 bool wl_tier_peer_equal(const wl_tier_peer_t *a, const wl_tier_peer_t *b);
 
-/* ---- the writer's side ------------------------------------------------------------------------ */
+/* ---- the writer's side ----------------------------------------------------------------------- */
 
 /* Takes one message of a reader. WL_ERR_EMPTY: nothing there. WL_ERR_MALFORMED / TOO_BIG: one was
  * taken and thrown away. *ret_msg lives until the next use of the decoder. */
@@ -40,7 +40,7 @@ void wl_tier_parcel_destroy(wl_tier_parcel_t **self); /* NULL and *NULL are acce
 WL_MUST_USE wl_err_t wl_tier_parcel_send(const wl_tier_parcel_t *self, zsock_t *router,
                                          const wl_tier_peer_t *peer);
 
-/* ---- the reader's side ------------------------------------------------------------------------ */
+/* ---- the reader's side ----------------------------------------------------------------------- */
 
 /* Takes one message or parcel from the DEALER: of a parcel *ret_msg is the envelope and *ret_inner,
  * decoded by `inner`, the message in it; otherwise *ret_has_inner is false. Errors as wl_tier_recv;

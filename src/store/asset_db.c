@@ -184,6 +184,10 @@ uint64_t wl_asset_db_commit_seq(const wl_asset_db_t *self) {
     return self->commit_seq;
 }
 
+const char *wl_asset_db_problem(wl_asset_db_t *self) {
+    return self->ops->problem(self);
+}
+
 wl_err_t wl_asset_db_count(wl_asset_db_t *self, uint64_t *ret_rows) {
     return self->ops->count(self, ret_rows);
 }

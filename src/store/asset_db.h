@@ -22,6 +22,7 @@ typedef struct {
     uint32_t shard;           /* stored in the database: opening another shard's is refused */
     uint32_t shards;          /* of the whole database, stored as well: with another number users
                                * would be looked for in the wrong one; 0 = not checked */
+    bool mapped;              /* MySQL: shard.map is written out, so `shards` may have grown */
     uint32_t busy_timeout_ms; /* SQLite: how long begin waits for another handle of the file */
     uint32_t owner_log_max;   /* rows that the owner log keeps; 0 = 4 million */
     bool readonly;            /* never writes; works beside the handle that does */
@@ -140,6 +141,9 @@ WL_MUST_USE wl_err_t wl_asset_db_owner_trim(wl_asset_db_t *self, uint64_t up_to)
  * *started = false). *ret_count = 0: the end. */
 WL_MUST_USE wl_err_t wl_asset_db_owner_scan(wl_asset_db_t *self, bool *started, int64_t *cursor,
                                             uint32_t max, uint64_t *ret_uids, uint32_t *ret_count);
+
+/* What the database said about the last error, for logs; "" = nothing. */
+const char *wl_asset_db_problem(wl_asset_db_t *self);
 
 /* Rows of the table, tombstones included, for tools and tests: reads the whole table. */
 WL_MUST_USE wl_err_t wl_asset_db_count(wl_asset_db_t *self, uint64_t *ret_rows);

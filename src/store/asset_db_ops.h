@@ -36,19 +36,20 @@ typedef struct {
     wl_err_t (*owner_scan)(wl_asset_db_t *self, bool started, int64_t *cursor, uint32_t max,
                            uint64_t *ret_uids, uint32_t *ret_count);
     wl_err_t (*count)(wl_asset_db_t *self, uint64_t *ret_rows);
+    const char *(*problem)(wl_asset_db_t *self);
     void (*close)(wl_asset_db_t *self); /* frees it; no transaction is open */
 } wl_asset_db_ops_t;
 
 /* The first member of every backend. */
 struct wl_asset_db {
     const wl_asset_db_ops_t *ops;
-    uint64_t commit_seq;     /* newest commit that this handle knows */
-    uint64_t owner_newest;   /* newest number of the owner log that it knows, committed */
-    uint64_t owner_trimmed;  /* log rows up to here are gone or may go */
-    uint32_t owner_log_max;  /* rows of it that stay */
-    bool readonly;           /* begin is never called */
-    bool in_transaction;     /* between begin and commit or rollback */
-    wl_err_t failed;         /* why the open transaction can only be rolled back */
+    uint64_t commit_seq;               /* newest commit that this handle knows */
+    uint64_t owner_newest;             /* newest number of the owner log that it knows, committed */
+    uint64_t owner_trimmed;            /* log rows up to here are gone or may go */
+    uint32_t owner_log_max;            /* rows of it that stay */
+    bool readonly;                     /* begin is never called */
+    bool in_transaction;               /* between begin and commit or rollback */
+    wl_err_t failed;                   /* why the open transaction can only be rolled back */
     uint8_t extra[WL_EXTRA_BYTES_MAX]; /* what get returned last */
 };
 

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "store/asset_db_ops.h"
 #include "store/asset_row.h"
+#include "store/asset_row_sqlite.h"
 #include "store/migrations.h"
 #include "store/sqlite_tool.h"
 
@@ -405,10 +406,15 @@ static wl_err_t db_count(wl_asset_db_t *base, uint64_t *ret_rows) {
     return err;
 }
 
+static const char *db_problem(wl_asset_db_t *base) {
+    sqlite3 *db = ((db_t *)base)->db;
+    return sqlite3_errcode(db) == SQLITE_OK ? "" : sqlite3_errmsg(db);
+}
+
 /* ---- owners ---------------------------------------------------------------------------------- */
 
-static wl_err_t db_owner_log(wl_asset_db_t *base, uint64_t after, uint32_t max,
-                             uint64_t *ret_uids, uint32_t *ret_count, uint64_t *ret_last) {
+static wl_err_t db_owner_log(wl_asset_db_t *base, uint64_t after, uint32_t max, uint64_t *ret_uids,
+                             uint32_t *ret_count, uint64_t *ret_last) {
     sqlite3_stmt *sql = ((db_t *)base)->sql[SQL_OWNER_LOG];
     if (after > INT64_MAX) {
         return WL_OK; /* a number that no file has: found out by its caller */
@@ -488,6 +494,7 @@ static const wl_asset_db_ops_t db_ops = {
     .owner_trim = db_owner_trim,
     .owner_scan = db_owner_scan,
     .count = db_count,
+    .problem = db_problem,
     .close = db_close,
 };
 

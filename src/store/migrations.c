@@ -39,8 +39,7 @@ static const wl_migration_t asset_db_steps[] = {
      " commit_seq INTEGER NOT NULL, owner_trimmed INTEGER NOT NULL);"},
     /* 0: written before this step, not known */
     {2, "002_shards", "ALTER TABLE meta ADD COLUMN shards INTEGER NOT NULL DEFAULT 0;"},
-    {3, "003_fence",
-     "CREATE TABLE fence(partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL);"},
+    {3, "003_fence", "CREATE TABLE fence(partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL);"},
 };
 
 /* tally holds what stats would otherwise count, and the next entry id: one row, written once per

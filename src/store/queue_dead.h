@@ -1,7 +1,12 @@
 /* queue_dead.h: the dead letters of a queue: what was given up, to look at, to try again, to throw
- * away (design section 6, rule 6). Works on a queue handle, on its thread, a few milliseconds per
- * thousand letters. Redrive and discard are on the disk when they return, leave a line in the audit
- * table (the newest 10,000 are kept), and handle at most WL_DEAD_BATCH_MAX letters a call. */
+ * away (design section 6, rule 6). Works on any queue handle, on its thread, over the letters of
+ * all partitions, a few milliseconds per thousand of them. Redrive and discard are as durable as an
+ * append when they return, leave a line in the audit table (the newest 10,000 are kept, in Redis of
+ * each partition), and handle at most WL_DEAD_BATCH_MAX letters a call.
+ *
+ * How a letter is tried again differs: SQLite makes it a retry that is due and tells it, Redis
+ * appends it to its partition as a change, because the process that serves the partition may be
+ * another one; it is read like any other. */
 #ifndef WL_STORE_QUEUE_DEAD_H
 #define WL_STORE_QUEUE_DEAD_H
 
@@ -11,19 +16,23 @@ enum { WL_DEAD_BATCH_MAX = 10000 };
 
 typedef void (*wl_dead_fn)(const wl_dead_letter_t *letter, void *arg);
 
-/* Dead letters, newest first, of one line or all (line NULL), with id < before (0 = from the
- * newest), at most max. Letters are borrowed for the call. */
+/* Dead letters, newest first (ids descend), of one line or all (line NULL), with id < before (0 =
+ * from the newest), at most max. Letters are borrowed for the call. */
 WL_MUST_USE wl_err_t wl_queue_dead_list(wl_queue_t *self, const char *line, uint64_t before,
                                         size_t max, wl_dead_fn tell, void *arg);
 /* WL_ERR_NOT_FOUND: no such letter. */
 WL_MUST_USE wl_err_t wl_queue_dead_get(wl_queue_t *self, uint64_t id, wl_dead_fn tell, void *arg);
 
-/* Moves letters (the one with id; or, with id 0, the oldest of a line, or of all when line is NULL)
- * to the retry table, with attempts 0 and due_at and notified_at now_ms, in place of a retry of the
- * same (uid, line). Then tells each row, so that the dispatcher can take it up at once; told rows
- * are durable. Entries that did not decode (body set) cannot be redriven and are passed over.
- * *ret_count = letters moved. WL_ERR_NOT_FOUND: no letter with that id that can be moved. tell may
- * be NULL. */
+/* Tries letters again: the one with id; or, with id 0, the oldest of a line, or of all when line is
+ * NULL (of each partition in turn).
+ * SQLite: they become retries with attempts 0 and due_at and notified_at now_ms, in place of a retry
+ * of the same (uid, line); then tells each row, so that the dispatcher can take it up at once; told
+ * rows are durable. tell may be NULL.
+ * Redis: in one step each becomes an entry of kind CHANGES at now_ms, and the letter goes. tell is
+ * not called: to the caller they are as good as appended.
+ * Entries that did not decode (body set) cannot be redriven and are passed over. *ret_count =
+ * letters moved. WL_ERR_NOT_FOUND: no letter with that id that can be moved. After another error
+ * some may have been moved. */
 WL_MUST_USE wl_err_t wl_queue_dead_redrive(wl_queue_t *self, uint64_t id, const char *line,
                                            size_t max, int64_t now_ms, wl_retry_fn tell, void *arg,
                                            uint64_t *ret_count);

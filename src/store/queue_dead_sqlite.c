@@ -1,5 +1,3 @@
-#include "store/queue_dead.h"
-
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "store/queue_sqlite.h"
@@ -29,13 +27,9 @@ static void range_bind(sqlite3_stmt *sql, uint64_t first, uint64_t last, const c
     (void)sqlite3_bind_text(sql, 3, line, -1, SQLITE_STATIC); /* NULL binds NULL */
 }
 
-/* Ids that SQL cannot hold are simply not there. */
-static uint64_t id_bound(uint64_t id) {
-    return id > (uint64_t)INT64_MAX ? (uint64_t)INT64_MAX : id;
-}
-
-static wl_err_t letters_tell(wl_queue_t *self, uint64_t first, uint64_t last, const char *line,
-                             size_t max, wl_dead_fn tell, void *arg, size_t *ret_count) {
+static wl_err_t letters_tell(wl_queue_sqlite_t *self, uint64_t first, uint64_t last,
+                             const char *line, size_t max, wl_dead_fn tell, void *arg,
+                             size_t *ret_count) {
     sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_DEAD_LIST];
     range_bind(sql, first, last, line);
     (void)sqlite3_bind_int64(sql, 4, (sqlite3_int64)max);
@@ -62,30 +56,27 @@ static wl_err_t letters_tell(wl_queue_t *self, uint64_t first, uint64_t last, co
     return err;
 }
 
-wl_err_t wl_queue_dead_list(wl_queue_t *self, const char *line, uint64_t before, size_t max,
-                            wl_dead_fn tell, void *arg) {
+wl_err_t wl_queue_sqlite_dead_list(wl_queue_t *queue, const char *line, uint64_t last, size_t max,
+                                   wl_dead_fn tell, void *arg) {
     size_t count = 0;
-    uint64_t last = before == 0 ? (uint64_t)INT64_MAX : id_bound(before - 1);
-    return letters_tell(self, 1, last, line, max, tell, arg, &count);
+    return letters_tell((wl_queue_sqlite_t *)queue, 1, last, line, max, tell, arg, &count);
 }
 
-wl_err_t wl_queue_dead_get(wl_queue_t *self, uint64_t id, wl_dead_fn tell, void *arg) {
+wl_err_t wl_queue_sqlite_dead_get(wl_queue_t *queue, uint64_t id, wl_dead_fn tell, void *arg) {
     size_t count = 0;
-    if (id == 0 || id > (uint64_t)INT64_MAX) {
-        return WL_ERR_NOT_FOUND;
-    }
-    wl_err_t err = letters_tell(self, id, id, NULL, 1, tell, arg, &count);
+    wl_err_t err = letters_tell((wl_queue_sqlite_t *)queue, id, id, NULL, 1, tell, arg, &count);
     return err == WL_OK && count == 0 ? WL_ERR_NOT_FOUND : err;
 }
 
 /* Reads the chosen letters. bodies: also those that did not decode. */
-static wl_err_t letters_pick(wl_queue_t *self, uint64_t id, const char *line, bool bodies,
-                             size_t max, picked_t *ret) {
+static wl_err_t letters_pick(wl_queue_sqlite_t *self, const wl_dead_choice_t *choice, bool bodies,
+                             picked_t *ret) {
     sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_DEAD_PICK];
-    max = max > WL_DEAD_BATCH_MAX ? WL_DEAD_BATCH_MAX : max;
+    uint64_t id = choice->id;
+    size_t max = choice->max;
     ret->rows = wl_alloc_zero(max, sizeof *ret->rows);
     ret->ids = wl_alloc_zero(max, sizeof *ret->ids);
-    range_bind(sql, id == 0 ? 1 : id_bound(id), id == 0 ? (uint64_t)INT64_MAX : id_bound(id), line);
+    range_bind(sql, id == 0 ? 1 : id, id == 0 ? (uint64_t)INT64_MAX : id, choice->line);
     (void)sqlite3_bind_int(sql, 4, bodies);
     (void)sqlite3_bind_int64(sql, 5, (sqlite3_int64)max);
     bool row = false;
@@ -102,7 +93,7 @@ static wl_err_t letters_pick(wl_queue_t *self, uint64_t id, const char *line, bo
     return err == WL_OK && id != 0 && ret->count == 0 ? WL_ERR_NOT_FOUND : err;
 }
 
-static wl_err_t letters_delete(wl_queue_t *self, const picked_t *picked) {
+static wl_err_t letters_delete(wl_queue_sqlite_t *self, const picked_t *picked) {
     wl_err_t err = WL_OK;
     for (size_t i = 0; err == WL_OK && i < picked->count; i++) {
         sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_DEAD_DELETE];
@@ -113,16 +104,17 @@ static wl_err_t letters_delete(wl_queue_t *self, const picked_t *picked) {
 }
 
 /* One line of the audit table; the oldest beyond the bound goes. */
-static wl_err_t audit_add(wl_queue_t *self, const char *verb, uint64_t id, const char *line,
-                          size_t count, const char *note) {
+static wl_err_t audit_add(wl_queue_sqlite_t *self, const char *verb, const wl_dead_choice_t *choice,
+                          size_t count) {
     char what[160];
-    (void)snprintf(what, sizeof what, "%s id=%llu line=%s count=%zu", verb, (unsigned long long)id,
-                   line == NULL ? "*" : line, count);
+    (void)snprintf(what, sizeof what, "%s id=%llu line=%s count=%zu", verb,
+                   (unsigned long long)choice->id, choice->line == NULL ? "*" : choice->line,
+                   count);
     sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_AUDIT];
     (void)sqlite3_bind_int64(sql, 1, wl_wall_now().ms);
     (void)sqlite3_bind_text(sql, 2, "operator", -1, SQLITE_STATIC);
     (void)sqlite3_bind_text(sql, 3, what, -1, SQLITE_TRANSIENT);
-    (void)sqlite3_bind_text(sql, 4, note == NULL ? "" : note, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(sql, 4, choice->note, -1, SQLITE_STATIC);
     wl_err_t err = wl_sqlite_run(sql);
     if (err == WL_OK) {
         sql = self->sql[WL_QUEUE_SQL_AUDIT_TRIM];
@@ -133,17 +125,17 @@ static wl_err_t audit_add(wl_queue_t *self, const char *verb, uint64_t id, const
 }
 
 /* Back to what the handle was opened for. Should it fail, the handle flushes more than it must. */
-static void sync_restore(wl_queue_t *self) {
+static void sync_restore(wl_queue_sqlite_t *self) {
     if (self->use == WL_QUEUE_SETTLE) {
         (void)!wl_sqlite_exec(self->db, "PRAGMA synchronous=NORMAL");
     }
 }
 
 /* An operator's word is flushed at once; a settling handle otherwise leaves that to the appends. */
-static wl_err_t operator_begin(wl_queue_t *self) {
+static wl_err_t operator_begin(wl_queue_sqlite_t *self) {
     wl_err_t err = wl_sqlite_exec(self->db, "PRAGMA synchronous=FULL");
     if (err == WL_OK) {
-        err = wl_queue_begin(self);
+        err = wl_queue_sqlite_begin(self);
     }
     if (err != WL_OK) {
         sync_restore(self);
@@ -151,31 +143,32 @@ static wl_err_t operator_begin(wl_queue_t *self) {
     return err;
 }
 
-static wl_err_t operator_end(wl_queue_t *self, wl_err_t err, const wl_queue_tally_t *added) {
-    err = wl_queue_end(self, err, added);
+static wl_err_t operator_end(wl_queue_sqlite_t *self, wl_err_t err, const wl_queue_tally_t *added) {
+    err = wl_queue_sqlite_end(self, err, added);
     sync_restore(self);
     return err;
 }
 
-wl_err_t wl_queue_dead_redrive(wl_queue_t *self, uint64_t id, const char *line, size_t max,
-                               int64_t now_ms, wl_retry_fn tell, void *arg, uint64_t *ret_count) {
+wl_err_t wl_queue_sqlite_dead_redrive(wl_queue_t *queue, const wl_dead_choice_t *choice,
+                                      wl_retry_fn tell, void *arg, uint64_t *ret_count) {
+    wl_queue_sqlite_t *self = (wl_queue_sqlite_t *)queue;
     picked_t picked = {0};
     wl_queue_tally_t added = {0};
     wl_err_t err = operator_begin(self);
     if (err != WL_OK) {
         return err;
     }
-    err = letters_pick(self, id, line, false, max, &picked);
+    err = letters_pick(self, choice, false, &picked);
     for (size_t i = 0; err == WL_OK && i < picked.count; i++) {
-        picked.rows[i].due_at = now_ms;
-        picked.rows[i].notified_at = now_ms;
-        err = wl_queue_retry_put(self, &picked.rows[i], &added);
+        picked.rows[i].due_at = choice->now_ms;
+        picked.rows[i].notified_at = choice->now_ms;
+        err = wl_queue_sqlite_retry_put(self, &picked.rows[i], &added);
     }
     if (err == WL_OK) {
         err = letters_delete(self, &picked);
     }
     if (err == WL_OK && picked.count > 0) {
-        err = audit_add(self, "dead.redrive", id, line, picked.count, NULL);
+        err = audit_add(self, "dead.redrive", choice, picked.count);
     }
     added.dead = -(int64_t)picked.count;
     err = operator_end(self, err, &added);
@@ -189,19 +182,20 @@ wl_err_t wl_queue_dead_redrive(wl_queue_t *self, uint64_t id, const char *line, 
     return err;
 }
 
-wl_err_t wl_queue_dead_discard(wl_queue_t *self, uint64_t id, const char *line, const char *note,
-                               size_t max, uint64_t *ret_count) {
+wl_err_t wl_queue_sqlite_dead_discard(wl_queue_t *queue, const wl_dead_choice_t *choice,
+                                      uint64_t *ret_count) {
+    wl_queue_sqlite_t *self = (wl_queue_sqlite_t *)queue;
     picked_t picked = {0};
     wl_err_t err = operator_begin(self);
     if (err != WL_OK) {
         return err;
     }
-    err = letters_pick(self, id, line, true, max, &picked);
+    err = letters_pick(self, choice, true, &picked);
     if (err == WL_OK) {
         err = letters_delete(self, &picked);
     }
     if (err == WL_OK && picked.count > 0) {
-        err = audit_add(self, "dead.discard", id, line, picked.count, note);
+        err = audit_add(self, "dead.discard", choice, picked.count);
     }
     err = operator_end(self, err, &(wl_queue_tally_t){.dead = -(int64_t)picked.count});
     if (err == WL_OK) {

@@ -9,7 +9,6 @@
 #include "store/queue_sqlite.h"
 
 #include "base/alloc.h"
-#include "base/check.h"
 #include "store/migrations.h"
 #include "store/sqlite_tool.h"
 
@@ -51,48 +50,11 @@ static const char *const sql_texts[WL_QUEUE_SQL_COUNT] = {
     [WL_QUEUE_SQL_AUDIT_TRIM] = "DELETE FROM audit WHERE id <= last_insert_rowid() - ?1",
 };
 
-wl_err_t wl_queue_open(const char *path, wl_queue_use_t use, wl_queue_t **ret, wl_fault_t *fault) {
-    wl_queue_t *self = wl_alloc_zero(1, sizeof *self);
-    self->use = use;
-    wl_sqlite_options_t open = {.path = path,
-                                .application_id = wl_schema_queue.application_id,
-                                .busy_timeout_ms = BUSY_TIMEOUT_MS,
-                                .cache_kib = CACHE_KIB,
-                                .checkpoint_pages = CHECKPOINT_PAGES,
-                                .full_sync = use == WL_QUEUE_APPEND};
-    wl_err_t err = wl_sqlite_open(&open, &self->db, fault);
-    if (err == WL_OK) {
-        err = wl_schema_migrate(self->db, &wl_schema_queue, path, fault);
-    }
-    if (err == WL_OK) {
-        err = wl_sqlite_prepare(self->db, sql_texts, WL_QUEUE_SQL_COUNT, self->sql);
-        if (err != WL_OK) {
-            (void)wl_fault(fault, err, path, "the tables are not those of this version");
-        }
-    }
-    if (err != WL_OK) {
-        wl_queue_close(&self);
-        return err;
-    }
-    *ret = self;
-    return WL_OK;
-}
-
-void wl_queue_close(wl_queue_t **self) {
-    if (*self == NULL) {
-        return;
-    }
-    wl_sqlite_finalize((*self)->sql, WL_QUEUE_SQL_COUNT);
-    wl_sqlite_close(&(*self)->db);
-    wl_free(*self);
-    *self = NULL;
-}
-
-wl_err_t wl_queue_begin(wl_queue_t *self) {
+wl_err_t wl_queue_sqlite_begin(wl_queue_sqlite_t *self) {
     return wl_sqlite_run(self->sql[WL_QUEUE_SQL_BEGIN]);
 }
 
-wl_err_t wl_queue_end(wl_queue_t *self, wl_err_t err, const wl_queue_tally_t *added) {
+wl_err_t wl_queue_sqlite_end(wl_queue_sqlite_t *self, wl_err_t err, const wl_queue_tally_t *added) {
     if (err == WL_OK) {
         sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_TALLY_ADD];
         (void)sqlite3_bind_int64(sql, 1, added->next_id);
@@ -105,7 +67,7 @@ wl_err_t wl_queue_end(wl_queue_t *self, wl_err_t err, const wl_queue_tally_t *ad
 }
 
 /* WL_ERR_DAMAGED: the row is missing. */
-static wl_err_t tally_read(wl_queue_t *self, wl_queue_tally_t *ret) {
+static wl_err_t tally_read(wl_queue_sqlite_t *self, wl_queue_tally_t *ret) {
     sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_TALLY];
     bool row = false;
     wl_err_t err = wl_sqlite_step(sql, &row);
@@ -119,7 +81,7 @@ static wl_err_t tally_read(wl_queue_t *self, wl_queue_tally_t *ret) {
     return err == WL_OK && !row ? WL_ERR_DAMAGED : err;
 }
 
-static wl_err_t entry_insert(wl_queue_t *self, const wl_queue_entry_t *entry, int64_t id) {
+static wl_err_t entry_insert(wl_queue_sqlite_t *self, const wl_queue_entry_t *entry, int64_t id) {
     sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_APPEND];
     (void)sqlite3_bind_int64(sql, 1, id);
     (void)sqlite3_bind_int64(sql, 2, entry->at);
@@ -130,17 +92,9 @@ static wl_err_t entry_insert(wl_queue_t *self, const wl_queue_entry_t *entry, in
     return wl_sqlite_run(sql);
 }
 
-wl_err_t wl_queue_append(wl_queue_t *self, wl_queue_entry_t *entries, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        WL_ASSERT(entries[i].body != NULL || entries[i].body_bytes == 0);
-        if (entries[i].body_bytes > WL_MESSAGE_BYTES_MAX) {
-            return WL_ERR_TOO_BIG;
-        }
-    }
-    if (count == 0) {
-        return WL_OK;
-    }
-    wl_err_t err = wl_queue_begin(self);
+static wl_err_t sqlite_append(wl_queue_t *queue, wl_queue_entry_t *entries, size_t count) {
+    wl_queue_sqlite_t *self = (wl_queue_sqlite_t *)queue;
+    wl_err_t err = wl_queue_sqlite_begin(self);
     if (err != WL_OK) {
         return err;
     }
@@ -149,8 +103,8 @@ wl_err_t wl_queue_append(wl_queue_t *self, wl_queue_entry_t *entries, size_t cou
     for (size_t i = 0; err == WL_OK && i < count; i++) {
         err = entry_insert(self, &entries[i], tally.next_id + (int64_t)i);
     }
-    err = wl_queue_end(self, err,
-                       &(wl_queue_tally_t){.next_id = (int64_t)count, .entries = (int64_t)count});
+    err = wl_queue_sqlite_end(
+        self, err, &(wl_queue_tally_t){.next_id = (int64_t)count, .entries = (int64_t)count});
     for (size_t i = 0; err == WL_OK && i < count; i++) {
         entries[i].id = (uint64_t)tally.next_id + i;
     }
@@ -171,8 +125,15 @@ static void entry_read(sqlite3_stmt *sql, wl_queue_entry_t *ret) {
     ret->body_bytes = (size_t)sqlite3_column_bytes(sql, 4);
 }
 
-wl_err_t wl_queue_read(wl_queue_t *self, uint64_t after, size_t max, wl_queue_entry_fn tell,
-                       void *arg, uint64_t *ret_last) {
+static wl_err_t sqlite_claim(wl_queue_t *queue, uint64_t epoch) {
+    (void)queue;
+    (void)epoch;
+    return WL_OK;
+}
+
+static wl_err_t sqlite_read(wl_queue_t *queue, uint64_t after, size_t max, wl_queue_entry_fn tell,
+                            void *arg, uint64_t *ret_last) {
+    wl_queue_sqlite_t *self = (wl_queue_sqlite_t *)queue;
     sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_READ];
     (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)after);
     (void)sqlite3_bind_int64(sql, 2, (sqlite3_int64)max);
@@ -202,7 +163,8 @@ static void retry_bind(sqlite3_stmt *sql, const wl_retry_row_t *row) {
     (void)sqlite3_bind_text(sql, 6, row->reason, -1, SQLITE_STATIC);
 }
 
-wl_err_t wl_queue_retry_put(wl_queue_t *self, const wl_retry_row_t *row, wl_queue_tally_t *added) {
+wl_err_t wl_queue_sqlite_retry_put(wl_queue_sqlite_t *self, const wl_retry_row_t *row,
+                                   wl_queue_tally_t *added) {
     retry_bind(self->sql[WL_QUEUE_SQL_RETRY_UPDATE], row);
     wl_err_t err = wl_sqlite_run(self->sql[WL_QUEUE_SQL_RETRY_UPDATE]);
     if (err == WL_OK && sqlite3_changes(self->db) == 0) {
@@ -213,7 +175,7 @@ wl_err_t wl_queue_retry_put(wl_queue_t *self, const wl_retry_row_t *row, wl_queu
     return err;
 }
 
-static wl_err_t dead_insert(wl_queue_t *self, const wl_dead_letter_t *letter) {
+static wl_err_t dead_insert(wl_queue_sqlite_t *self, const wl_dead_letter_t *letter) {
     sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_DEAD_INSERT];
     (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)letter->uid);
     (void)sqlite3_bind_text(sql, 2, letter->line, -1, SQLITE_STATIC);
@@ -225,7 +187,7 @@ static wl_err_t dead_insert(wl_queue_t *self, const wl_dead_letter_t *letter) {
 }
 
 /* Removes entries, a run of neighbours with one statement. */
-static wl_err_t acks_delete(wl_queue_t *self, const uint64_t *ids, size_t count,
+static wl_err_t acks_delete(wl_queue_sqlite_t *self, const uint64_t *ids, size_t count,
                             wl_queue_tally_t *added) {
     wl_err_t err = WL_OK;
     for (size_t i = 0; err == WL_OK && i < count;) {
@@ -244,10 +206,11 @@ static wl_err_t acks_delete(wl_queue_t *self, const uint64_t *ids, size_t count,
 }
 
 /* Everything of a settlement between begin and end. */
-static wl_err_t settle_write(wl_queue_t *self, const wl_settle_t *settle, wl_queue_tally_t *added) {
+static wl_err_t settle_write(wl_queue_sqlite_t *self, const wl_settle_t *settle,
+                             wl_queue_tally_t *added) {
     wl_err_t err = WL_OK;
     for (size_t i = 0; err == WL_OK && i < settle->retry_count; i++) {
-        err = wl_queue_retry_put(self, &settle->retries[i], added);
+        err = wl_queue_sqlite_retry_put(self, &settle->retries[i], added);
     }
     for (size_t i = 0; err == WL_OK && i < settle->retry_end_count; i++) {
         sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_RETRY_END];
@@ -263,26 +226,19 @@ static wl_err_t settle_write(wl_queue_t *self, const wl_settle_t *settle, wl_que
     return err == WL_OK ? acks_delete(self, settle->acks, settle->ack_count, added) : err;
 }
 
-wl_err_t wl_queue_settle(wl_queue_t *self, const wl_settle_t *settle) {
-    for (size_t i = 0; i < settle->dead_count; i++) {
-        if (settle->dead[i].body_bytes > WL_MESSAGE_BYTES_MAX) {
-            return WL_ERR_TOO_BIG;
-        }
-    }
-    if (settle->retry_count + settle->retry_end_count + settle->dead_count + settle->ack_count ==
-        0) {
-        return WL_OK;
-    }
-    wl_err_t err = wl_queue_begin(self);
+static wl_err_t sqlite_settle(wl_queue_t *queue, const wl_settle_t *settle) {
+    wl_queue_sqlite_t *self = (wl_queue_sqlite_t *)queue;
+    wl_err_t err = wl_queue_sqlite_begin(self);
     if (err != WL_OK) {
         return err;
     }
     wl_queue_tally_t added = {0};
     err = settle_write(self, settle, &added);
-    return wl_queue_end(self, err, &added);
+    return wl_queue_sqlite_end(self, err, &added);
 }
 
-wl_err_t wl_queue_retries(wl_queue_t *self, wl_retry_fn tell, void *arg) {
+static wl_err_t sqlite_retries(wl_queue_t *queue, wl_retry_fn tell, void *arg) {
+    wl_queue_sqlite_t *self = (wl_queue_sqlite_t *)queue;
     sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_RETRIES];
     bool row = false;
     wl_err_t err = wl_sqlite_step(sql, &row);
@@ -303,7 +259,8 @@ wl_err_t wl_queue_retries(wl_queue_t *self, wl_retry_fn tell, void *arg) {
     return err;
 }
 
-wl_err_t wl_queue_stats(wl_queue_t *self, wl_queue_stats_t *ret) {
+static wl_err_t sqlite_stats(wl_queue_t *queue, wl_queue_stats_t *ret) {
+    wl_queue_sqlite_t *self = (wl_queue_sqlite_t *)queue;
     wl_queue_tally_t tally = {0};
     wl_err_t err = tally_read(self, &tally);
     if (err != WL_OK) {
@@ -321,4 +278,57 @@ wl_err_t wl_queue_stats(wl_queue_t *self, wl_queue_stats_t *ret) {
                                   .oldest_at = oldest_at};
     }
     return err;
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static void sqlite_close(wl_queue_t *queue) {
+    wl_queue_sqlite_t *self = (wl_queue_sqlite_t *)queue;
+    wl_sqlite_finalize(self->sql, WL_QUEUE_SQL_COUNT);
+    wl_sqlite_close(&self->db);
+    wl_free(self);
+}
+
+static const wl_queue_ops_t sqlite_ops = {
+    .close = sqlite_close,
+    .append = sqlite_append,
+    .claim = sqlite_claim,
+    .read = sqlite_read,
+    .settle = sqlite_settle,
+    .retries = sqlite_retries,
+    .stats = sqlite_stats,
+    .dead_list = wl_queue_sqlite_dead_list,
+    .dead_get = wl_queue_sqlite_dead_get,
+    .dead_redrive = wl_queue_sqlite_dead_redrive,
+    .dead_discard = wl_queue_sqlite_dead_discard,
+};
+
+wl_err_t wl_queue_sqlite_open(const wl_queue_options_t *options, wl_queue_t **ret,
+                              wl_fault_t *fault) {
+    wl_queue_sqlite_t *self = wl_alloc_zero(1, sizeof *self);
+    self->queue.ops = &sqlite_ops;
+    self->queue.partitions = 1;
+    self->use = options->use;
+    wl_sqlite_options_t open = {.path = options->path,
+                                .application_id = wl_schema_queue.application_id,
+                                .busy_timeout_ms = BUSY_TIMEOUT_MS,
+                                .cache_kib = CACHE_KIB,
+                                .checkpoint_pages = CHECKPOINT_PAGES,
+                                .full_sync = options->use == WL_QUEUE_APPEND};
+    wl_err_t err = wl_sqlite_open(&open, &self->db, fault);
+    if (err == WL_OK) {
+        err = wl_schema_migrate(self->db, &wl_schema_queue, options->path, fault);
+    }
+    if (err == WL_OK) {
+        err = wl_sqlite_prepare(self->db, sql_texts, WL_QUEUE_SQL_COUNT, self->sql);
+        if (err != WL_OK) {
+            (void)wl_fault(fault, err, options->path, "the tables are not those of this version");
+        }
+    }
+    if (err != WL_OK) {
+        sqlite_close(&self->queue);
+        return err;
+    }
+    *ret = &self->queue;
+    return WL_OK;
 }

@@ -3,7 +3,7 @@
 #ifndef WL_STORE_QUEUE_SQLITE_H
 #define WL_STORE_QUEUE_SQLITE_H
 
-#include "store/queue.h"
+#include "store/queue_backend.h"
 
 #include <sqlite3.h>
 
@@ -28,11 +28,12 @@ typedef enum {
     WL_QUEUE_SQL_COUNT
 } wl_queue_sql_t;
 
-struct wl_queue {
+typedef struct {
+    wl_queue_t queue; /* first: a wl_queue_t of this backend is one of these */
     sqlite3 *db;
     sqlite3_stmt *sql[WL_QUEUE_SQL_COUNT];
     wl_queue_use_t use;
-};
+} wl_queue_sqlite_t;
 
 /* What one transaction adds to the row of counts. */
 typedef struct {
@@ -42,12 +43,23 @@ typedef struct {
     int64_t dead;
 } wl_queue_tally_t;
 
-WL_MUST_USE wl_err_t wl_queue_begin(wl_queue_t *self);
+WL_MUST_USE wl_err_t wl_queue_sqlite_begin(wl_queue_sqlite_t *self);
 /* Adds the tally and commits, or rolls back when err is not WL_OK or that fails. */
-WL_MUST_USE wl_err_t wl_queue_end(wl_queue_t *self, wl_err_t err, const wl_queue_tally_t *added);
+WL_MUST_USE wl_err_t wl_queue_sqlite_end(wl_queue_sqlite_t *self, wl_err_t err,
+                                         const wl_queue_tally_t *added);
 
 /* Inserts or replaces one retry row. */
-WL_MUST_USE wl_err_t wl_queue_retry_put(wl_queue_t *self, const wl_retry_row_t *row,
-                                        wl_queue_tally_t *added);
+WL_MUST_USE wl_err_t wl_queue_sqlite_retry_put(wl_queue_sqlite_t *self, const wl_retry_row_t *row,
+                                               wl_queue_tally_t *added);
+
+/* queue_dead_sqlite.c; see wl_queue_ops_t */
+WL_MUST_USE wl_err_t wl_queue_sqlite_dead_list(wl_queue_t *self, const char *line, uint64_t last,
+                                               size_t max, wl_dead_fn tell, void *arg);
+WL_MUST_USE wl_err_t wl_queue_sqlite_dead_get(wl_queue_t *self, uint64_t id, wl_dead_fn tell,
+                                              void *arg);
+WL_MUST_USE wl_err_t wl_queue_sqlite_dead_redrive(wl_queue_t *self, const wl_dead_choice_t *choice,
+                                                  wl_retry_fn tell, void *arg, uint64_t *ret_count);
+WL_MUST_USE wl_err_t wl_queue_sqlite_dead_discard(wl_queue_t *self, const wl_dead_choice_t *choice,
+                                                  uint64_t *ret_count);
 
 #endif

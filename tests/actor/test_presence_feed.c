@@ -15,7 +15,7 @@ typedef struct {
 
 typedef struct {
     stage_t stage;
-    neighbour_t shards[2];
+    neighbour_t fetchers[2];
     neighbour_t cache;
     neighbour_t frontend;
     neighbour_t dispatcher;
@@ -26,8 +26,8 @@ static world_t self;
 
 static void world_open(void) {
     stage_open(&self.stage);
-    self.shards[0] = neighbour_open(WL_ACTOR_SHARD, 0);
-    self.shards[1] = neighbour_open(WL_ACTOR_SHARD, 1);
+    self.fetchers[0] = neighbour_open(WL_ACTOR_FETCHER, 0);
+    self.fetchers[1] = neighbour_open(WL_ACTOR_FETCHER, 1);
     self.cache = neighbour_open(WL_ACTOR_CACHE, 0);
     self.frontend = neighbour_open(WL_ACTOR_FRONTEND, 0);
     self.dispatcher = neighbour_open(WL_ACTOR_DISPATCHER, 0);
@@ -41,8 +41,8 @@ static void world_open(void) {
 
 static void world_close(void) {
     (void)stage_stop(&self.stage);
-    neighbour_close(&self.shards[0]);
-    neighbour_close(&self.shards[1]);
+    neighbour_close(&self.fetchers[0]);
+    neighbour_close(&self.fetchers[1]);
     neighbour_close(&self.cache);
     neighbour_close(&self.frontend);
     neighbour_close(&self.dispatcher);

@@ -49,18 +49,18 @@ static uint64_t uid_of(uint64_t user) {
 
 typedef struct {
     stage_t stage;
-    neighbour_t shards[SHARDS];
+    neighbour_t fetchers[SHARDS];
     neighbour_t caches;
     neighbour_t frontend;
     neighbour_t dispatcher;
     wl_encoder_t *encoder;
-    uint64_t scans;        /* tours from the beginning */
+    uint64_t scans;        /* tours from the beginning of the log */
     uint64_t passed;       /* READs that reached the cache */
     uint64_t absent;       /* and those answered with "owns nothing" */
     uint64_t marks;        /* NOTICEs at the cache */
     uint64_t told_covered; /* COVER at the cache */
     uint64_t told_lost;
-    bool tours_stop; /* shards do not answer */
+    bool tours_stop; /* fetchers do not answer */
 } side_t;
 
 static uint32_t shard_of(uint64_t uid) {
@@ -91,7 +91,7 @@ static void side_open(side_t *self) {
     memset(self, 0, sizeof *self);
     stage_open(&self->stage);
     for (uint32_t i = 0; i < SHARDS; i++) {
-        self->shards[i] = neighbour_open(WL_ACTOR_SHARD, i);
+        self->fetchers[i] = neighbour_open(WL_ACTOR_FETCHER, i);
     }
     self->caches = neighbour_open(WL_ACTOR_CACHE, 0);
     self->frontend = neighbour_open(WL_ACTOR_FRONTEND, 0);
@@ -106,7 +106,7 @@ static void side_open(side_t *self) {
 static void side_close(side_t *self) {
     (void)stage_stop(&self->stage);
     for (uint32_t i = 0; i < SHARDS; i++) {
-        neighbour_close(&self->shards[i]);
+        neighbour_close(&self->fetchers[i]);
     }
     neighbour_close(&self->caches);
     neighbour_close(&self->frontend);
@@ -154,8 +154,8 @@ static void side_count(side_t *self, const wl_msg_t *msg) {
 /* Plays the neighbours for a moment. */
 static void side_pump(side_t *self, long wait_ms) {
     zmq_pollitem_t items[SHARDS + 4] = {{0}};
-    neighbour_t *from[SHARDS + 4] = {&self->shards[0], &self->shards[1],  &self->caches,
-                                     &self->frontend,  &self->dispatcher, &self->stage.console};
+    neighbour_t *from[SHARDS + 4] = {&self->fetchers[0], &self->fetchers[1], &self->caches,
+                                     &self->frontend,    &self->dispatcher,  &self->stage.console};
     for (uint32_t i = 0; i < SHARDS + 4; i++) {
         items[i] = (zmq_pollitem_t){.socket = zsock_resolve(from[i]->inbox), .events = ZMQ_POLLIN};
     }
@@ -235,6 +235,8 @@ static void writer_run(uint32_t number) {
     side_open(self);
     (void)snprintf(self->stage.settings.tier_endpoint, sizeof self->stage.settings.tier_endpoint,
                    "%s", db->endpoint);
+    (void)snprintf(self->stage.settings.server_role, sizeof self->stage.settings.server_role,
+                   "writer");
     stage_start(&self->stage, WL_ACTOR_PRESENCE, wl_presence_run);
     writer_lease(self, number);
     /* a change that nothing ends: its mark has to reach readers who come later */
@@ -273,6 +275,8 @@ static void reader_open(side_t *self) {
     side_open(self);
     (void)snprintf(self->stage.settings.tier_writers, sizeof self->stage.settings.tier_writers,
                    "%s", db->endpoint);
+    (void)snprintf(self->stage.settings.server_role, sizeof self->stage.settings.server_role,
+                   "reader");
     stage_start(&self->stage, WL_ACTOR_PRESENCE, wl_presence_run);
 }
 
@@ -335,7 +339,7 @@ static void reader_check_all(side_t *self, uint32_t false_positives_max) {
         do {
             for (uint32_t i = 0; i < SHARDS; i++) { /* tours go on */
                 wl_msg_t tour;
-                if (neighbour_next(&self->shards[i], &tour, 0)) {
+                if (neighbour_next(&self->fetchers[i], &tour, 0)) {
                     wl_tell_owners_head_t head = tour.head.tell_owners;
                     side_answer_tour(self, i, &head);
                 }

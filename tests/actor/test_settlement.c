@@ -26,7 +26,9 @@ static void world_open(world_t *self) {
     (void)snprintf(self->dir, sizeof self->dir, "/tmp/wl-test-XXXXXX");
     cr_assert_not_null(mkdtemp(self->dir));
     (void)snprintf(path, sizeof path, "%s/queue.db", self->dir);
-    cr_assert_eq(wl_queue_open(path, WL_QUEUE_SETTLE, &self->queue, NULL), WL_OK);
+    cr_assert_eq(wl_queue_open(&(wl_queue_options_t){.path = path, .use = WL_QUEUE_SETTLE},
+                               &self->queue, NULL),
+                 WL_OK);
     self->settlement = wl_settlement_new();
 }
 

@@ -155,6 +155,8 @@ Test(topology, a_role_without_what_it_needs_is_refused) {
     expect_refused(reader, 4, "shard.at=127.0.0.1:3306/a", "shard.at");
     expect_refused((const char *const[]){"shard.readers=2"}, 1, "shard.instances=33",
                    "shard.readers");
+    expect_refused(NULL, 0, "shard.map=0-4094:0", "shard.map");
+    expect_refused(NULL, 0, "shard.map=0-2047:0 2048-4095:2", "shard.map");
     expect_refused(NULL, 0, "tier.endpoint=tcp://127.0.0.1:7701", "tier.endpoint");
     expect_refused(NULL, 0, "tier.endpoint=tcp://127.0.0.1:7703,tcp://127.0.0.1:7704",
                    "tier.endpoint");

@@ -98,7 +98,7 @@ static inline wl_queue_t *queue_open(const stage_t *stage, wl_queue_use_t use) {
     wl_queue_t *queue = NULL;
     wl_fault_t fault = {0};
     (void)snprintf(path, sizeof path, "%s/queue.db", stage->dir);
-    wl_err_t err = wl_queue_open(path, use, &queue, &fault);
+    wl_err_t err = wl_queue_open(&(wl_queue_options_t){.path = path, .use = use}, &queue, &fault);
     cr_assert_eq(err, WL_OK, "%s", fault.message);
     return queue;
 }

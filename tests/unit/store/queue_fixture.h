@@ -11,7 +11,8 @@
 static inline wl_queue_t *queue_open(wl_queue_use_t use) {
     wl_queue_t *queue = NULL;
     wl_fault_t fault = {0};
-    wl_err_t err = wl_queue_open(in_folder("queue.db"), use, &queue, &fault);
+    wl_err_t err = wl_queue_open(&(wl_queue_options_t){.path = in_folder("queue.db"), .use = use},
+                                 &queue, &fault);
     cr_assert_eq(err, WL_OK, "%s: %s", wl_err_name(err), fault.message);
     return queue;
 }

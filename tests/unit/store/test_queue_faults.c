@@ -66,7 +66,8 @@ Test(queue_faults, says_damaged_and_never_crashes_on_a_broken_file) {
                 file_overwrite(path, page * 4096, 4096, (int)(0x11 * round));
             }
         }
-        wl_err_t err = wl_queue_open(path, WL_QUEUE_SETTLE, &queue, NULL);
+        wl_err_t err = wl_queue_open(&(wl_queue_options_t){.path = path, .use = WL_QUEUE_SETTLE},
+                                     &queue, NULL);
         cr_assert(err == WL_OK || err == WL_ERR_DAMAGED, "%s", wl_err_name(err));
         if (err == WL_OK) {
             uint64_t last = 0;

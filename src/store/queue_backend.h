@@ -1,0 +1,48 @@
+/* queue_backend.h: what a backend of the queue has to do: queue.c and queue_dead.c check arguments
+ * and hand on. For src/store only; see store/queue.h and store/queue_dead.h for the meaning. */
+#ifndef WL_STORE_QUEUE_BACKEND_H
+#define WL_STORE_QUEUE_BACKEND_H
+
+#include "store/queue.h"
+#include "store/queue_dead.h"
+
+/* Which dead letters, and what to say about them. */
+typedef struct {
+    uint64_t id;      /* 0 = the oldest */
+    const char *line; /* NULL = all */
+    size_t max;       /* at most WL_DEAD_BATCH_MAX */
+    const char *note; /* of the audit, never NULL */
+    int64_t now_ms;   /* of redrive */
+} wl_dead_choice_t;
+
+typedef struct {
+    void (*close)(wl_queue_t *self); /* frees it, also when half open */
+    wl_err_t (*append)(wl_queue_t *self, wl_queue_entry_t *entries, size_t count); /* count > 0 */
+    wl_err_t (*claim)(wl_queue_t *self, uint64_t epoch);
+    wl_err_t (*read)(wl_queue_t *self, uint64_t after, size_t max, wl_queue_entry_fn tell,
+                     void *arg, uint64_t *ret_last);
+    wl_err_t (*settle)(wl_queue_t *self, const wl_settle_t *settle); /* not empty */
+    wl_err_t (*retries)(wl_queue_t *self, wl_retry_fn tell, void *arg);
+    wl_err_t (*stats)(wl_queue_t *self, wl_queue_stats_t *ret);
+    /* last: ids are at most that */
+    wl_err_t (*dead_list)(wl_queue_t *self, const char *line, uint64_t last, size_t max,
+                          wl_dead_fn tell, void *arg);
+    wl_err_t (*dead_get)(wl_queue_t *self, uint64_t id, wl_dead_fn tell, void *arg); /* id > 0 */
+    wl_err_t (*dead_redrive)(wl_queue_t *self, const wl_dead_choice_t *choice, wl_retry_fn tell,
+                             void *arg, uint64_t *ret_count);
+    wl_err_t (*dead_discard)(wl_queue_t *self, const wl_dead_choice_t *choice, uint64_t *ret_count);
+} wl_queue_ops_t;
+
+/* The first member of each backend's handle. */
+struct wl_queue {
+    const wl_queue_ops_t *ops;
+    uint32_t partitions;
+    char warning[160]; /* see wl_queue_warning() */
+};
+
+WL_MUST_USE wl_err_t wl_queue_sqlite_open(const wl_queue_options_t *options, wl_queue_t **ret,
+                                          wl_fault_t *fault);
+WL_MUST_USE wl_err_t wl_queue_redis_open(const wl_queue_options_t *options, wl_queue_t **ret,
+                                         wl_fault_t *fault);
+
+#endif

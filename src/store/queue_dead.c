@@ -1,0 +1,37 @@
+#include "store/queue_dead.h"
+
+#include "store/queue_backend.h"
+
+/* Larger ones fit neither SQL nor the wire: they are simply not there. */
+static const uint64_t ID_MAX = (uint64_t)INT64_MAX;
+
+wl_err_t wl_queue_dead_list(wl_queue_t *self, const char *line, uint64_t before, size_t max,
+                            wl_dead_fn tell, void *arg) {
+    uint64_t last = before == 0 || before > ID_MAX ? ID_MAX : before - 1;
+    return self->ops->dead_list(self, line, last, max, tell, arg);
+}
+
+wl_err_t wl_queue_dead_get(wl_queue_t *self, uint64_t id, wl_dead_fn tell, void *arg) {
+    return id == 0 || id > ID_MAX ? WL_ERR_NOT_FOUND : self->ops->dead_get(self, id, tell, arg);
+}
+
+static wl_dead_choice_t choice_make(uint64_t id, const char *line, size_t max, const char *note) {
+    return (wl_dead_choice_t){.id = id,
+                              .line = line,
+                              .max = max > WL_DEAD_BATCH_MAX ? WL_DEAD_BATCH_MAX : max,
+                              .note = note == NULL ? "" : note};
+}
+
+wl_err_t wl_queue_dead_redrive(wl_queue_t *self, uint64_t id, const char *line, size_t max,
+                               int64_t now_ms, wl_retry_fn tell, void *arg, uint64_t *ret_count) {
+    wl_dead_choice_t choice = choice_make(id, line, max, NULL);
+    choice.now_ms = now_ms;
+    return id > ID_MAX ? WL_ERR_NOT_FOUND
+                       : self->ops->dead_redrive(self, &choice, tell, arg, ret_count);
+}
+
+wl_err_t wl_queue_dead_discard(wl_queue_t *self, uint64_t id, const char *line, const char *note,
+                               size_t max, uint64_t *ret_count) {
+    wl_dead_choice_t choice = choice_make(id, line, max, note);
+    return id > ID_MAX ? WL_ERR_NOT_FOUND : self->ops->dead_discard(self, &choice, ret_count);
+}
