@@ -107,7 +107,8 @@ static void lane_send_pull(wl_dispatcher_t *self, uint32_t index, const wl_pendi
     wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_PULLER, wl_line_owner(lane->line, pullers),
                                  WL_MSG_PULL, index * 2u + pull->interactive);
     if (!wl_encoder_begun(to)) {
-        wl_pull_head_t head = {.dispatcher = self->hub.instance, .interactive = pull->interactive};
+        wl_pull_head_t head = {.dispatcher = self->hub.instance, .interactive = pull->interactive,
+                               .epoch = self->epoch};
         memcpy(head.line, lane->line, sizeof head.line);
         wl_pull_begin(to, &head);
     }

@@ -149,7 +149,7 @@ static void assets_store(wl_dispatcher_t *self, const wl_lane_t *lane,
     wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_SHARD, wl_hub_shard(&self->hub, pull->uid),
                                  WL_MSG_STORE, key);
     if (!wl_encoder_begun(to)) {
-        wl_store_head_t head = {.dispatcher = self->hub.instance};
+        wl_store_head_t head = {.dispatcher = self->hub.instance, .epoch = self->epoch};
         memcpy(head.line, lane->line, sizeof head.line);
         wl_store_begin(to, &head);
     }
