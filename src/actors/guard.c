@@ -18,7 +18,7 @@
 enum {
     KEYS_LOOK_MS = 500,   /* how often the folder of keys is looked at; twice this bounds a change */
     KEYS_TELL_MS = 5000,  /* keys are told again so often, should a full mailbox have lost them */
-    PEERS_LOOK_MS = 25,   /* how often connections are looked at while there are any */
+    PEERS_LOOK_MS = 15,   /* how often connections are looked at: loopback brings 20 MB in it */
     SUSPECTS_LOOK_MS = 5, /* and those that are suspected */
     TURN_EVENTS = 256,    /* of one monitor, or handshakes */
     DOORS_MAX = 128,      /* sockets that are bound */

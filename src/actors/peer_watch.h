@@ -20,7 +20,7 @@
 enum {
     WL_PEER_SUSPECT_BYTES = 1024 * 1024,       /* since the last known message: ask the owner */
     WL_PEER_UNDELIVERED_BYTES = 8 * 1024 * 1024, /* while watched: ask once more, then cut off */
-    WL_PEER_UNANSWERED_BYTES = 32 * 1024 * 1024, /* cut off though the owner has not answered */
+    WL_PEER_UNANSWERED_BYTES = 32 * 1024 * 1024, /* after an ask without an answer: cut off */
 };
 
 typedef struct wl_peer_watch wl_peer_watch_t;
@@ -42,7 +42,7 @@ void wl_peer_watch_leave(wl_peer_watch_t *self, int fd, uint32_t group);
 void wl_peer_watch_end(wl_peer_watch_t *self, uint32_t group);
 uint32_t wl_peer_watch_count(const wl_peer_watch_t *self);
 
-/* Looks at up to 1,000 connections, the next ones with each call, and at all suspects; or at these
+/* Looks at up to 500 connections, the next ones with each call, and at all suspects; or at these
  * alone. false: there are no suspects. */
 bool wl_peer_watch_scan(wl_peer_watch_t *self);
 bool wl_peer_watch_scan_suspects(wl_peer_watch_t *self);

@@ -13,8 +13,8 @@ enum {
     WRITER_KEPT_MS = 600000, /* a writer not heard for so long is forgotten */
 };
 
-/* Milliseconds by the database's clock, at the moment of evaluation: after a wait for a lock. Sessions
- * are in UTC, where no hour comes twice. */
+/* Milliseconds by the database's clock, at the moment of evaluation: after a wait for a lock.
+ * Sessions are in UTC, where no hour comes twice. */
 #define NOW "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)"
 
 struct wl_lease_db {

@@ -49,9 +49,9 @@ def connect(endpoint, receive_bytes=None):
     return peer
 
 
-def shake_hands(endpoint, **more):
+def shake_hands(endpoint, kind=b"DEALER", **more):
     peer = connect(endpoint, **more)
-    peer.sendall(GREETING + ready())
+    peer.sendall(GREETING + ready(kind))
     heard = b""
     while len(heard) < 64 + 2 or len(heard) < 66 + heard[65]:
         part = peer.recv(4096)
