@@ -106,7 +106,8 @@ QUEUE_TEST(discards_letters_and_keeps_a_note) {
     uint64_t count = 0;
     cr_assert_eq(wl_queue_dead_discard(queue, 77, NULL, "?", 1, NULL, NULL, &count),
                  WL_ERR_NOT_FOUND);
-    cr_assert_eq(wl_queue_dead_discard(queue, 0, "cash", "known; don't ask", 10, &count), WL_OK);
+    cr_assert_eq(
+        wl_queue_dead_discard(queue, 0, "cash", "known; don't ask", 10, NULL, NULL, &count), WL_OK);
     cr_assert_eq(count, 2);
     cr_assert_eq(letters_all(queue, "coin", 0, 9), 1);
     cr_assert_eq(wl_queue_dead_discard(queue, told.ids[0], NULL, NULL, 10, NULL, NULL, &count),
