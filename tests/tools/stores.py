@@ -125,7 +125,8 @@ class RedisCluster:
 
     def __init__(self, folder, timeout_ms=1000):
         options = ["--cluster-enabled", "yes", "--cluster-node-timeout", timeout_ms,
-                   "--cluster-require-full-coverage", "no"]
+                   "--cluster-require-full-coverage", "no",
+                   "--repl-diskless-sync-delay", "0"]
         self.nodes = [Redis(pathlib.Path(folder) / f"node{i}", options=options,
                             port=cluster_port()) for i in range(6)]
 
@@ -142,11 +143,15 @@ class RedisCluster:
                         "--cluster-replicas", "1", "--cluster-yes"],
                        check=True, stdout=subprocess.DEVNULL, timeout=60)
         end = time.monotonic() + 30
-        while not all("cluster_state:ok" in node.command("CLUSTER", "INFO")
-                      for node in self.nodes):
+        while not all(self.ready(node) for node in self.nodes):
             assert time.monotonic() < end, "the cluster does not come up"
             time.sleep(0.05)
         return self
+
+    def ready(self, node):
+        role = node.command("INFO", "replication")
+        return ("cluster_state:ok" in node.command("CLUSTER", "INFO")
+                and ("role:master" in role or "master_link_status:up" in role))
 
     def masters(self):
         return [node for node in self.nodes if node.process.poll() is None
