@@ -109,7 +109,7 @@ Test(queue_sqlite, flushes_every_append_and_every_word_of_an_operator_but_no_set
         cr_assert_eq(wl_queue_settle(queue, &(wl_settle_t){.dead = &letter, .dead_count = 1}),
                      WL_OK);
         cr_assert_eq(atomic_load(&flush_count), before);
-        cr_assert_eq(wl_queue_dead_discard(queue, 0, NULL, "", 1, &count), WL_OK);
+        cr_assert_eq(wl_queue_dead_discard(queue, 0, NULL, "", 1, NULL, NULL, &count), WL_OK);
         cr_assert_geq(atomic_load(&flush_count), before + 1);
     }
     wl_queue_close(&queue);
