@@ -11,6 +11,7 @@ enum { MASTERS = 3, SERVERS = 6, NODE_TIMEOUT_MS = 500 };
 static server_t servers[SERVERS];
 static wl_redis_t *direct[SERVERS]; /* one client each that knows of no cluster */
 static char seeds[128];             /* the masters' addresses */
+static bool cluster_durable;        /* with append-only files, flushed at each command */
 
 static inline answer_t tell(int server, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -29,9 +30,13 @@ static inline void cluster_server_start(int index) {
     char timeout[8];
     (void)snprintf(config, sizeof config, "nodes%d.conf", index);
     (void)snprintf(timeout, sizeof timeout, "%d", NODE_TIMEOUT_MS);
+    char files[24];
+    (void)snprintf(files, sizeof files, "files%d", index);
     server_start(&servers[index], "--cluster-enabled", "yes", "--cluster-config-file", config,
                  "--cluster-node-timeout", timeout, "--cluster-require-full-coverage", "no",
-                 "--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0", NULL);
+                 "--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0",
+                 "--appenddirname", files, "--appendfsync", "always", "--appendonly",
+                 cluster_durable ? "yes" : "no", NULL);
 }
 
 static inline void wait_until_all_say(const char *command, const char *wanted) {
