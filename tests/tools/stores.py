@@ -160,10 +160,13 @@ class RedisCluster:
 class MariaDB(Server):
     def start(self, wait=True):
         data = self.folder / "data"
+        # A server that starts deletes what others keep in a temporary folder they share.
+        temporary = f"--tmpdir={self.folder}"
         if not data.exists():
             subprocess.run(["mariadb-install-db", "--no-defaults", "--skip-test-db",
                             "--auth-root-authentication-method=normal", "--user=root",
-                            f"--datadir={data}"], check=True, stdout=subprocess.DEVNULL,
+                            f"--datadir={data}"], check=True,
+                           env={**os.environ, "TMPDIR": str(self.folder)}, stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL, timeout=120)
             (self.folder / "init.sql").write_text(
                 f"CREATE USER IF NOT EXISTS walletd@'%' IDENTIFIED BY '{PASSWORD}';\n"
@@ -171,7 +174,7 @@ class MariaDB(Server):
             password = self.folder / "password"
             password.write_text(PASSWORD + "\n")
             password.chmod(0o600)
-        self.launch(["mariadbd", "--no-defaults", "--user=root", f"--datadir={data}",
+        self.launch(["mariadbd", "--no-defaults", "--user=root", f"--datadir={data}", temporary,
                      f"--bind-address={self.host}", f"--port={self.port}",
                      f"--socket={self.folder / 'socket'}", f"--pid-file={self.folder / 'pid'}",
                      f"--init-file={self.folder / 'init.sql'}", "--skip-name-resolve",

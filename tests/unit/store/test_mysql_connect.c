@@ -23,6 +23,8 @@ static pid_t program_start(char *const *arguments) {
         int quiet = open("/dev/null", O_RDWR | O_CLOEXEC);
         (void)dup2(quiet, STDOUT_FILENO);
         (void)dup2(quiet, STDERR_FILENO);
+        /* A server that starts deletes what others keep in a temporary folder they share. */
+        (void)setenv("TMPDIR", test_folder, 1);
         (void)execvp(arguments[0], arguments);
         _exit(127);
     }
