@@ -44,7 +44,7 @@ static const tier_t kind_tiers[WL_ACTOR_KINDS] = {
     [WL_ACTOR_PRESENCE] = TIER_BOTH, [WL_ACTOR_QUERY] = TIER_READER,
     [WL_ACTOR_PULLER] = TIER_WRITER, [WL_ACTOR_DISPATCHER] = TIER_WRITER,
     [WL_ACTOR_INTAKE] = TIER_WRITER, [WL_ACTOR_FRONTEND] = TIER_READER,
-    [WL_ACTOR_CONFIG] = TIER_BOTH,
+    [WL_ACTOR_KEEPER] = TIER_WRITER, [WL_ACTOR_CONFIG] = TIER_BOTH,
     [WL_ACTOR_GUARD] = TIER_BOTH,
 };
 
@@ -69,6 +69,7 @@ static uint32_t kind_instances(const wl_settings_t *settings, wl_actor_kind_t ki
     case WL_ACTOR_INTAKE: return wl_settings_list_count(settings->intake_endpoint);
     case WL_ACTOR_FRONTEND: return wl_settings_list_count(settings->frontend_endpoint);
     case WL_ACTOR_GUARD:
+    case WL_ACTOR_KEEPER:
     case WL_ACTOR_CONSOLE:
     case WL_ACTOR_CONFIG: return 1;
     case WL_ACTOR_KINDS: break;
@@ -168,8 +169,8 @@ typedef struct {
 
 static wl_err_t socket_bind(zsock_t **socket, const owner_t *owner, const char *endpoint,
                             zsock_t **ret, wl_fault_t *fault) {
-    wl_err_t err = wl_secure_bound(owner->settings, *socket, owner->kind, owner->instance,
-                                   owner->door, fault);
+    wl_err_t err =
+        wl_secure_bound(owner->settings, *socket, owner->kind, owner->instance, owner->door, fault);
     if (err == WL_OK && zsock_bind(*socket, "%s", endpoint) == -1) {
         err = wl_fault(fault, WL_ERR_BIND, owner->where, "%s: %s", endpoint,
                        zmq_strerror(zmq_errno()));

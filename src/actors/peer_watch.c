@@ -13,7 +13,7 @@
 /* The kernel's own: the C library's tcp_info ends before tcpi_bytes_received. */
 #include <linux/tcp.h>
 
-enum { SCAN_MAX = 1000 };
+enum { SCAN_MAX = 500 };
 
 typedef enum { QUIET, ASKED, WATCHED, ASKED_AGAIN } phase_t;
 
@@ -23,6 +23,7 @@ typedef struct {
     bool measured;
     phase_t phase;
     uint64_t baseline;            /* bytes received when it was last known to be good, or watched */
+    uint64_t asked_at;            /* bytes received when the owner was asked */
     struct sockaddr_storage from; /* who it is */
     socklen_t from_bytes;
 } peer_t;
@@ -178,7 +179,10 @@ static bool peer_cut(const peer_t *peer) {
     memset(&from, 0, sizeof from);
     bool same = peer->from_bytes > 0 && getpeername(own, (struct sockaddr *)&from, &bytes) == 0 &&
                 bytes == peer->from_bytes && memcmp(&from, &peer->from, bytes) == 0;
-    bool cut = same && shutdown(own, SHUT_RDWR) == 0;
+    /* Without lingering the peer hears of it at once, however much it has still on its way. */
+    const struct linger none = {.l_onoff = 1, .l_linger = 0};
+    bool cut = same && setsockopt(own, SOL_SOCKET, SO_LINGER, &none, sizeof none) == 0 &&
+               shutdown(own, SHUT_RDWR) == 0;
     (void)close(own);
     return cut;
 }
@@ -195,7 +199,8 @@ static void watch_drop(wl_peer_watch_t *self, peer_t *peer, uint64_t undelivered
     }
 }
 
-static void peer_ask(wl_peer_watch_t *self, peer_t *peer, phase_t phase) {
+static void peer_ask(wl_peer_watch_t *self, peer_t *peer, phase_t phase, uint64_t bytes) {
+    peer->asked_at = bytes;
     peer_phase(self, peer, phase);
     self->handlers.ask(self->handlers.arg, peer->group, peer->fd, false);
 }
@@ -213,17 +218,17 @@ static bool watch_look(wl_peer_watch_t *self, peer_t *peer) {
     switch (peer->phase) {
     case QUIET:
         if (undelivered > WL_PEER_SUSPECT_BYTES) {
-            peer_ask(self, peer, ASKED);
+            peer_ask(self, peer, ASKED, bytes);
         }
         break;
     case WATCHED:
         if (undelivered > WL_PEER_UNDELIVERED_BYTES) {
-            peer_ask(self, peer, ASKED_AGAIN);
+            peer_ask(self, peer, ASKED_AGAIN, bytes);
         }
         break;
     case ASKED:
     case ASKED_AGAIN:
-        if (undelivered > WL_PEER_UNANSWERED_BYTES) {
+        if (bytes > peer->asked_at + WL_PEER_UNANSWERED_BYTES) {
             watch_drop(self, peer, undelivered);
             return false;
         }

@@ -30,7 +30,8 @@ typedef struct {
     wl_err_t (*dead_get)(wl_queue_t *self, uint64_t id, wl_dead_fn tell, void *arg); /* id > 0 */
     wl_err_t (*dead_redrive)(wl_queue_t *self, const wl_dead_choice_t *choice, wl_retry_fn tell,
                              void *arg, uint64_t *ret_count);
-    wl_err_t (*dead_discard)(wl_queue_t *self, const wl_dead_choice_t *choice, uint64_t *ret_count);
+    wl_err_t (*dead_discard)(wl_queue_t *self, const wl_dead_choice_t *choice, wl_retry_fn tell,
+                             void *arg, uint64_t *ret_count);
 } wl_queue_ops_t;
 
 /* The first member of each backend's handle. */
@@ -38,6 +39,7 @@ struct wl_queue {
     const wl_queue_ops_t *ops;
     uint32_t partitions;
     char warning[160]; /* see wl_queue_warning() */
+    char problem[160]; /* see wl_queue_problem() */
 };
 
 WL_MUST_USE wl_err_t wl_queue_sqlite_open(const wl_queue_options_t *options, wl_queue_t **ret,

@@ -28,9 +28,20 @@ static void world_configure(world_t *self, const char *more) {
     stage_configure_writer(&self->stage, ++version, "http://127.0.0.1:1", more);
 }
 
+/* Of files there is one holder, for ever. */
+static void world_start(world_t *self) {
+    stage_start(&self->stage, WL_ACTOR_DISPATCHER, wl_dispatcher_run);
+    stage_lease(&self->stage, 0, 1, INT64_MAX);
+}
+
+static void world_restart(world_t *self) {
+    stage_restart(&self->stage, wl_dispatcher_run);
+    stage_lease(&self->stage, 0, 1, INT64_MAX);
+}
+
 static void world_open(world_t *self) {
     world_open_bare(self);
-    stage_start(&self->stage, WL_ACTOR_DISPATCHER, wl_dispatcher_run);
+    world_start(self);
     world_configure(self, "");
 }
 
@@ -198,7 +209,7 @@ Test(dispatcher, reads_what_was_queued_while_it_was_away) {
     world_t world;
     world_open_bare(&world);
     (void)queue_append_uid(world.queue, "cash", 7);
-    stage_start(&world.stage, WL_ACTOR_DISPATCHER, wl_dispatcher_run);
+    world_start(&world);
     cr_expect_not(neighbour_seek(&world.puller, WL_MSG_PULL, &(wl_msg_t){0}, QUIET_MS),
                   "nothing is known about lines yet");
     world_configure(&world, "");
@@ -233,7 +244,7 @@ Test(dispatcher, keeps_retries_and_their_attempts_over_a_restart) {
     wl_pull_item_t pull = next_pull(&world, "cash");
     send_pulled(&world, "cash", &pull, WL_PULL_RETRY, false, 0);
     cr_expect(retries_settle(&world, 1, 0));
-    stage_restart(&world.stage, wl_dispatcher_run);
+    world_restart(&world);
     world_configure(&world, "");
     wl_msg_t msg;
     bool failing = false;
@@ -290,6 +301,13 @@ Test(dispatcher, gives_up_into_a_dead_letter_that_operators_can_redrive_or_disca
     reply = ask_admin_about(&world, WL_METHOD_ADMIN_DLQ_DISCARD, "cash", "test user");
     cr_expect_eq(body_number(reply.body, "discarded"), 1);
     cr_expect(retries_settle(&world, 0, 0));
+    wl_msg_t msg;
+    bool forgotten = false;
+    while (!forgotten && neighbour_seek(&world.presence, WL_MSG_NOTICE, &msg, PATIENCE_MS)) {
+        const wl_notice_item_t *notice = &msg.items.notice[0];
+        forgotten = notice->uid == 8 && notice->state == WL_MARK_NONE;
+    }
+    cr_expect(forgotten, "nobody brings that change any more");
     stage_expect_counter(&world.stage, queue_dead, 2);
     world_close(&world);
 }
@@ -302,7 +320,7 @@ Test(dispatcher, says_again_after_a_restart_that_a_dead_letters_copy_is_stale) {
     wl_msg_t msg;
     while (neighbour_seek(&world.presence, WL_MSG_NOTICE, &msg, 2 * QUIET_MS)) {
     }
-    stage_restart(&world.stage, wl_dispatcher_run);
+    world_restart(&world);
     wl_notice_item_t notice = next_notice(&world, 7, WL_MARK_FAILING);
     cr_expect_str_eq(notice.line, "cash");
     cr_expect_eq(notice.seq, 0u, "anything newer takes it back");
@@ -349,7 +367,7 @@ Test(dispatcher, does_again_what_nobody_answered) {
     world_t world;
     world_open_bare(&world);
     world.stage.settings.dispatcher_lost_ms = 100;
-    stage_start(&world.stage, WL_ACTOR_DISPATCHER, wl_dispatcher_run);
+    world_start(&world);
     world_configure(&world, ",\"timeout_ms\":200"); /* two rounds of 205 ms and 2 s */
     append(&world, "cash", 7);
     wl_pull_item_t first = next_pull(&world, "cash");
@@ -532,7 +550,7 @@ Test(dispatcher, keeps_a_stuck_line_from_filling_the_memory_of_all) {
     world_t world;
     world_open_bare(&world);
     world.stage.settings.dispatcher_keys_max = 1024;
-    stage_start(&world.stage, WL_ACTOR_DISPATCHER, wl_dispatcher_run);
+    world_start(&world);
     enum { STUCK = 3000 };
     wl_change_t changes[100];
     for (uint64_t uid = 1; uid <= STUCK; uid += 100) {
@@ -585,7 +603,7 @@ Test(dispatcher, works_off_more_than_it_can_hold_in_any_line) {
     world_t world;
     world_open_bare(&world);
     world.stage.settings.dispatcher_keys_max = 1024;
-    stage_start(&world.stage, WL_ACTOR_DISPATCHER, wl_dispatcher_run);
+    world_start(&world);
     enum { USERS = 9000 };
     static wl_change_t changes[WL_CHANGES_MAX];
     for (uint64_t uid = 0; uid < USERS; uid += WL_CHANGES_MAX) {
@@ -770,7 +788,7 @@ Test(dispatcher, acknowledges_an_entry_after_all_of_its_pairs_and_loses_none_ove
                 promise_check(&world, &promise);
             }
         }
-        stage_restart(&world.stage, wl_dispatcher_run);
+        world_restart(&world);
         wl_msg_t msg;
         while (neighbour_seek(&world.puller, WL_MSG_PULL, &msg, 0)) {
             /* what the one before asked for is not answered any more */
@@ -800,7 +818,7 @@ Test(dispatcher, waits_for_what_flies_and_acknowledges_it_at_the_end) {
     world_t world;
     world_open_bare(&world);
     world.stage.settings.dispatcher_settle_ms = 1000;
-    stage_start(&world.stage, WL_ACTOR_DISPATCHER, wl_dispatcher_run);
+    world_start(&world);
     world_configure(&world, "");
     append(&world, "cash", 7);
     wl_pull_item_t pull = next_pull(&world, "cash");

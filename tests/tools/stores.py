@@ -163,11 +163,7 @@ class MariaDB(Server):
         # A server that starts deletes what others keep in a temporary folder they share.
         temporary = f"--tmpdir={self.folder}"
         if not data.exists():
-            subprocess.run(["mariadb-install-db", "--no-defaults", "--skip-test-db",
-                            "--auth-root-authentication-method=normal", "--user=root",
-                            f"--datadir={data}"], check=True,
-                           env={**os.environ, "TMPDIR": str(self.folder)}, stdout=subprocess.DEVNULL,
-                           stderr=subprocess.DEVNULL, timeout=120)
+            self.install(data)
             (self.folder / "init.sql").write_text(
                 f"CREATE USER IF NOT EXISTS walletd@'%' IDENTIFIED BY '{PASSWORD}';\n"
                 "GRANT ALL ON *.* TO walletd@'%';\n")
@@ -182,6 +178,13 @@ class MariaDB(Server):
                      "--max-connections=300", "--performance-schema=off",
                      "--innodb-flush-log-at-trx-commit=1"])
         return self.wait() if wait else self
+
+    def install(self, data):
+        done = subprocess.run(["mariadb-install-db", "--no-defaults", "--skip-test-db",
+                               "--auth-root-authentication-method=normal", "--user=root",
+                               f"--datadir={data}"], capture_output=True, text=True, timeout=120,
+                              env={**os.environ, "TMPDIR": str(self.folder)})
+        assert done.returncode == 0, f"{done.stdout[-1500:]} {done.stderr[-1500:]}"
 
     @property
     def password_file(self):
