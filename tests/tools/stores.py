@@ -165,6 +165,8 @@ class RedisCluster:
 class MariaDB(Server):
     def start(self, wait=True):
         data = self.folder / "data"
+        # A server that starts deletes what others keep in a temporary folder they share.
+        temporary = f"--tmpdir={self.folder}"
         if not data.exists():
             self.install(data)
             (self.folder / "init.sql").write_text(
@@ -173,7 +175,7 @@ class MariaDB(Server):
             password = self.folder / "password"
             password.write_text(PASSWORD + "\n")
             password.chmod(0o600)
-        self.launch(["mariadbd", "--no-defaults", "--user=root", f"--datadir={data}",
+        self.launch(["mariadbd", "--no-defaults", "--user=root", f"--datadir={data}", temporary,
                      f"--bind-address={self.host}", f"--port={self.port}",
                      f"--socket={self.folder / 'socket'}", f"--pid-file={self.folder / 'pid'}",
                      f"--init-file={self.folder / 'init.sql'}", "--skip-name-resolve",
@@ -183,15 +185,11 @@ class MariaDB(Server):
         return self.wait() if wait else self
 
     def install(self, data):
-        for _ in range(3):  # its bootstrap server has been seen to end by itself
-            done = subprocess.run(["mariadb-install-db", "--no-defaults", "--skip-test-db",
-                                   "--auth-root-authentication-method=normal", "--user=root",
-                                   f"--datadir={data}"], capture_output=True, text=True,
-                                  timeout=120)
-            if done.returncode == 0:
-                return
-            shutil.rmtree(data, ignore_errors=True)
-        raise AssertionError(f"mariadb-install-db: {done.stdout[-1500:]} {done.stderr[-1500:]}")
+        done = subprocess.run(["mariadb-install-db", "--no-defaults", "--skip-test-db",
+                               "--auth-root-authentication-method=normal", "--user=root",
+                               f"--datadir={data}"], capture_output=True, text=True, timeout=120,
+                              env={**os.environ, "TMPDIR": str(self.folder)})
+        assert done.returncode == 0, f"{done.stdout[-1500:]} {done.stderr[-1500:]}"
 
     @property
     def password_file(self):
