@@ -129,7 +129,8 @@ static int plain_connect(const char *endpoint) {
 /* ZMTP 3.0: a greeting that says NULL, and at once the READY that follows when both agree. */
 static bool plain_send(int file) {
     static const char ready[41 + 2] = "\x04\x29\x05READY"
-                                      "\x0bSocket-Type\0\0\0\x06""DEALER"
+                                      "\x0bSocket-Type\0\0\0\x06"
+                                      "DEALER"
                                       "\x08Identity\0\0\0";
     uint8_t bytes[GREETING_BYTES + sizeof ready] = {0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0};
     memcpy(bytes + 12, "NULL", 4);
@@ -198,8 +199,9 @@ static wl_err_t door_judge(const char *door, const char *endpoint, wl_probe_t ou
 static wl_err_t door_try(const char *door, int type, const char *endpoint, const wl_key_file_t *own,
                          const uint8_t *server_key, bool plain, wl_fault_t *fault) {
     bool tier = strcmp(door, wl_door_name(WL_DOOR_TIER)) == 0; /* cut without a word, see guard.c */
-    wl_err_t err = door_judge(door, endpoint, stranger_try(endpoint, type, own, server_key, PROBE_MS),
-                              tier, "an unknown key", fault);
+    wl_err_t err =
+        door_judge(door, endpoint, stranger_try(endpoint, type, own, server_key, PROBE_MS), tier,
+                   "an unknown key", fault);
     if (err == WL_OK && plain && strncmp(endpoint, "tcp://", 6) == 0) {
         err = door_judge(door, endpoint, wl_probe_plain(endpoint, PROBE_MS), true,
                          "a client without a key", fault);
@@ -207,7 +209,8 @@ static wl_err_t door_try(const char *door, int type, const char *endpoint, const
     return err;
 }
 
-static wl_err_t doors_try(const char *doors, const uint8_t *server_key, bool plain, wl_fault_t *fault) {
+static wl_err_t doors_try(const char *doors, const uint8_t *server_key, bool plain,
+                          wl_fault_t *fault) {
     wl_key_file_t own;
     wl_err_t err = WL_OK;
     wl_key_file_new(&own);

@@ -1,6 +1,7 @@
-/* door_probe.h: tries the doors from outside, as a stranger would. libzmq lets everybody in when the
- * handler of its handshakes is missing, so that "it is configured" does not mean "it is closed": at
- * the start and every minute somebody has to push. Main's thread; waits for the answers. */
+/* door_probe.h: tries the doors from outside, as a stranger would. libzmq lets everybody in when
+ * the handler of its handshakes is missing, so that "it is configured" does not mean "it is
+ * closed": at the start and every minute somebody has to push. Main's thread; waits for the
+ * answers. */
 #ifndef WL_DOOR_PROBE_H
 #define WL_DOOR_PROBE_H
 

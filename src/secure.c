@@ -103,8 +103,8 @@ wl_err_t wl_secure_bound(const wl_settings_t *settings, zsock_t *socket, wl_acto
 
 /* ---- connecting ----------------------------------------------------------------------------- */
 
-/* "10.0.0.2=writer.key" or "10.0.0.2:7703=writer.key": is it meant for this endpoint? A bare file is
- * meant for all. Returns the file in it, NULL when it is for others. */
+/* "10.0.0.2=writer.key" or "10.0.0.2:7703=writer.key": is it meant for this endpoint? A bare file
+ * is meant for all. Returns the file in it, NULL when it is for others. */
 static const char *server_key_of(const char *item, const char *endpoint) {
     const char *equals = strchr(item, '=');
     if (equals == NULL) {
@@ -134,15 +134,14 @@ static uint32_t server_keys_find(const wl_settings_t *settings, const char *endp
     return found;
 }
 
-/* libzmq takes a second connection of a DEALER to the same text for the first one. While a server key
- * is being changed there are two to one place, of which one never gets through its handshake: a zero
- * before the port makes them differ. */
+/* libzmq takes a second connection of a DEALER to the same text for the first one. While a server
+ * key is being changed there are two to one place, of which one never gets through its handshake: a
+ * zero before the port makes them differ. */
 static bool connect_as(zsock_t *socket, const char *endpoint, uint32_t attempt) {
     const char *colon = strrchr(endpoint, ':');
-    return attempt == 0
-               ? zsock_connect(socket, "%s", endpoint) == 0
-               : zsock_connect(socket, "%.*s:0%s", (int)(colon - endpoint), endpoint, colon + 1) ==
-                     0;
+    return attempt == 0 ? zsock_connect(socket, "%s", endpoint) == 0
+                        : zsock_connect(socket, "%.*s:0%s", (int)(colon - endpoint), endpoint,
+                                        colon + 1) == 0;
 }
 
 static wl_err_t connect_curve(const wl_settings_t *settings, zsock_t *socket, const char *where,
@@ -190,8 +189,8 @@ wl_err_t wl_secure_connect(const wl_settings_t *settings, zsock_t *socket, const
 static wl_err_t check_servers(const wl_settings_t *settings, wl_fault_t *fault) {
     char item[512];
     wl_err_t err = WL_OK;
-    for (uint32_t i = 0; err == WL_OK && wl_settings_list_item(settings->curve_server_key, i, item,
-                                                               sizeof item);
+    for (uint32_t i = 0;
+         err == WL_OK && wl_settings_list_item(settings->curve_server_key, i, item, sizeof item);
          i++) {
         const char *equals = strchr(item, '=');
         wl_key_file_t key;
@@ -207,11 +206,10 @@ static wl_err_t check_folder(const char *folder, wl_fault_t *fault) {
         (void)closedir(open);
         return WL_OK;
     }
-    return folder[0] == '\0'
-               ? wl_fault(fault, WL_ERR_SETTINGS, "curve.clients",
-                          "is empty: with curve.key_file nobody could connect")
-               : wl_fault(fault, WL_ERR_SETTINGS, "curve.clients", "%s: %s", folder,
-                          strerror(errno));
+    return folder[0] == '\0' ? wl_fault(fault, WL_ERR_SETTINGS, "curve.clients",
+                                        "is empty: with curve.key_file nobody could connect")
+                             : wl_fault(fault, WL_ERR_SETTINGS, "curve.clients", "%s: %s", folder,
+                                        strerror(errno));
 }
 
 wl_err_t wl_secure_check(const wl_settings_t *settings, wl_fault_t *fault) {

@@ -10,9 +10,9 @@
 #include "domain/scope.h"
 #include "topology.h"
 
-/* The guard's desk (REP, zstr): "WATCH <monitor> <kind> <instance> <door> <type>" -> "OK" or
- * "NO";
- * "PROBE <key in hex>" -> "OK": refuse this key without counting it; "DOORS" -> "<door> <type> <endpoint>\n..." of all sockets that are bound. */
+/* The guard's desk (REP, zstr): "WATCH <monitor> <kind> <instance> <door> <type>" -> "OK" or "NO";
+ * "PROBE <key in hex>" -> "OK": refuse this key without counting it; "DOORS" -> "<door> <type>
+ * <endpoint>\n..." of all sockets that are bound. */
 #define WL_GUARD_DESK "inproc://guard.desk"
 
 /* Is curve.key_file set? */
@@ -34,7 +34,8 @@ WL_MUST_USE wl_err_t wl_secure_check(const wl_settings_t *settings, wl_fault_t *
 WL_MUST_USE wl_err_t wl_secure_key(const char *where, const char *path, wl_key_part_t part,
                                    wl_key_file_t *ret, wl_fault_t *fault);
 
-/* The guard says whether it runs: without it (tests of single actors) nobody is told. Any thread. */
+/* The guard says whether it runs: without it (tests of single actors) nobody is told. Any thread.
+ * */
 void wl_secure_guarded(bool guarded);
 
 /* Asks the guard's desk and waits; NULL: it does not run or does not answer. The caller frees the

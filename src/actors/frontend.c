@@ -277,8 +277,7 @@ static void frontend_refuse(frontend_t *self, const wl_rpc_request_t *request, w
         WL_COUNT(&self->hub.counters, rpc_busy, 1);
     } else if (err == WL_ERR_DEADLINE) {
         WL_COUNT(&self->hub.counters, rpc_expired, 1);
-    } else if (err != WL_ERR_UNAVAILABLE && err != WL_ERR_UNAUTHORIZED &&
-               err != WL_ERR_FORBIDDEN) {
+    } else if (err != WL_ERR_UNAVAILABLE && err != WL_ERR_UNAUTHORIZED && err != WL_ERR_FORBIDDEN) {
         WL_COUNT(&self->hub.counters, rpc_malformed, 1);
     }
     if (request->peer.identity_bytes > 0) {

@@ -16,9 +16,9 @@
 #include <string.h>
 
 enum {
-    KEYS_LOOK_MS = 500,   /* how often the folder of keys is looked at; twice this bounds a change */
-    KEYS_TELL_MS = 5000,  /* keys are told again so often, should a full mailbox have lost them */
-    PEERS_LOOK_MS = 15,   /* how often connections are looked at: loopback brings 20 MB in it */
+    KEYS_LOOK_MS = 500,  /* how often the folder of keys is looked at; twice this bounds a change */
+    KEYS_TELL_MS = 5000, /* keys are told again so often, should a full mailbox have lost them */
+    PEERS_LOOK_MS = 15,  /* how often connections are looked at: loopback brings 20 MB in it */
     SUSPECTS_LOOK_MS = 5, /* and those that are suspected */
     TURN_EVENTS = 256,    /* of one monitor, or handshakes */
     DOORS_MAX = 128,      /* sockets that are bound */
@@ -37,21 +37,22 @@ typedef struct {
 
 typedef struct {
     wl_hub_t hub;
-    zsock_t *handler;        /* owned ROUTER, NULL without CURVE */
-    zsock_t *desk;           /* owned REP */
-    wl_key_folder_t *folder; /* owned, NULL without CURVE */
-    wl_peer_watch_t *peers;  /* owned */
-    uint64_t revision;       /* of the keys */
-    int64_t told_at;         /* monotonic ms: the keys */
-    uint64_t refused_files;  /* of the last load */
-    bool probing;            /* probe_key is set */
+    zsock_t *handler;                /* owned ROUTER, NULL without CURVE */
+    zsock_t *desk;                   /* owned REP */
+    wl_key_folder_t *folder;         /* owned, NULL without CURVE */
+    wl_peer_watch_t *peers;          /* owned */
+    uint64_t revision;               /* of the keys */
+    int64_t told_at;                 /* monotonic ms: the keys */
+    uint64_t refused_files;          /* of the last load */
+    bool probing;                    /* probe_key is set */
     uint8_t probe_key[WL_KEY_BYTES]; /* of our own attempts to come in: refused, and not counted */
-    bool peers_timer;        /* runs while there are connections */
-    bool suspects_timer;     /* runs while some of them are suspected */
+    bool peers_timer;                /* runs while there are connections */
+    bool suspects_timer;             /* runs while some of them are suspected */
     door_t doors[DOORS_MAX];
 } guard_t;
 
-/* ---- keys ------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------
+ * */
 
 static void keys_tell_one(guard_t *self, wl_actor_kind_t kind, uint32_t instance) {
     char scope[WL_KEY_SCOPE_MAX + 1];
@@ -133,8 +134,8 @@ static void keys_load(guard_t *self) {
     WL_GAUGE(&self->hub.counters, auth_keys_refused, self->refused_files);
 }
 
-/* Keys that are new are told to the judges one look before they are let in: no message of theirs can
- * come to somebody who does not know them. */
+/* Keys that are new are told to the judges one look before they are let in: no message of theirs
+ * can come to somebody who does not know them. */
 static void keys_look(guard_t *self) {
     (void)wl_key_folder_settle(self->folder);
     if (wl_key_folder_changed(self->folder)) {
@@ -144,10 +145,11 @@ static void keys_look(guard_t *self) {
     }
 }
 
-/* ---- handshakes ------------------------------------------------------------------------------- */
+/* ---- handshakes -------------------------------------------------------------------------------
+ * */
 
-static wl_zap_verdict_t handshake_judge(const wl_zap_request_t *request,
-                                        const wl_known_key_t *key, const char **ret_reason) {
+static wl_zap_verdict_t handshake_judge(const wl_zap_request_t *request, const wl_known_key_t *key,
+                                        const char **ret_reason) {
     wl_door_t door = WL_DOOR_COUNT;
     bool known = wl_door_find(request->domain, &door);
     /* Another process of ours goes on asking: its key may be put there later. */
@@ -201,14 +203,14 @@ static int on_handler(zloop_t *loop, zsock_t *handler, void *arg) {
     return 0;
 }
 
-/* ---- connections ------------------------------------------------------------------------------ */
+/* ---- connections ------------------------------------------------------------------------------
+ * */
 
 static void on_ask(void *arg, uint32_t group, int fd, bool over) {
     guard_t *self = arg;
     const door_t *door = &self->doors[group];
     WL_COUNT(&self->hub.counters, peers_suspected, !over);
-    wl_encoder_t *to =
-        wl_hub_to(&self->hub, door->kind, door->instance, WL_MSG_SUSPECT, 0);
+    wl_encoder_t *to = wl_hub_to(&self->hub, door->kind, door->instance, WL_MSG_SUSPECT, 0);
     if (!wl_encoder_begun(to)) {
         wl_suspect_begin(to, NULL);
     }
@@ -264,9 +266,7 @@ static bool door_measured(const door_t *door) {
 static void door_take(guard_t *self, uint32_t place, const wl_monitor_event_t *event) {
     door_t *door = &self->doors[place];
     switch (event->event) {
-    case ZMQ_EVENT_LISTENING:
-        memcpy(door->endpoint, event->endpoint, sizeof door->endpoint);
-        break;
+    case ZMQ_EVENT_LISTENING: memcpy(door->endpoint, event->endpoint, sizeof door->endpoint); break;
     case ZMQ_EVENT_ACCEPTED:
         wl_peer_watch_accept(self->peers, (int)event->value, place, door_measured(door));
         break;
@@ -308,7 +308,8 @@ static int on_monitor(zloop_t *loop, zsock_t *monitor, void *arg) {
     return 0;
 }
 
-/* ---- the desk --------------------------------------------------------------------------------- */
+/* ---- the desk ---------------------------------------------------------------------------------
+ * */
 
 static bool desk_watch(guard_t *self, const char *question) {
     char monitor[64];
@@ -321,8 +322,7 @@ static bool desk_watch(guard_t *self, const char *question) {
         place++;
     }
     if (place == DOORS_MAX ||
-        sscanf(question, "WATCH %63s %u %u %u %d", monitor, &kind, &instance, &door, &type) !=
-            5 ||
+        sscanf(question, "WATCH %63s %u %u %u %d", monitor, &kind, &instance, &door, &type) != 5 ||
         kind >= WL_ACTOR_KINDS || door >= WL_DOOR_COUNT) {
         return false;
     }
@@ -356,8 +356,9 @@ static void desk_doors(const guard_t *self, char *text, size_t bytes) {
     for (uint32_t i = 0; i < DOORS_MAX; i++) {
         if (self->doors[i].monitor != NULL && self->doors[i].endpoint[0] != '\0') {
             size_t used = strlen(text);
-            (void)snprintf(text + used, bytes - used, "%s %d %s\n", wl_door_name(self->doors[i].door),
-                           self->doors[i].type, self->doors[i].endpoint);
+            (void)snprintf(text + used, bytes - used, "%s %d %s\n",
+                           wl_door_name(self->doors[i].door), self->doors[i].type,
+                           self->doors[i].endpoint);
         }
     }
 }
@@ -382,7 +383,8 @@ static int on_desk(zloop_t *loop, zsock_t *desk, void *arg) {
     return 0;
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------
+ * */
 
 static void on_message(void *arg, const wl_msg_t *msg) {
     guard_t *self = arg;

@@ -4,6 +4,7 @@
 #include "actors/change_queue.h"
 #include "actors/hub.h"
 #include "actors/intake_batch.h"
+#include "actors/intake_notes.h"
 #include "actors/server_info.h"
 #include "actors/suspects.h"
 #include "actors/tickets.h"
@@ -11,9 +12,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "domain/asset_rules.h"
 #include "domain/sequence.h"
-#include "proto/notify.h"
 #include "proto/published.h"
 
 #include <inttypes.h>
@@ -30,22 +29,21 @@ enum {
 
 typedef struct {
     wl_hub_t hub;
-    zsock_t *router;                     /* owned */
-    zsock_t *subscriber;                 /* owned, NULL: not this instance, or not wanted */
-    bool listening;                      /* the subscriber is watched: there is a configuration */
-    wl_rpc_t *rpc;                       /* owned */
-    wl_published_t *published;           /* owned */
-    wl_queue_t *queue;                   /* owned */
-    wl_intake_batch_t *batch;            /* owned */
-    wl_tickets_t *tickets;               /* owned: operators who wait */
-    wl_sequence_t *sequence;             /* owned: of publishers */
-    wl_suspects_t askers;                /* clients of the router the guard wants looked at */
-    wl_suspects_t publishers;            /* and of the subscriber */
-    msgpack_sbuffer reply;               /* owned, reused */
-    int64_t opened_at;                   /* monotonic ms */
-    uint64_t published_users;            /* changes of publications in the batch */
-    wl_change_t changes[WL_CHANGES_MAX]; /* of the request being read */
-    wl_asset_t assets[WL_PAYLOAD_ASSETS_MAX]; /* of the request being read */
+    zsock_t *router;           /* owned */
+    zsock_t *subscriber;       /* owned, NULL: not this instance, or not wanted */
+    bool listening;            /* the subscriber is watched: there is a configuration */
+    wl_rpc_t *rpc;             /* owned */
+    wl_published_t *published; /* owned */
+    wl_queue_t *queue;         /* owned */
+    wl_intake_batch_t *batch;  /* owned */
+    wl_tickets_t *tickets;     /* owned: operators who wait */
+    wl_sequence_t *sequence;   /* owned: of publishers */
+    wl_suspects_t askers;      /* clients of the router the guard wants looked at */
+    wl_suspects_t publishers;  /* and of the subscriber */
+    msgpack_sbuffer reply;     /* owned, reused */
+    int64_t opened_at;         /* monotonic ms */
+    uint64_t published_users;  /* changes of publications in the batch */
+    wl_intake_notes_t notes;   /* reads what is said about lines */
 } intake_t;
 
 /* ---- replies --------------------------------------------------------------------------------- */
@@ -79,119 +77,6 @@ static void intake_acknowledge(intake_t *self, const wl_intake_waiter_t *waiter)
 }
 
 /* ---- what clients ask ------------------------------------------------------------------------ */
-
-/* The line of a notification. Without a configuration nobody knows. */
-static wl_err_t intake_line(const intake_t *self, const msgpack_object *args,
-                            const wl_line_t **ret_line, wl_fault_t *fault) {
-    char id[WL_LINE_ID_MAX + 1];
-    wl_err_t err = wl_notify_line(args, id, fault);
-    if (err != WL_OK) {
-        return err;
-    }
-    if (self->hub.config == NULL) {
-        return wl_fault(fault, WL_ERR_UNAVAILABLE, "", "no configuration yet");
-    }
-    const wl_line_t *line = wl_config_line(self->hub.config, id);
-    if (line == NULL) {
-        return wl_fault(fault, WL_ERR_NOT_FOUND, "line", "line \"%s\" is not configured", id);
-    }
-    if (line->mode == WL_MODE_LINK) {
-        return wl_fault(fault, WL_ERR_BAD_REQUEST, "line",
-                        "line \"%s\" is a link, it holds nothing", id);
-    }
-    *ret_line = line;
-    return WL_OK;
-}
-
-static wl_err_t intake_take_changed(intake_t *self, const msgpack_object *args, uint64_t *ret_count,
-                                    wl_fault_t *fault) {
-    const wl_line_t *line = NULL;
-    size_t count = 0;
-    wl_err_t err = intake_line(self, args, &line, fault);
-    if (err == WL_OK) {
-        err = wl_notify_changes(args, self->changes, &count, fault);
-    }
-    if (err == WL_OK) {
-        wl_intake_batch_changes(self->batch, WL_ENTRY_CHANGES, line->id, self->changes, count);
-        *ret_count = count;
-    }
-    return err;
-}
-
-/* A payload without a version cannot be ordered against a pull: it only says that something has
- * changed. */
-static void intake_add_assets(intake_t *self, const wl_line_t *line, uint32_t count) {
-    if (line->versions) {
-        wl_intake_batch_assets(self->batch, line->id, self->assets, count);
-        return;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        self->changes[i] = (wl_change_t){.uid = self->assets[i].uid};
-        memcpy(self->changes[i].bucket, self->assets[i].bucket, sizeof self->changes[i].bucket);
-    }
-    wl_intake_batch_changes(self->batch, WL_ENTRY_CHANGES, line->id, self->changes, count);
-}
-
-static wl_err_t intake_take_assets(intake_t *self, const msgpack_object *args, uint64_t *ret_count,
-                                   wl_fault_t *fault) {
-    const wl_line_t *line = NULL;
-    uint32_t count = 0;
-    wl_err_t err = intake_line(self, args, &line, fault);
-    if (err == WL_OK) {
-        err = wl_notify_assets(args, line->id, wl_rpc_zone(self->rpc), self->assets, &count, fault);
-    }
-    int64_t now = wl_wall_now().ms;
-    for (uint32_t i = 0; err == WL_OK && i < count; i++) {
-        wl_fault_t inner = {.where = ""};
-        self->assets[i].pulled_at = now;
-        if (line->versions && wl_asset_valid(&self->assets[i], &inner) != WL_OK) {
-            return wl_fault(fault, WL_ERR_BAD_REQUEST, "assets", "assets/%u/%s: %s", i, inner.where,
-                            inner.message);
-        }
-    }
-    if (err == WL_OK) {
-        intake_add_assets(self, line, count);
-        *ret_count = count;
-    }
-    return err;
-}
-
-static wl_err_t intake_take_refresh(intake_t *self, const msgpack_object *args, uint64_t *ret_count,
-                                    wl_fault_t *fault) {
-    char lines[WL_LINES_MAX][WL_LINE_ID_MAX + 1];
-    uint32_t count = 0;
-    wl_change_t change = {.version = 0};
-    const wl_config_t *config = self->hub.config;
-    wl_err_t err = wl_args_uid(args, "uid", &change.uid, fault);
-    if (err == WL_OK) {
-        err = wl_notify_lines(args, lines, &count, fault);
-    }
-    if (err == WL_OK && config == NULL) {
-        return wl_fault(fault, WL_ERR_UNAVAILABLE, "", "no configuration yet");
-    }
-    for (uint32_t i = 0; err == WL_OK && i < count; i++) {
-        const wl_line_t *line = wl_config_line(config, lines[i]);
-        if (line == NULL) {
-            return wl_fault(fault, WL_ERR_NOT_FOUND, "lines", "line \"%s\" is not configured",
-                            lines[i]);
-        }
-        if (line->mode == WL_MODE_LINK) {
-            return wl_fault(fault, WL_ERR_BAD_REQUEST, "lines",
-                            "lines/%u: \"%s\" is a link, it holds nothing", i, lines[i]);
-        }
-    }
-    for (uint32_t i = 0; err == WL_OK && count == 0 && i < config->line_count; i++) {
-        if (config->lines[i].mode == WL_MODE_SYNC) {
-            wl_intake_batch_changes(self->batch, WL_ENTRY_REFRESH, config->lines[i].id, &change, 1);
-            *ret_count += 1;
-        }
-    }
-    for (uint32_t i = 0; err == WL_OK && i < count; i++) {
-        wl_intake_batch_changes(self->batch, WL_ENTRY_REFRESH, lines[i], &change, 1);
-        *ret_count += 1;
-    }
-    return err;
-}
 
 /* Hands an operator's request to its owner; a ticket remembers who asked. */
 static wl_err_t intake_take_admin(intake_t *self, const wl_rpc_request_t *request) {
@@ -258,13 +143,14 @@ static wl_err_t intake_take_method(intake_t *self, const wl_rpc_request_t *reque
     case WL_METHOD_INFO: intake_take_sys(self, request); return WL_OK;
     case WL_METHOD_NOTIFY_CHANGED:
         *ret_key = "accepted";
-        return intake_take_changed(self, request->args, ret_count, fault);
+        return wl_intake_notes_changed(&self->notes, request->args, ret_count, fault);
     case WL_METHOD_NOTIFY_ASSETS:
         *ret_key = "accepted";
-        return intake_take_assets(self, request->args, ret_count, fault);
+        return wl_intake_notes_assets(&self->notes, request->args, wl_rpc_zone(self->rpc),
+                                      ret_count, fault);
     case WL_METHOD_REFRESH:
         *ret_key = "queued";
-        return intake_take_refresh(self, request->args, ret_count, fault);
+        return wl_intake_notes_refresh(&self->notes, request->args, ret_count, fault);
     default: return intake_take_admin(self, request); /* the port has no others */
     }
 }
@@ -350,7 +236,7 @@ static wl_err_t intake_take_published(intake_t *self, const char *topic_line,
         err = wl_access_check(&self->hub, wl_published_user(self->published), request, fault);
     }
     if (err == WL_OK) {
-        err = intake_line(self, request->args, &line, fault);
+        err = wl_intake_notes_line(&self->notes, request->args, &line, fault);
     }
     if (err == WL_OK && strcmp(line->id, topic_line) != 0) {
         return wl_fault(fault, WL_ERR_FORBIDDEN, "line", "line: is not that of the topic");
@@ -360,7 +246,7 @@ static wl_err_t intake_take_published(intake_t *self, const char *topic_line,
     }
     intake_follow(self, line->id, request->args);
     uint64_t count = 0;
-    err = intake_take_changed(self, request->args, &count, fault);
+    err = wl_intake_notes_changed(&self->notes, request->args, &count, fault);
     self->published_users += count;
     return err;
 }
@@ -503,6 +389,7 @@ static void on_tick(void *arg) {
 /* Publications wait in their socket until somebody can tell which lines there are. */
 static void on_configured(void *arg) {
     intake_t *self = arg;
+    self->notes.config = self->hub.config;
     if (self->subscriber != NULL && !self->listening) {
         self->listening = true;
         wl_hub_watch(&self->hub, self->subscriber, on_socket, self);
@@ -537,6 +424,7 @@ static wl_err_t intake_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     self->rpc = wl_rpc_new();
     self->published = wl_published_new();
     self->batch = wl_intake_batch_new();
+    self->notes.batch = self->batch;
     self->sequence = wl_sequence_new(SOURCES_MAX);
     self->tickets = wl_tickets_new((uint32_t)(operators < TICKETS_MAX ? operators : TICKETS_MAX),
                                    wl_mono_now().ms);

@@ -140,11 +140,10 @@ static void load_entry(load_t *self, const char *folder, const char *name) {
     char path[PATH_BYTES];
     wl_fault_t fault = {.where = ""};
     (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    wl_err_t err =
-        name_ends(name, ".key_secret")
-            ? wl_fault(&fault, WL_ERR_SETTINGS, "",
-                       "is a secret key: it belongs to the client alone, take it away")
-            : load_file(self, path, &fault);
+    wl_err_t err = name_ends(name, ".key_secret")
+                       ? wl_fault(&fault, WL_ERR_SETTINGS, "",
+                                  "is a secret key: it belongs to the client alone, take it away")
+                       : load_file(self, path, &fault);
     if (err != WL_OK && self->on_refused != NULL) {
         self->on_refused(name, &fault, self->arg);
     }

@@ -1,10 +1,11 @@
 /* peer_watch.h: the connections of our sockets, and which of them send without ever delivering.
  *
  * libzmq bounds a frame and counts whole messages, but nothing bounds a message of endless frames:
- * its peer could fill our memory. The kernel knows how many bytes came in on a connection. When many
- * came since the last message of a peer that we know of, the owner of the socket is asked to look
- * (only then, so that the hot path pays nothing): it tells when a message of that peer arrives, or
- * that the socket is empty and none did. A peer that goes on sending after that is cut off.
+ * its peer could fill our memory. The kernel knows how many bytes came in on a connection. When
+ * many came since the last message of a peer that we know of, the owner of the socket is asked to
+ * look (only then, so that the hot path pays nothing): it tells when a message of that peer
+ * arrives, or that the socket is empty and none did. A peer that goes on sending after that is cut
+ * off.
  *
  *     quiet -> (1 MiB came) -> asked -> (owner: empty) -> watched -> (8 MiB more) -> asked again
  *     -> (owner: empty) -> cut off;      (owner: a message of it) -> quiet, from anywhere
@@ -18,7 +19,7 @@
 #include <stdint.h>
 
 enum {
-    WL_PEER_SUSPECT_BYTES = 1024 * 1024,       /* since the last known message: ask the owner */
+    WL_PEER_SUSPECT_BYTES = 1024 * 1024,         /* since the last known message: ask the owner */
     WL_PEER_UNDELIVERED_BYTES = 8 * 1024 * 1024, /* while watched: ask once more, then cut off */
     WL_PEER_UNANSWERED_BYTES = 32 * 1024 * 1024, /* after an ask without an answer: cut off */
 };

@@ -32,7 +32,8 @@ void wl_suspects_take(wl_suspects_t *self, const wl_msg_t *msg) {
 static void suspects_tell(const wl_suspects_t *self, wl_hub_t *hub, uint32_t fd, bool delivered) {
     wl_encoder_t *to = wl_hub_to(hub, WL_ACTOR_GUARD, 0, WL_MSG_SEEN, self->door);
     if (!wl_encoder_begun(to)) {
-        wl_seen_begin(to, &(wl_seen_head_t){.instance = hub->instance, .door = (uint8_t)self->door});
+        wl_seen_begin(to,
+                      &(wl_seen_head_t){.instance = hub->instance, .door = (uint8_t)self->door});
     }
     wl_seen_add(to, &(wl_seen_item_t){.fd = fd, .delivered = delivered});
 }

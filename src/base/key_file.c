@@ -269,17 +269,19 @@ static size_t document(const wl_key_file_t *key, wl_key_part_t part, char text[F
     char secret_text[WL_KEY_TEXT_BYTES] = "";
     (void)zmq_z85_encode(public_text, key->public_key, WL_KEY_BYTES);
     bool scoped = key->scope[0] != '\0';
-    int length = snprintf(text, FILE_BYTES_MAX,
-                          "# walletd %s key of %s\n"
-                          "metadata\n"
-                          "    name = \"%s\"\n"
-                          "%s%s%s"
-                          "    created = \"%s\"\n"
-                          "curve\n"
-                          "    public-key = \"%s\"\n",
-                          part == WL_KEY_PUBLIC ? "public" : "secret", key->name, key->name,
-                          scoped ? "    scope = \"" : "", key->scope, scoped ? "\"\n" : "",
-                          key->created, public_text);
+    bool dated = key->created[0] != '\0';
+    int length =
+        snprintf(text, FILE_BYTES_MAX,
+                 "# walletd %s key of %s\n"
+                 "metadata\n"
+                 "    name = \"%s\"\n"
+                 "%s%s%s"
+                 "%s%s%s"
+                 "curve\n"
+                 "    public-key = \"%s\"\n",
+                 part == WL_KEY_PUBLIC ? "public" : "secret", key->name, key->name,
+                 scoped ? "    scope = \"" : "", key->scope, scoped ? "\"\n" : "",
+                 dated ? "    created = \"" : "", key->created, dated ? "\"\n" : "", public_text);
     if (part == WL_KEY_SECRET) {
         (void)zmq_z85_encode(secret_text, key->secret_key, WL_KEY_BYTES);
         length += snprintf(text + length, FILE_BYTES_MAX - (size_t)length,
@@ -302,8 +304,8 @@ static wl_err_t part_write(const char *path, const wl_key_file_t *key, wl_key_pa
                    : wl_fault(fault, WL_ERR_IO, path, "%s", strerror(errno));
     }
     size_t bytes = document(key, part, text);
-    bool written = fchmod(file, mode) == 0 && write(file, text, bytes) == (ssize_t)bytes &&
-                   fsync(file) == 0;
+    bool written =
+        fchmod(file, mode) == 0 && write(file, text, bytes) == (ssize_t)bytes && fsync(file) == 0;
     sodium_memzero(text, sizeof text);
     if (close(file) == -1 || !written) {
         (void)unlink(path);
@@ -316,8 +318,7 @@ wl_err_t wl_key_file_write(const char *folder, const wl_key_file_t *key, wl_faul
     WL_ASSERT(wl_key_name_valid(key->name));
     char secret_path[PATH_BYTES];
     char public_path[PATH_BYTES];
-    int length =
-        snprintf(secret_path, sizeof secret_path, "%s/%s.key_secret", folder, key->name);
+    int length = snprintf(secret_path, sizeof secret_path, "%s/%s.key_secret", folder, key->name);
     (void)snprintf(public_path, sizeof public_path, "%s/%s.key", folder, key->name);
     if (length >= PATH_BYTES) {
         return wl_fault(fault, WL_ERR_SETTINGS, "", "the path is too long");

@@ -7,8 +7,8 @@
  *     curve
  *         public-key = "40 characters"
  *         secret-key = "40 characters"      (in NAME.key_secret only)
- * Read line by line, so that a fault names the line. Any thread. Whoever reads a secret key wipes it
- * with wl_key_file_forget(). */
+ * Read line by line, so that a fault names the line. Any thread. Whoever reads a secret key wipes
+ * it with wl_key_file_forget(). */
 #ifndef WL_BASE_KEY_FILE_H
 #define WL_BASE_KEY_FILE_H
 

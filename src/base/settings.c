@@ -250,7 +250,9 @@ wl_err_t wl_settings_environment(wl_settings_t *settings, char *const *environme
         variable += sizeof prefix - 1;
         environment_name(variable, (size_t)(equals - variable), name);
         if (!section_known(name) || strcmp(name, "server.key") == 0) {
-            continue; /* WALLET_SERVER_KEY is for clients. Kubernetes sets WALLET_SERVICE_HOST for a service called "wallet" */
+            /* Clients have WALLET_SERVER_KEY, Kubernetes sets WALLET_SERVICE_HOST for a service
+             * called "wallet". */
+            continue;
         }
         wl_err_t err = setting_set_named(settings, name, equals + 1, fault);
         if (err != WL_OK) {

@@ -15,8 +15,8 @@ typedef struct {
     wl_key_file_t own;
 } wl_client_keys_t;
 
-/* key_file: NAME.key_secret; server_files: NAME.key, two with a comma between them while the server's
- * key is being changed. Both NULL or empty: no CURVE. *fault says which file and line. */
+/* key_file: NAME.key_secret; server_files: NAME.key, two with a comma between them while the
+ * server's key is being changed. Both NULL or empty: no CURVE. *fault says which file and line. */
 WL_MUST_USE wl_err_t wl_client_keys_read(const char *key_file, const char *server_files,
                                          wl_client_keys_t *ret, wl_fault_t *fault);
 /* Before connect; `which` of the server's keys counts round. */

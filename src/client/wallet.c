@@ -71,8 +71,8 @@ static void problem_say(char *ret_problem, size_t bytes, const char *text) {
     }
 }
 
-wallet_t *wallet_open_with(const char *endpoint, const wallet_options_t *options,
-                           char *ret_problem, size_t problem_bytes) {
+wallet_t *wallet_open_with(const char *endpoint, const wallet_options_t *options, char *ret_problem,
+                           size_t problem_bytes) {
     const wallet_options_t named = {getenv("WALLET_KEY"), getenv("WALLET_SERVER_KEY")};
     options = options == NULL ? &named : options;
     wl_client_keys_t keys;
@@ -107,8 +107,8 @@ wallet_t *wallet_open(const char *endpoint) {
     return wallet_open_with(endpoint, NULL, NULL, 0);
 }
 
-/* libzmq gives a connection up whose key was refused, and it knows one server key at a time. What was
- * under way went with the connection before. */
+/* libzmq gives a connection up whose key was refused, and it knows one server key at a time. What
+ * was under way went with the connection before. */
 static void wallet_connect_anew(wallet_t *self) {
     zsock_t *socket = socket_open(self->endpoint, &self->keys, self->server + 1);
     if (socket != NULL) {

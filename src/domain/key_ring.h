@@ -14,7 +14,7 @@ enum {
 
 typedef struct wl_key_ring wl_key_ring_t;
 
-wl_key_ring_t *wl_key_ring_new(void);            /* empty: nobody may do anything */
+wl_key_ring_t *wl_key_ring_new(void);           /* empty: nobody may do anything */
 void wl_key_ring_destroy(wl_key_ring_t **self); /* NULL and *NULL are accepted */
 
 /* Says that the next keys are of the set `revision`, which has `total` of them. The same revision

@@ -28,8 +28,8 @@ bool wl_frame_recv(void *socket, zmq_msg_t *frame);
 /* Throws away what is left of a multipart message after `frame`. */
 void wl_frame_drain(void *socket, zmq_msg_t *frame);
 
-/* What libzmq knows about the connection that a frame came by: its User-Id, NULL when there is none;
- * its file descriptor, -1 when that is not known. Each is a search in a small map. */
+/* What libzmq knows about the connection that a frame came by: its User-Id, NULL when there is
+ * none; its file descriptor, -1 when that is not known. Each is a search in a small map. */
 const char *wl_frame_user(zmq_msg_t *frame);
 int wl_frame_connection(zmq_msg_t *frame);
 

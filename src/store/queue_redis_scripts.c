@@ -2,25 +2,27 @@
 
 /* take(stream, field, bits, count, least): the first of so many numbers never used before, above
  * `least`. Without a remembered number (the state was deleted) those in the stream count. */
-#define LUA_TAKE                                                                  \
-    "local function take(stream, field, bits, count, least)\n"                    \
-    "  local last = tonumber(redis.call('HGET', KEYS[2], field))\n"               \
-    "  if not last then\n"                                                        \
-    "    last = 0\n"                                                              \
-    "    if redis.call('EXISTS', stream) == 1 then\n"                             \
-    "      local info = redis.call('XINFO', 'STREAM', stream)\n"                  \
-    "      for i = 1, #info, 2 do\n"                                              \
-    "        if info[i] == 'last-generated-id' then\n"                            \
-    "          last = tonumber(string.match(info[i + 1], '^%d+')) + 1\n"          \
-    "        end\n"                                                               \
-    "      end\n"                                                                 \
-    "    end\n"                                                                   \
-    "  end\n"                                                                     \
-    "  local clock = (tonumber(redis.call('TIME')[1]) - 1577836800) * 2 ^ bits\n" \
-    "  last = math.max(last, clock, least)\n"                                     \
-    "  redis.call('HSET', KEYS[2], field, string.format('%.0f', last + count))\n" \
-    "  return last + 1\n"                                                         \
-    "end\n"                                                                       \
+#define LUA_TAKE                                                                       \
+    "local function take(stream, field, bits, count, least)\n"                         \
+    "  local last = tonumber(redis.call('HGET', KEYS[2], field))\n"                    \
+    "  if not last then\n"                                                             \
+    "    last = 0\n"                                                                   \
+    "    if redis.call('EXISTS', stream) == 1 then\n"                                  \
+    "      local info = redis.call('XINFO', 'STREAM', stream)\n"                       \
+    "      for i = 1, #info, 2 do\n"                                                   \
+    "        if info[i] == 'last-generated-id' then\n"                                 \
+    "          last = tonumber(string.match(info[i + 1], '^%d+')) + 1\n"               \
+    "        end\n"                                                                    \
+    "      end\n"                                                                      \
+    "    end\n"                                                                        \
+    "  end\n"                                                                          \
+    "  local time = redis.call('TIME')\n"                                              \
+    "  local seconds = tonumber(time[1]) - 1577836800 + tonumber(time[2]) / 1000000\n" \
+    "  local clock = math.floor(seconds * 2 ^ bits)\n"                                 \
+    "  last = math.max(last, clock, least)\n"                                          \
+    "  redis.call('HSET', KEYS[2], field, string.format('%.0f', last + count))\n"      \
+    "  return last + 1\n"                                                              \
+    "end\n"                                                                            \
     "local function text(number) return string.format('%.0f', number) end\n"
 
 /* ARGV[1] is the caller's epoch. A newer one shuts it out; an older or no one is replaced. Numbers

@@ -10,9 +10,9 @@
  *     PREFIXaudit    list: what operators did, newest first
  *
  * Entry numbers are the u64 ids of store/queue.h; in the stream they are "<number>-0". The next one
- * is the last one + 1, or seconds since 2020 * 2^22 when that is more: so they only grow even when
- * all keys were deleted or a failover lost the newest, and all stay exact in Lua's doubles (2^53) up
- * to the year 2088. Letters likewise with 2^18; a letter's id is its number * 16 + partition.
+ * is the last one + 1, or the time since 2020 in units of 2^-22 s when that is more: so they grow even
+ * when all keys were deleted or a failover lost the newest, and stay exact in Lua's doubles (2^53) up
+ * to the year 2088. Letters likewise in units of 2^-18 s; a letter's id is its number * 16 + partition.
  *
  * The answer STALE: another process has claimed the partition under a newer epoch. */
 #ifndef WL_STORE_QUEUE_REDIS_SCRIPTS_H

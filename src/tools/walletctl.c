@@ -11,7 +11,17 @@
 
 enum { TIMEOUT_MS = 3000, TIMEOUT_MS_MAX = 600000, LIMIT_MAX = 100000 };
 
-enum { OPTION_JSON = 256, OPTION_TIMEOUT, OPTION_LINE, OPTION_NOTE, OPTION_LIMIT, OPTION_SERVER_KEY, OPTION_SCOPE, OPTION_DIR, OPTION_VERSION };
+enum {
+    OPTION_JSON = 256,
+    OPTION_TIMEOUT,
+    OPTION_LINE,
+    OPTION_NOTE,
+    OPTION_LIMIT,
+    OPTION_SERVER_KEY,
+    OPTION_SCOPE,
+    OPTION_DIR,
+    OPTION_VERSION
+};
 
 static const struct option long_options[] = {
     {"endpoint", required_argument, NULL, 'e'},

@@ -19,7 +19,7 @@ LAYERS = {
     "store": {"base"},
     "lines": {"base", "domain", "proto"},
     "client": {"base", "proto", "wallet.h"},
-    "actors": {"base", "domain", "proto", "store", "lines", "topology.h"},
+    "actors": {"base", "domain", "proto", "store", "lines", "topology.h", "secure.h"},
     "tools": {"base", "domain", "proto", "store", "lines", "client", "wallet.h"},
 }
 BANNED = {

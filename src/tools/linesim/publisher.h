@@ -13,16 +13,16 @@
 typedef enum { PUBLISH_REQ, PUBLISH_PUB, PUBLISH_BOTH } publish_mode_t;
 
 typedef struct {
-    sim_t *sim;          /* borrowed */
-    const char *writer;  /* endpoints of the acknowledged path, comma-separated: the next
+    sim_t *sim;                  /* borrowed */
+    const char *writer;          /* endpoints of the acknowledged path, comma-separated: the next
                           * one is told when one is silent; NULL = none */
-    const char *publish; /* endpoints of the PUB path, all of them are told; NULL = none */
-    const char *journal; /* file, NULL = none */
+    const char *publish;         /* endpoints of the PUB path, all of them are told; NULL = none */
+    const char *journal;         /* file, NULL = none */
     const char *key_file;        /* our keys, NULL = no CURVE */
     const char *server_key_file; /* walletd's public key, NULL = no CURVE */
-    double duplicates;   /* share of messages sent twice */
-    double reorder;      /* share of messages sent after their successor */
-    uint32_t batch_max;  /* changes of one message, 1.. */
+    double duplicates;           /* share of messages sent twice */
+    double reorder;              /* share of messages sent after their successor */
+    uint32_t batch_max;          /* changes of one message, 1.. */
 } publisher_options_t;
 
 typedef struct publisher publisher_t;

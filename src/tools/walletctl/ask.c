@@ -157,8 +157,7 @@ ctl_exit_t ctl_ask(const ctl_options_t *options, ctl_port_t port, const char *me
     msgpack_sbuffer map = args_finish(args);
     char problem[256];
     const wallet_options_t keys = {options->key, options->server_key};
-    wallet_t *wallet =
-        wallet_open_with(options->endpoints[port], &keys, problem, sizeof problem);
+    wallet_t *wallet = wallet_open_with(options->endpoints[port], &keys, problem, sizeof problem);
     if (wallet == NULL) {
         msgpack_sbuffer_destroy(&map);
         return ctl_complain(CTL_EXIT_USAGE, "%s: %s", options->endpoints[port], problem);

@@ -24,15 +24,15 @@ typedef enum { CTL_READER, CTL_WRITER } ctl_port_t;
 enum { CTL_SCOPES_MAX = 64 };
 
 typedef struct {
-    const char *endpoints[2]; /* by ctl_port_t */
-    const char *key;          /* --key: file of our own keys, NULL = no CURVE */
-    const char *server_key;   /* --server-key: file of the server's, NULL = no CURVE */
-    const char *dir;          /* --dir, NULL = not given */
+    const char *endpoints[2];           /* by ctl_port_t */
+    const char *key;                    /* --key: file of our own keys, NULL = no CURVE */
+    const char *server_key;             /* --server-key: file of the server's, NULL = no CURVE */
+    const char *dir;                    /* --dir, NULL = not given */
     const char *scopes[CTL_SCOPES_MAX]; /* --scope, as given */
     uint32_t scope_count;
-    const char *line;         /* --line, NULL = not given */
-    const char *note;         /* --note, NULL = not given */
-    uint64_t limit;           /* --limit, 0 = not given */
+    const char *line; /* --line, NULL = not given */
+    const char *note; /* --note, NULL = not given */
+    uint64_t limit;   /* --limit, 0 = not given */
     int timeout_ms;
     bool json; /* print the reply as JSON */
     bool color;

@@ -104,10 +104,10 @@ ctl_exit_t ctl_keys_new(const ctl_options_t *options, int count, char **words) {
         advice_tell(dir, &key);
     }
     wl_key_file_forget(&key);
-    return err == WL_OK ? CTL_EXIT_OK
-                        : ctl_complain(err == WL_ERR_CONFLICT ? CTL_EXIT_CONFLICT
-                                                              : CTL_EXIT_REFUSED,
-                                       "%s %s", fault.where, fault.message);
+    return err == WL_OK
+               ? CTL_EXIT_OK
+               : ctl_complain(err == WL_ERR_CONFLICT ? CTL_EXIT_CONFLICT : CTL_EXIT_REFUSED,
+                              "%s %s", fault.where, fault.message);
 }
 
 /* ---- keys list, keys show ------------------------------------------------------------------- */
@@ -152,10 +152,10 @@ static json_t *folder_read(const char *dir, uint32_t *ret_bad) {
         wl_key_file_t key;
         wl_fault_t fault = {.where = ""};
         (void)snprintf(path, sizeof path, "%s/%s", dir, entries[i]->d_name);
-        wl_err_t err = name_ends(path, ".key_secret")
-                           ? wl_fault(&fault, WL_ERR_SETTINGS, "",
-                                      "is a secret key: it does not belong here")
-                           : client_key_read(path, &key, &fault);
+        wl_err_t err =
+            name_ends(path, ".key_secret")
+                ? wl_fault(&fault, WL_ERR_SETTINGS, "", "is a secret key: it does not belong here")
+                : client_key_read(path, &key, &fault);
         if (err == WL_OK) {
             (void)json_array_append_new(keys, key_json(path, &key));
         } else {
