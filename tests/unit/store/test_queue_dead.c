@@ -106,9 +106,13 @@ QUEUE_TEST(discards_letters_and_keeps_a_note) {
     uint64_t count = 0;
     cr_assert_eq(wl_queue_dead_discard(queue, 77, NULL, "?", 1, NULL, NULL, &count),
                  WL_ERR_NOT_FOUND);
+    memset(&told, 0, sizeof told);
     cr_assert_eq(
-        wl_queue_dead_discard(queue, 0, "cash", "known; don't ask", 10, NULL, NULL, &count), WL_OK);
+        wl_queue_dead_discard(queue, 0, "cash", "known; don't ask", 10, on_retry, &told, &count),
+        WL_OK);
     cr_assert_eq(count, 2);
+    cr_assert(told.count == 1 && told.rows[0].uid == 1, "the letter of nobody is not told");
+    cr_assert_str_eq(told.rows[0].line, "cash");
     cr_assert_eq(letters_all(queue, "coin", 0, 9), 1);
     cr_assert_eq(wl_queue_dead_discard(queue, told.ids[0], NULL, NULL, 10, NULL, NULL, &count),
                  WL_OK);
