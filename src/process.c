@@ -2,6 +2,7 @@
 
 #include "actors/config_load.h"
 #include "base/log.h"
+#include "store/mysql_tool.h"
 #include "topology.h"
 
 #include <curl/curl.h>
@@ -225,6 +226,7 @@ wl_err_t wl_process_open(wl_process_t *ret, const wl_settings_t *settings, wl_fa
     }
     zsys_set_max_sockets(SOCKETS_MAX);
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+    wl_mysql_library_init(); /* before any thread as well */
     ret->signals = signalfd(-1, &set, SFD_CLOEXEC);
     if (ret->signals == -1) {
         return wl_fault(fault, WL_ERR_INTERNAL, "", "signalfd: %s", strerror(errno));
@@ -247,5 +249,6 @@ void wl_process_close(wl_process_t *self) {
     (void)close(self->signals);
     (void)close(self->lock);
     curl_global_cleanup();
+    wl_mysql_library_end();
     zsys_shutdown();
 }

@@ -1,15 +1,18 @@
 #include "actors/cache.h"
 
 #include "actors/cache_cover.h"
+#include "actors/cache_remote.h"
 #include "actors/render.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/slot.h"
+#include "base/table.h"
 #include "domain/marks.h"
 #include "store/cache.h"
 
 enum {
     TICK_MS = 500,              /* how often gauges are taken */
+    REMOTE_TICK_MS = 50,        /* the same with Redis, whose markers are looked at */
     USERS_MARKED_MAX = 1000000, /* more users behind at once lose the label, never data */
     REPLIES_BATCH = 16,         /* then the frontend sends them while the next are rendered */
     MARKS_BYTES_MAX = 4096,     /* of READ.marks: 64 lines of 32 bytes are under 2,300 */
@@ -18,10 +21,10 @@ enum {
 typedef struct {
     wl_hub_t hub;
     wl_render_t render;
-    wl_cache_t *store;                /* owned */
+    wl_cache_t *store;                /* owned; NULL: copies are in Redis, or nobody reads here */
+    wl_cache_remote_t *remote;        /* owned; NULL: copies are in memory */
     wl_marks_t *marks;                /* owned */
     wl_cache_cover_t *cover;          /* owned; whose changes all arrive here */
-    bool in_memory;                   /* copies are ours alone: only they need every change */
     uint64_t batch;                   /* counts messages taken: items of two never share a head */
     char marks_text[MARKS_BYTES_MAX]; /* of the user being read */
 } cache_t;
@@ -38,6 +41,27 @@ static void cache_pass_on(cache_t *self, uint32_t frontend, const wl_read_item_t
     wl_read_add(to, read);
 }
 
+/* Renders a hit, or passes a miss on; with what is known now about changes on their way. */
+static void cache_answer(cache_t *self, uint32_t frontend, wl_read_item_t *read,
+                         const wl_asset_t *assets, uint32_t count, bool hit) {
+    read->marks.at = (const uint8_t *)self->marks_text;
+    read->marks.count =
+        wl_marks_text(self->marks, read->uid, self->marks_text, sizeof self->marks_text);
+    if (hit) {
+        WL_COUNT(&self->hub.counters, cache_hits, 1);
+        wl_render_reply(&self->render, &self->hub, frontend, read, assets, count, WL_SOURCE_CACHE);
+    } else {
+        WL_COUNT(&self->hub.counters, cache_misses, 1);
+        cache_pass_on(self, frontend, read);
+    }
+}
+
+/* Redis has answered. */
+static void on_answered(void *ctx, uint32_t frontend, wl_read_item_t *read,
+                        const wl_asset_t *assets, uint32_t count) {
+    cache_answer(ctx, frontend, read, assets, count, assets != NULL);
+}
+
 static void cache_read(cache_t *self, const wl_msg_t *msg) {
     uint32_t frontend = msg->head.read.frontend;
     if (frontend >= wl_hub_instances(&self->hub, WL_ACTOR_FRONTEND)) {
@@ -51,20 +75,15 @@ static void cache_read(cache_t *self, const wl_msg_t *msg) {
             WL_COUNT(&self->hub.counters, rpc_late, 1);
             continue;
         }
-        read->marks.at = (const uint8_t *)self->marks_text;
-        read->marks.count =
-            wl_marks_text(self->marks, read->uid, self->marks_text, sizeof self->marks_text);
+        if (self->remote != NULL) {
+            wl_cache_remote_read(self->remote, frontend, read);
+            continue;
+        }
         const wl_asset_t *assets = NULL;
         uint32_t count = 0;
-        bool sound = !self->in_memory || wl_cache_cover_serves(self->cover, read->uid);
-        if (sound && wl_cache_get(self->store, read->uid, &assets, &count)) {
-            WL_COUNT(&self->hub.counters, cache_hits, 1);
-            wl_render_reply(&self->render, &self->hub, frontend, read, assets, count,
-                            WL_SOURCE_CACHE);
-        } else {
-            WL_COUNT(&self->hub.counters, cache_misses, 1);
-            cache_pass_on(self, frontend, read);
-        }
+        bool sound = self->store != NULL && wl_cache_cover_serves(self->cover, read->uid) &&
+                     wl_cache_get(self->store, read->uid, &assets, &count);
+        cache_answer(self, frontend, read, sound ? assets : NULL, count, sound);
         if (i % REPLIES_BATCH == REPLIES_BATCH - 1) {
             wl_hub_flush(&self->hub);
         }
@@ -75,7 +94,11 @@ static void cache_fill(cache_t *self, const wl_msg_t *msg) {
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_fill_item_t *fill = &msg->items.fill[i];
         const wl_fill_head_t *head = &msg->head.fill;
-        bool sound = !self->in_memory ||
+        if (self->remote != NULL) {
+            wl_cache_remote_fill(self->remote, head->commit_seq, fill);
+            continue;
+        }
+        bool sound = self->store != NULL &&
                      wl_cache_cover_keeps(self->cover, fill->uid, head->shard, head->commit_seq);
         if (!sound || wl_cache_fill(self->store, fill->uid, fill->assets.at, fill->assets.count,
                                     head->commit_seq) != WL_OK) {
@@ -104,21 +127,40 @@ static void cache_notice(cache_t *self, const wl_msg_t *msg) {
     }
 }
 
-static void cache_tell_done(cache_t *self, const wl_stored_head_t *head,
-                            const wl_stored_item_t *stored) {
-    wl_encoder_t *to =
-        wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, head->dispatcher, WL_MSG_DONE, self->batch);
+static void cache_tell_done(void *ctx, uint32_t dispatcher, const char *line,
+                            const wl_done_item_t *done) {
+    cache_t *self = ctx;
+    uint64_t key = wl_table_hash(line, strlen(line));
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, dispatcher, WL_MSG_DONE, key);
     if (!wl_encoder_begun(to)) {
-        wl_done_head_t done = {0};
-        memcpy(done.line, head->line, sizeof done.line);
-        wl_done_begin(to, &done);
+        wl_done_head_t head = {0};
+        memcpy(head.line, line, sizeof head.line);
+        wl_done_begin(to, &head);
     }
-    wl_done_add(to, &(wl_done_item_t){
-                        .uid = stored->uid,
-                        .seq = stored->seq,
-                        .outcome = stored->outcome,
-                        .notified_at = stored->notified_at,
-                    });
+    wl_done_add(to, done);
+}
+
+/* The values of one user; *awaited: somebody waits to hear that they have taken effect. */
+static void cache_keep(cache_t *self, const wl_stored_head_t *head, const wl_stored_item_t *stored,
+                       bool awaited) {
+    if (self->remote != NULL) { /* a writer puts; readers share what it has put */
+        if (awaited) {
+            wl_cache_remote_put(self->remote, head, stored);
+        }
+        return;
+    }
+    if (self->store != NULL) {
+        uint32_t older = wl_cache_put(self->store, stored->uid, stored->assets.at,
+                                      stored->assets.count, head->commit_seq);
+        WL_COUNT(&self->hub.counters, cache_older_refused, older);
+    }
+    if (awaited) {
+        wl_done_item_t done = {.uid = stored->uid,
+                               .seq = stored->seq,
+                               .outcome = stored->outcome,
+                               .notified_at = stored->notified_at};
+        cache_tell_done(self, head->dispatcher, head->line, &done);
+    }
 }
 
 static void cache_stored(cache_t *self, const wl_msg_t *msg) {
@@ -130,17 +172,12 @@ static void cache_stored(cache_t *self, const wl_msg_t *msg) {
     }
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_stored_item_t *stored = &msg->items.stored[i];
-        uint32_t older = wl_cache_put(self->store, stored->uid, stored->assets.at,
-                                      stored->assets.count, head->commit_seq);
-        WL_COUNT(&self->hub.counters, cache_older_refused, older);
         if (stored->outcome == WL_PULL_OK) {
             wl_marks_clear(self->marks, stored->uid, head->line, stored->seq);
         } else {
             cache_mark(self, stored->uid, head->line, stored->seq, WL_MARK_FAILING);
         }
-        if (awaited) {
-            cache_tell_done(self, head, stored);
-        }
+        cache_keep(self, head, stored, awaited);
     }
 }
 
@@ -151,7 +188,7 @@ static void cache_cover(cache_t *self, const wl_msg_t *msg) {
         WL_COUNT(&self->hub.counters, msg_malformed, 1);
     } else if (lost) {
         (void)wl_marks_drop(self->marks, wl_cache_cover_lost, self->cover);
-        if (self->in_memory) {
+        if (self->store != NULL) {
             wl_cache_flush(self->store);
         }
     }
@@ -172,8 +209,20 @@ static void cache_take(void *actor, const wl_msg_t *msg) {
         cache_stored(self, msg);
     } else if (msg->id == WL_MSG_COVER) {
         cache_cover(self, msg);
+    } else if (msg->id == WL_MSG_LEASE) {
+        if (self->remote != NULL) {
+            wl_cache_remote_lease(self->remote, msg);
+        }
     } else if (msg->id != WL_MSG_LINE) {
         WL_COUNT(&self->hub.counters, msg_unexpected, 1);
+    }
+}
+
+/* The turn's questions go to Redis together. */
+static void cache_turn_end(void *actor) {
+    cache_t *self = actor;
+    if (self->remote != NULL) {
+        wl_cache_remote_turn(self->remote);
     }
 }
 
@@ -184,6 +233,12 @@ static void cache_configured(void *actor) {
 
 static void cache_tick(void *actor) {
     cache_t *self = actor;
+    if (self->remote != NULL) {
+        wl_cache_remote_tick(self->remote);
+    }
+    if (self->store == NULL) {
+        return;
+    }
     wl_cache_stats_t stats = wl_cache_stats(self->store);
     WL_GAUGE(&self->hub.counters, cache_users, stats.users);
     WL_GAUGE(&self->hub.counters, cache_bytes, stats.bytes);
@@ -192,11 +247,14 @@ static void cache_tick(void *actor) {
 
 static wl_err_t cache_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     cache_t *self = actor;
+    const wl_actor_options_t *given = boot->options;
+    bool redis = strcmp(given->settings->cache_store, "redis") == 0;
     const wl_hub_handlers_t handlers = {
         .take = cache_take,
+        .flush = cache_turn_end,
         .tick = cache_tick,
         .configured = cache_configured,
-        .tick_ms = TICK_MS,
+        .tick_ms = redis ? REMOTE_TICK_MS : TICK_MS,
     };
     wl_err_t err = wl_hub_open(&self->hub, pipe, boot, &handlers, self, &boot->fault);
     if (err != WL_OK) {
@@ -205,7 +263,13 @@ static wl_err_t cache_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     wl_render_open(&self->render);
     self->marks = wl_marks_new(USERS_MARKED_MAX);
     self->cover = wl_cache_cover_new(self->hub.settings);
-    self->in_memory = strcmp(self->hub.settings->cache_store, "memory") == 0;
+    if (redis) {
+        wl_cache_remote_to_t to = {on_answered, cache_tell_done, self};
+        return wl_cache_remote_open(&self->hub, &to, &self->remote, &boot->fault);
+    }
+    if (!wl_role_reads(self->hub.settings)) {
+        return WL_OK; /* nobody would ever read what is kept here */
+    }
     wl_cache_options_t options = {
         .bytes_max = self->hub.settings->cache_bytes_max / self->hub.settings->cache_instances,
     };
@@ -214,6 +278,7 @@ static wl_err_t cache_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
 
 static void cache_close(void *actor) {
     cache_t *self = actor;
+    wl_cache_remote_close(&self->remote);
     wl_cache_close(&self->store);
     wl_marks_destroy(&self->marks);
     wl_cache_cover_destroy(&self->cover);

@@ -68,7 +68,8 @@ static void fetcher_note(fetcher_t *self, wl_err_t err) {
     bool away = err == WL_ERR_UNAVAILABLE;
     WL_COUNT(&self->hub.counters, store_damaged, err == WL_ERR_DAMAGED);
     if (err != WL_OK && !(away && self->away)) {
-        wl_log(WL_LOG_ERROR, self->hub.name, "fetch_failed", "a read failed: %s", wl_err_text(err));
+        wl_log(WL_LOG_ERROR, self->hub.name, "fetch_failed", "a read failed: %s: %s",
+               wl_err_text(err), wl_asset_db_problem(self->db));
     } else if (err == WL_OK && self->away) {
         wl_log(WL_LOG_INFO, self->hub.name, "fetch_works", "reads work again");
     }
@@ -223,6 +224,7 @@ static void fetcher_close(void *actor) {
     fetcher_t *self = actor;
     wl_owner_tours_destroy(&self->tours);
     wl_asset_db_close(&self->db);
+    wl_mysql_thread_end();
     wl_asset_rows_destroy(&self->rows);
     wl_hub_close(&self->hub);
     wl_free(self);

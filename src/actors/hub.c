@@ -240,9 +240,11 @@ static void hub_take_keys(wl_hub_t *self, const wl_msg_t *msg) {
     }
 }
 
-/* What only the guard of this process may say, and only to it: not from other hosts. */
+/* What only actors of this process may say, as every process has its own guard, configuration and
+ * keeper: not from other hosts. */
 static bool message_near(wl_msg_id_t id) {
-    return id == WL_MSG_KEYS || id == WL_MSG_SUSPECT || id == WL_MSG_SEEN;
+    return id == WL_MSG_KEYS || id == WL_MSG_SUSPECT || id == WL_MSG_SEEN || id == WL_MSG_CONFIG ||
+           id == WL_MSG_LEASE || id == WL_MSG_STATS;
 }
 
 static void hub_take(wl_hub_t *self, const wl_msg_t *msg) {

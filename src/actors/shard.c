@@ -179,8 +179,8 @@ static void shard_say_failed(shard_t *self, wl_err_t err) {
     bool away = err == WL_ERR_UNAVAILABLE;
     if (!away || !self->away) {
         wl_log(WL_LOG_ERROR, self->hub.name, "store_failed",
-               "a transaction of %zu users failed and will be done again: %s",
-               self->batch->item_count, wl_err_text(err));
+               "a transaction of %zu users failed and will be done again: %s: %s",
+               self->batch->item_count, wl_err_text(err), wl_asset_db_problem(self->db));
     }
     self->away = away;
 }
@@ -297,6 +297,7 @@ static wl_err_t shard_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
 static void shard_close(void *arg) {
     shard_t *self = arg;
     wl_asset_db_close(&self->db);
+    wl_mysql_thread_end();
     wl_store_batch_destroy(&self->batch);
     wl_hub_close(&self->hub);
 }

@@ -14,12 +14,14 @@ wl_asset_db_options_t wl_store_options_assets(const wl_settings_t *settings, uin
     wl_asset_db_options_t options = {.path = text->path,
                                      .shard = shard,
                                      .shards = (uint32_t)settings->shard_instances,
+                                     .mapped = settings->shard_map[0] != '\0',
                                      .busy_timeout_ms = BUSY_TIMEOUT_MS,
                                      .readonly = readonly};
     (void)snprintf(text->path, sizeof text->path, "%s/assets-%u.db", settings->server_data_dir,
                    shard);
     if (wl_store_shared(settings)) {
         options.mysql = wl_store_options_mysql(settings, shard, text);
+        options.mapped = settings->shard_map[0] != '\0';
     }
     return options;
 }

@@ -118,7 +118,7 @@ static int key_compare(const wl_asset_t *asset, const char *line, const char *bu
     return order != 0 ? order : strcmp(asset->bucket, bucket);
 }
 
-/* The record of a key, NONE when there is none; *ret_before: the one that a new one would follow. */
+/* The record of a key, or NONE; *ret_before: the one that a new one would follow. */
 static uint32_t record_find(const wl_asset_batch_t *self, const user_t *user, const char *line,
                             const char *bucket, uint32_t *ret_before) {
     uint32_t before = NONE;

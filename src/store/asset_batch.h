@@ -1,7 +1,7 @@
 /* asset_batch.h: the users of one transaction, in memory: all their records as they stood when it
  * began, and what the transaction makes of them. Decides what asset_db.h promises about versions,
- * touches and full users, for databases that are a round trip away. Pure, one thread. Only src/store
- * includes it. */
+ * touches and full users, for databases that are a round trip away. Pure, one thread. Only
+ * src/store includes it. */
 #ifndef WL_STORE_ASSET_BATCH_H
 #define WL_STORE_ASSET_BATCH_H
 
@@ -17,8 +17,8 @@ void wl_asset_batch_clear(wl_asset_batch_t *self); /* forgets all, keeps its mem
 bool wl_asset_batch_has(const wl_asset_batch_t *self, uint64_t uid);
 /* Puts a user without records into it; cheap when uids ascend. */
 void wl_asset_batch_add_user(wl_asset_batch_t *self, uint64_t uid);
-/* A record as it stands in the database; cheap when keys ascend. WL_ERR_DAMAGED: its user is not in the
- * batch, or its key already is. */
+/* A record as it stands in the database; cheap when keys ascend. WL_ERR_DAMAGED: its user is not in
+ * the batch, or its key already is. */
 WL_MUST_USE wl_err_t wl_asset_batch_load(wl_asset_batch_t *self, const wl_asset_t *stored);
 
 wl_apply_result_t wl_asset_batch_apply(wl_asset_batch_t *self, const wl_asset_t *asset);

@@ -53,7 +53,8 @@ wl_err_t wl_asset_db_expect(wl_asset_db_t *self, const uint64_t *uids, uint32_t 
     if (self->failed != WL_OK) {
         return self->failed;
     }
-    return transaction_check(self, self->ops->expect(self, uids, count));
+    bool known = self->ops->expect == NULL;
+    return known ? WL_OK : transaction_check(self, self->ops->expect(self, uids, count));
 }
 
 wl_err_t wl_asset_db_fence(wl_asset_db_t *self, uint32_t partition, uint64_t epoch) {
@@ -150,8 +151,12 @@ wl_err_t wl_asset_db_fetch_many(wl_asset_db_t *self, const uint64_t *uids, uint3
     size_t pool_before = rows->pool_used;
     wl_err_t err = self->ops->look(self);
     uint64_t commit_seq = self->commit_seq;
-    if (err == WL_OK && count > 0) {
+    if (err == WL_OK && self->ops->fetch_many != NULL) {
         err = self->ops->fetch_many(self, uids, count, rows);
+    } else {
+        for (uint32_t i = 0; err == WL_OK && i < count; i++) {
+            err = self->ops->fetch(self, uids[i], rows);
+        }
     }
     if (err == WL_OK) {
         *ret_commit_seq = commit_seq;
@@ -226,7 +231,7 @@ wl_err_t wl_asset_db_owner_log(wl_asset_db_t *self, uint64_t after, uint32_t max
 
 wl_err_t wl_asset_db_owner_trim(wl_asset_db_t *self, uint64_t up_to) {
     WL_ASSERT(!self->in_transaction && !self->readonly);
-    if (self->owner_newest == 0) {
+    if (self->ops->owner_trim == NULL || self->owner_newest == 0) {
         return WL_OK;
     }
     /* The newest row stays, so that numbers go on from it. */

@@ -1,9 +1,9 @@
-/* asset_db.h: one shard of the asset database (design section 8). SQL lives behind it. Two backends:
+/* asset_db.h: one shard of the asset database (design section 8), with SQL behind it. Two backends:
  *     SQLite   WAL, synchronous=FULL, one file a shard; one process writes it
  *     MySQL    or MariaDB, one database a shard; several processes may write, one transaction after
  *              another, because each locks the row of the shard's numbers first
- * One handle belongs to one thread: the shard actor's writes, fetchers have readonly ones beside it.
- * Calls may block: on the disk for one commit, on a server for as long as its timeout.
+ * One handle belongs to one thread: the shard actor's writes, fetchers have readonly ones beside
+ * it. Calls may block: on the disk for one commit, on a server for as long as its timeout.
  *
  * Every write is idempotent: an equal or older version changes nothing (rule 2), so an outcome that
  * is not known is simply written again. */
@@ -47,11 +47,11 @@ typedef struct {
 void wl_asset_rows_clear(wl_asset_rows_t *self);   /* empties it, keeps its memory */
 void wl_asset_rows_destroy(wl_asset_rows_t *self); /* frees what it holds, leaves it empty */
 
-/* Opens the database and brings its tables up to date. WL_ERR_SETTINGS: of another shard or number of
- * shards, of another program or a newer schema; MySQL: no such user or database. fault may be NULL.
- * SQLite: creates the file. WL_ERR_DAMAGED: found corrupt, left as it is; WL_ERR_IO, WL_ERR_NO_SPACE.
- * Only header and schema are checked here: any later call may find a damaged page and say
- * WL_ERR_DAMAGED. Holds up to 64 MB of pages.
+/* Opens the database and brings its tables up to date. WL_ERR_SETTINGS: of another shard or number
+ * of shards, of another program or a newer schema; MySQL: no such user or database. fault may be
+ * NULL. SQLite: creates the file. WL_ERR_DAMAGED: found corrupt, left as it is; WL_ERR_IO,
+ * WL_ERR_NO_SPACE. Only header and schema are checked here: any later call may find a damaged page
+ * and say WL_ERR_DAMAGED. Holds up to 64 MB of pages.
  * MySQL: a server that does not answer now is no error: calls say WL_ERR_UNAVAILABLE until it does,
  * and connect again by themselves, with back-off. A writer refuses a server that is read_only; a
  * readonly handle makes no tables, and is WL_ERR_UNAVAILABLE while there are none. */
@@ -70,12 +70,12 @@ void wl_asset_db_close(wl_asset_db_t **self);
  * one record; the transaction goes on. An equal version moves pulled_at only when it is at least a
  * second newer, to spare the disk. Not for readonly handles. */
 WL_MUST_USE wl_err_t wl_asset_db_begin(wl_asset_db_t *self);
-/* Says which users this transaction will read and write, ascending and distinct, so that MySQL reads
- * all of them at once. Other users may still be touched, at a round trip each. */
+/* Says which users this transaction will read and write, ascending and distinct, so that MySQL
+ * reads all of them at once. Other users may still be touched, at a round trip each. */
 WL_MUST_USE wl_err_t wl_asset_db_expect(wl_asset_db_t *self, const uint64_t *uids, uint32_t count);
-/* Is `epoch` the newest that has written for this partition of the queue? Raises what is stored, with
- * the transaction. WL_ERR_CONFLICT: a newer one has, so leave out what this one wanted to write; the
- * transaction goes on. */
+/* Is `epoch` the newest that has written for this partition of the queue? Raises what is stored,
+ * with the transaction. WL_ERR_CONFLICT: a newer one has, so leave out what this one wanted to
+ * write; the transaction goes on. */
 WL_MUST_USE wl_err_t wl_asset_db_fence(wl_asset_db_t *self, uint32_t partition, uint64_t epoch);
 WL_MUST_USE wl_err_t wl_asset_db_apply(wl_asset_db_t *self, const wl_asset_t *asset,
                                        wl_apply_result_t *ret_result);
@@ -115,8 +115,8 @@ typedef struct {
     char bucket[WL_BUCKET_MAX + 1];
 } wl_asset_cursor_t;
 /* Appends the next records behind the cursor, at most max, tombstones included, in some fixed order
- * in which a user's lie side by side; moves the cursor. Nothing appended: the end. Each page is read
- * at a moment of its own. Outside a transaction. */
+ * in which a user's lie side by side; moves the cursor. Nothing appended: the end. Each page is
+ * read at a moment of its own. Outside a transaction. */
 WL_MUST_USE wl_err_t wl_asset_db_scan(wl_asset_db_t *self, wl_asset_cursor_t *cursor, uint32_t max,
                                       wl_asset_rows_t *rows);
 
@@ -134,14 +134,13 @@ uint64_t wl_asset_db_owner_seq(const wl_asset_db_t *self);
 WL_MUST_USE wl_err_t wl_asset_db_owner_log(wl_asset_db_t *self, uint64_t after, uint32_t max,
                                            uint64_t *ret_uids, uint32_t *ret_count,
                                            uint64_t *ret_last);
-/* SQLite: forgets rows up to `up_to` at once; they are deleted bit by bit, by this call and by
- * commits. MySQL: does nothing, other processes need them. Not inside a transaction. */
+/* SQLite: forgets rows up to `up_to`; they are deleted bit by bit, by this call and by commits.
+ * MySQL: does nothing, other processes need them. Not inside a transaction. */
 WL_MUST_USE wl_err_t wl_asset_db_owner_trim(wl_asset_db_t *self, uint64_t up_to);
 /* Distinct owners in some fixed order, at most max, after the cursor (start with *cursor = 0 and
  * *started = false). *ret_count = 0: the end. */
 WL_MUST_USE wl_err_t wl_asset_db_owner_scan(wl_asset_db_t *self, bool *started, int64_t *cursor,
                                             uint32_t max, uint64_t *ret_uids, uint32_t *ret_count);
-
 /* What the database said about the last error, for logs; "" = nothing. */
 const char *wl_asset_db_problem(wl_asset_db_t *self);
 

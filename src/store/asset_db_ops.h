@@ -14,6 +14,7 @@ enum {
 
 typedef struct {
     wl_err_t (*begin)(wl_asset_db_t *self);
+    /* NULL: a read is no round trip */
     wl_err_t (*expect)(wl_asset_db_t *self, const uint64_t *uids, uint32_t count);
     wl_err_t (*fence)(wl_asset_db_t *self, uint32_t partition, uint64_t epoch);
     wl_err_t (*apply)(wl_asset_db_t *self, const wl_asset_t *asset, wl_apply_result_t *ret);
@@ -24,6 +25,7 @@ typedef struct {
                     wl_asset_t *ret);
     /* The next three may leave rows behind when they fail. */
     wl_err_t (*fetch)(wl_asset_db_t *self, uint64_t uid, wl_asset_rows_t *rows);
+    /* NULL: one by one */
     wl_err_t (*fetch_many)(wl_asset_db_t *self, const uint64_t *uids, uint32_t count,
                            wl_asset_rows_t *rows);
     wl_err_t (*scan)(wl_asset_db_t *self, const wl_asset_cursor_t *cursor, uint32_t max,
@@ -32,6 +34,7 @@ typedef struct {
     wl_err_t (*look)(wl_asset_db_t *self); /* reads the numbers; not inside a transaction */
     wl_err_t (*owner_log)(wl_asset_db_t *self, uint64_t after, uint32_t max, uint64_t *ret_uids,
                           uint32_t *ret_count, uint64_t *ret_last);
+    /* NULL: others need the rows */
     wl_err_t (*owner_trim)(wl_asset_db_t *self, uint64_t up_to);
     wl_err_t (*owner_scan)(wl_asset_db_t *self, bool started, int64_t *cursor, uint32_t max,
                            uint64_t *ret_uids, uint32_t *ret_count);

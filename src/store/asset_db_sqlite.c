@@ -17,6 +17,7 @@
 #include "store/migrations.h"
 #include "store/sqlite_tool.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -114,29 +115,21 @@ static wl_err_t db_look(db_t *self) {
     return err;
 }
 
-/* Whose file it is, written first into a new one. */
-static wl_err_t meta_make(const db_t *self, const wl_asset_db_options_t *options) {
-    int64_t rows = 0;
-    wl_err_t err = wl_sqlite_number(self->db, "SELECT count(*) FROM meta", &rows);
-    if (err != WL_OK || rows > 0) {
-        return err;
-    }
-    char *sql = sqlite3_mprintf("INSERT OR IGNORE INTO meta(id, shard, commit_seq,"
-                                " owner_trimmed, shards)"
-                                " VALUES(1, %u, 0, 0, %u)",
-                                options->shard, options->shards);
-    WL_ASSERT(sql != NULL);
-    err = wl_sqlite_exec(self->db, sql);
-    sqlite3_free(sql);
-    return err;
-}
-
+/* Whose file it is; written first into a new one. */
 static wl_err_t meta_load(db_t *self, const wl_asset_db_options_t *options, wl_fault_t *fault) {
     int64_t shard = 0;
     int64_t shards = 0;
-    wl_err_t err = meta_make(self, options);
-    if (err == WL_OK) {
-        err = wl_sqlite_number(self->db, "SELECT shard FROM meta", &shard);
+    wl_err_t err = wl_sqlite_number(self->db, "SELECT shard FROM meta", &shard);
+    if (err == WL_ERR_NOT_FOUND) {
+        char sql[128];
+        (void)snprintf(sql, sizeof sql,
+                       "INSERT OR IGNORE INTO meta(id, shard, commit_seq,"
+                       " owner_trimmed, shards) VALUES(1, %u, 0, 0, %u)",
+                       options->shard, options->shards);
+        err = wl_sqlite_exec(self->db, sql);
+        if (err == WL_OK) { /* another handle may have been faster */
+            err = wl_sqlite_number(self->db, "SELECT shard FROM meta", &shard);
+        }
     }
     if (err == WL_OK) {
         err = wl_sqlite_number(self->db, "SELECT shards FROM meta", &shards);
@@ -178,16 +171,10 @@ static wl_err_t db_begin(wl_asset_db_t *base) {
     return wl_sqlite_run(self->sql[SQL_BEGIN]);
 }
 
-static wl_err_t db_expect(wl_asset_db_t *base, const uint64_t *uids, uint32_t count) {
-    (void)base;
-    (void)uids;
-    (void)count;
-    return WL_OK; /* a read is no round trip here */
-}
-
 static wl_err_t db_fence(wl_asset_db_t *base, uint32_t partition, uint64_t epoch) {
     db_t *self = (db_t *)base;
     sqlite3_stmt *read = self->sql[SQL_FENCE_READ];
+    sqlite3_stmt *raise = self->sql[SQL_FENCE];
     bool row = false;
     (void)sqlite3_bind_int64(read, 1, partition);
     wl_err_t err = wl_sqlite_step(read, &row);
@@ -196,7 +183,6 @@ static wl_err_t db_fence(wl_asset_db_t *base, uint32_t partition, uint64_t epoch
     if (err != WL_OK || stored >= epoch) {
         return err == WL_OK && stored > epoch ? WL_ERR_CONFLICT : err;
     }
-    sqlite3_stmt *raise = self->sql[SQL_FENCE];
     (void)sqlite3_bind_int64(raise, 1, partition);
     (void)sqlite3_bind_int64(raise, 2, (sqlite3_int64)epoch);
     return wl_sqlite_run(raise);
@@ -364,15 +350,6 @@ static wl_err_t db_fetch(wl_asset_db_t *base, uint64_t uid, wl_asset_rows_t *row
     return rows_read(self->sql[SQL_FETCH], rows);
 }
 
-static wl_err_t db_fetch_many(wl_asset_db_t *base, const uint64_t *uids, uint32_t count,
-                              wl_asset_rows_t *rows) {
-    wl_err_t err = WL_OK;
-    for (uint32_t i = 0; err == WL_OK && i < count; i++) {
-        err = db_fetch(base, uids[i], rows);
-    }
-    return err;
-}
-
 static wl_err_t db_scan(wl_asset_db_t *base, const wl_asset_cursor_t *cursor, uint32_t max,
                         wl_asset_rows_t *rows) {
     db_t *self = (db_t *)base;
@@ -413,22 +390,32 @@ static const char *db_problem(wl_asset_db_t *base) {
 
 /* ---- owners ---------------------------------------------------------------------------------- */
 
+/* Users in the last of `columns` columns, at most max; *ret_last: the first column of the last row.
+ * */
+static wl_err_t users_read(sqlite3_stmt *sql, int columns, uint32_t max, uint64_t *ret_uids,
+                           uint32_t *ret_count, int64_t *ret_last) {
+    bool row = false;
+    wl_err_t err = wl_sqlite_step(sql, &row);
+    while (err == WL_OK && row && *ret_count < max) {
+        *ret_last = sqlite3_column_int64(sql, 0);
+        ret_uids[(*ret_count)++] = (uint64_t)sqlite3_column_int64(sql, columns - 1);
+        err = wl_sqlite_step(sql, &row);
+    }
+    wl_sqlite_reset(sql);
+    return err;
+}
+
 static wl_err_t db_owner_log(wl_asset_db_t *base, uint64_t after, uint32_t max, uint64_t *ret_uids,
                              uint32_t *ret_count, uint64_t *ret_last) {
     sqlite3_stmt *sql = ((db_t *)base)->sql[SQL_OWNER_LOG];
     if (after > INT64_MAX) {
         return WL_OK; /* a number that no file has: found out by its caller */
     }
-    (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)after);
+    int64_t last = (int64_t)after;
+    (void)sqlite3_bind_int64(sql, 1, last);
     (void)sqlite3_bind_int64(sql, 2, max);
-    bool row = false;
-    wl_err_t err = wl_sqlite_step(sql, &row);
-    while (err == WL_OK && row && *ret_count < max) {
-        *ret_last = (uint64_t)sqlite3_column_int64(sql, 0);
-        ret_uids[(*ret_count)++] = (uint64_t)sqlite3_column_int64(sql, 1);
-        err = wl_sqlite_step(sql, &row);
-    }
-    wl_sqlite_reset(sql);
+    wl_err_t err = users_read(sql, 2, max, ret_uids, ret_count, &last);
+    *ret_last = (uint64_t)last;
     return err;
 }
 
@@ -461,14 +448,7 @@ static wl_err_t db_owner_scan(wl_asset_db_t *base, bool started, int64_t *cursor
     (void)sqlite3_bind_int64(sql, 1, started ? *cursor + 1 : INT64_MIN);
     (void)sqlite3_bind_int64(sql, 2, max);
     int64_t last = *cursor;
-    bool row = false;
-    wl_err_t err = wl_sqlite_step(sql, &row);
-    while (err == WL_OK && row && *ret_count < max) {
-        last = sqlite3_column_int64(sql, 0);
-        ret_uids[(*ret_count)++] = (uint64_t)last;
-        err = wl_sqlite_step(sql, &row);
-    }
-    wl_sqlite_reset(sql);
+    wl_err_t err = users_read(sql, 1, max, ret_uids, ret_count, &last);
     if (err == WL_OK) {
         *cursor = last;
     }
@@ -479,14 +459,12 @@ static wl_err_t db_owner_scan(wl_asset_db_t *base, bool started, int64_t *cursor
 
 static const wl_asset_db_ops_t db_ops = {
     .begin = db_begin,
-    .expect = db_expect,
     .fence = db_fence,
     .apply = db_apply,
     .commit = db_commit,
     .rollback = db_rollback,
     .get = db_get,
     .fetch = db_fetch,
-    .fetch_many = db_fetch_many,
     .scan = db_scan,
     .owns = db_owns,
     .look = db_look_if_readonly,

@@ -1,5 +1,5 @@
-/* asset_row.h: an asset record as a row of SQL: which may be stored, and the growing list that reads
- * return. Owned by the thread of the handle that reads. Only src/store includes it. */
+/* asset_row.h: an asset record as a row of SQL: which may be stored, and the growing list that
+ * reads return. Owned by the thread of the handle that reads. Only src/store includes it. */
 #ifndef WL_STORE_ASSET_ROW_H
 #define WL_STORE_ASSET_ROW_H
 
@@ -18,7 +18,8 @@ WL_MUST_USE wl_err_t wl_asset_row_check(const wl_asset_t *asset);
 
 /* Appends a copy of the asset and of its extra, which must not lie in this list. */
 void wl_asset_rows_add(wl_asset_rows_t *self, const wl_asset_t *asset);
-/* Puts a copy in the place of record `index`; the old one's extra is wasted until the list is cleared. */
+/* Puts a copy in the place of record `index`; the old one's extra is wasted until the list is
+ * cleared. */
 void wl_asset_rows_set(wl_asset_rows_t *self, uint32_t index, const wl_asset_t *asset);
 
 #endif

@@ -1,5 +1,5 @@
-/* asset_row_mysql.h: an asset record as SQL of MySQL and as a row that it returned. Owned by the thread
- * of the connection. Only src/store includes it. */
+/* asset_row_mysql.h: an asset record as SQL of MySQL and as a row that it returned. Owned by the
+ * thread of the connection. Only src/store includes it. */
 #ifndef WL_STORE_ASSET_ROW_MYSQL_H
 #define WL_STORE_ASSET_ROW_MYSQL_H
 
@@ -7,8 +7,8 @@
 #include "store/mysql_tool.h"
 #include "store/sql_text.h"
 
-/* What stands around the rows of an upsert: the version guard. An equal version moves only pulled_at,
- * and only forward. Assignments see those before them, so version comes last. */
+/* What stands around the rows of an upsert: the version guard. An equal version moves only
+ * pulled_at, and only forward. Assignments see those before them, so version comes last. */
 extern const char wl_asset_upsert_head[];
 extern const char wl_asset_upsert_tail[];
 

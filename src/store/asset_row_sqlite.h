@@ -8,7 +8,8 @@
 
 #include <sqlite3.h>
 
-/* Binds ?1 .. ?15 in the order of WL_ASSET_COLUMNS; the asset must live until the statement is reset. */
+/* Binds ?1 .. ?15 in the order of WL_ASSET_COLUMNS; the asset must live until the statement is
+ * reset. */
 void wl_asset_row_bind(sqlite3_stmt *statement, const wl_asset_t *asset);
 
 /* Reads columns 0 .. 14. WL_ERR_DAMAGED: a value that wl_asset_row_check would not have let in.

@@ -1,9 +1,9 @@
 /* lease_db.h: who writes which partition: one row each in the database of shard 0, taken with a
- * growing epoch (design section 6, rule 5). Time is the database's, so clocks of hosts do not matter.
- * A stale writer is stopped by the epoch, not by the clock: each shard remembers the newest epoch of
- * each partition and refuses transactions of older ones (wl_asset_db_fence), the Redis queue likewise
- * (wl_queue_claim).
- * Blocks up to the timeout of its connection; belongs to the keeper's thread. */
+ * growing epoch (design section 6, rule 5). Time is the database's, so clocks of hosts do not
+ * matter. A stale writer is stopped by the epoch, not by the clock: each shard remembers the newest
+ * epoch of each partition and refuses transactions of older ones (wl_asset_db_fence), the Redis
+ * queue likewise (wl_queue_claim). Blocks up to the timeout of its connection; belongs to the
+ * keeper's thread. */
 #ifndef WL_STORE_LEASE_DB_H
 #define WL_STORE_LEASE_DB_H
 
@@ -20,7 +20,9 @@ typedef struct {
     bool ours;       /* held by this writer */
 } wl_lease_t;
 
-/* name: of this writer, unique. WL_ERR_SETTINGS, WL_ERR_UNAVAILABLE. */
+/* name: of this writer, unique, at most 128 bytes. WL_ERR_SETTINGS; a server that does not answer
+ * is no error here. Every call below may say WL_ERR_UNAVAILABLE, and then whether it took effect is
+ * not known, or WL_ERR_BUSY: try again. */
 WL_MUST_USE wl_err_t wl_lease_db_open(const wl_mysql_options_t *options, const char *name,
                                       uint32_t partitions, wl_lease_db_t **ret, wl_fault_t *fault);
 void wl_lease_db_close(wl_lease_db_t **self);
@@ -29,10 +31,12 @@ void wl_lease_db_close(wl_lease_db_t **self);
  * *ret_writers: writers heard within lease_ms, this one included. Connects again when it has to. */
 WL_MUST_USE wl_err_t wl_lease_db_look(wl_lease_db_t *self, uint32_t lease_ms,
                                       wl_lease_t *ret_leases, uint32_t *ret_writers);
-/* Takes a free partition or one of ours; the epoch grows by one. WL_ERR_CONFLICT: somebody was faster. */
+/* Takes a free partition or one of ours; the epoch grows by one. WL_ERR_CONFLICT: somebody was
+ * faster. */
 WL_MUST_USE wl_err_t wl_lease_db_take(wl_lease_db_t *self, uint32_t partition, uint32_t lease_ms,
                                       uint64_t *ret_epoch);
-/* Holds on to it. WL_ERR_CONFLICT: it is somebody else's. */
+/* Holds on to it, also when it has ended and nobody took it. WL_ERR_CONFLICT: it is somebody
+ * else's, or was taken anew with another epoch. */
 WL_MUST_USE wl_err_t wl_lease_db_renew(wl_lease_db_t *self, uint32_t partition, uint64_t epoch,
                                        uint32_t lease_ms);
 /* Lets it go at once. */

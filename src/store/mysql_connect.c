@@ -181,6 +181,7 @@ static wl_err_t session_set(MYSQL *db, const wl_mysql_target_t *target, wl_fault
     int bytes = snprintf(
         sql, sizeof sql,
         "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 1,"
+        " time_zone = '+00:00',"
         " innodb_lock_wait_timeout = %u",
         target->timeout_s - 1);
     WL_ASSERT(bytes > 0 && (size_t)bytes < sizeof sql);

@@ -1,5 +1,6 @@
-/* mysql_connect.h: a new connection as walletd wants it, and what error numbers mean. Blocks for the
- * timeout at most a few times. Only mysql_tool.c includes it, in the thread of its connection. */
+/* mysql_connect.h: a new connection as walletd wants it, and what error numbers mean. Blocks for
+ * the timeout at most a few times. Only mysql_tool.c includes it, in the thread of its connection.
+ * */
 #ifndef WL_STORE_MYSQL_CONNECT_H
 #define WL_STORE_MYSQL_CONNECT_H
 

@@ -1,6 +1,6 @@
-/* mysql_schema.h: the tables of a shard's MySQL database, as numbered steps that are only ever added
- * to, and whose database it is. The SQLite counterpart is migrations.h. Only src/store includes it,
- * in the thread of the connection. */
+/* mysql_schema.h: the tables of a shard's MySQL database, as numbered steps that are only ever
+ * added to, and whose database it is. The SQLite counterpart is migrations.h. Only src/store
+ * includes it, in the thread of the connection. */
 #ifndef WL_STORE_MYSQL_SCHEMA_H
 #define WL_STORE_MYSQL_SCHEMA_H
 
@@ -8,9 +8,9 @@
 
 enum { WL_MYSQL_SCHEMA = 1 }; /* steps that this program knows */
 
-/* Brings the tables up to WL_MYSQL_SCHEMA. Several processes may do this at once: they take turns. A
- * server cannot undo a step that was cut off, so each can be done again. WL_ERR_SETTINGS: the database
- * has seen steps that this program does not know; fault is never NULL. */
+/* Brings the tables up to WL_MYSQL_SCHEMA. Several processes may do this at once: they take turns.
+ * A server cannot undo a step that was cut off, so each can be done again. WL_ERR_SETTINGS: the
+ * database has seen steps that this program does not know; fault is never NULL. */
 WL_MUST_USE wl_err_t wl_mysql_migrate(wl_mysql_t *self, wl_fault_t *fault);
 /* For those who only read: WL_ERR_UNAVAILABLE while no writer has done it. */
 WL_MUST_USE wl_err_t wl_mysql_migrated(wl_mysql_t *self, wl_fault_t *fault);

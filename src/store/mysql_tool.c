@@ -129,8 +129,8 @@ static wl_err_t statement_failed(wl_mysql_t *self) {
     return err;
 }
 
-/* Outside a transaction a connection that turns out to be closed is made again, once, unless finding
- * out has taken long: what was to be done is done again, so it must be idempotent. */
+/* Outside a transaction a connection that turns out to be closed is made again, once, unless
+ * finding out has taken long: what was to be done is done again, so it must be idempotent. */
 static wl_err_t statement_send(wl_mysql_t *self, const char *sql, size_t bytes) {
     int64_t begun = wl_mono_now().ms;
     uint64_t connections = self->connections;

@@ -1,11 +1,11 @@
 /* mysql_tool.h: one connection to a MySQL or MariaDB server, with everything that must be set on it
- * (three timeouts, no LOCAL INFILE, no multi-statements, no reconnect behind our back, no plain-text
- * passwords, strict mode, READ COMMITTED) and its errors as wl_err_t. One thread.
+ * (three timeouts, no LOCAL INFILE, no multi-statements, no reconnect behind our back, no
+ * plain-text passwords, strict mode, READ COMMITTED) and its errors as wl_err_t. One thread.
  *
  * It connects when it is used, and again when the connection was lost, never inside a transaction.
- * After a failed attempt the next ones fail at once for up to half a second. Calls block for as long
- * as the timeout; those that connect may take a few times as long when the server hangs.
- * The server ends a connection of a writer that is silent for 5 s, so that a transaction whose client
+ * After a failed attempt the next ones fail at once for up to half a second. Calls block for as
+ * long as the timeout; those that connect may take a few times as long when the server hangs. The
+ * server ends a connection of a writer that is silent for 5 s, so that a transaction whose client
  * has vanished without a word does not hold its locks; an idle one is made anew.
  *
  * Errors: WL_ERR_UNAVAILABLE: no connection, or lost, or the server may not be written to;
@@ -36,8 +36,8 @@ void wl_mysql_thread_end(void);
 
 typedef struct wl_mysql wl_mysql_t;
 
-/* Called with each new connection before it serves: checks what is there. May run statements. An error
- * closes the connection. fault is never NULL. */
+/* Called with each new connection before it serves: checks what is there. May run statements. An
+ * error closes the connection. fault is never NULL. */
 typedef wl_err_t (*wl_mysql_check_fn)(wl_mysql_t *self, void *ctx, wl_fault_t *fault);
 
 /* Connects. WL_ERR_SETTINGS: the options, or what the server or check says, cannot become right by
@@ -68,8 +68,8 @@ bool wl_mysql_signed(const wl_mysql_t *self, uint32_t column, int64_t *ret);
 /* Copies a text. false: NULL, longer than bytes - 1, or it holds a NUL. */
 bool wl_mysql_copy(const wl_mysql_t *self, uint32_t column, char *ret, size_t bytes);
 
-/* Begin connects; from then on a lost connection fails every call until rollback. An error of commit
- * but WL_ERR_BUSY leaves open whether it took place. */
+/* Begin connects; from then on a lost connection fails every call until rollback. An error of
+ * commit but WL_ERR_BUSY leaves open whether it took place. */
 WL_MUST_USE wl_err_t wl_mysql_begin(wl_mysql_t *self);
 WL_MUST_USE wl_err_t wl_mysql_commit(wl_mysql_t *self);
 void wl_mysql_rollback(wl_mysql_t *self);

@@ -29,6 +29,10 @@ const char *wl_queue_warning(const wl_queue_t *self) {
     return self->warning;
 }
 
+const char *wl_queue_problem(const wl_queue_t *self) {
+    return self->problem;
+}
+
 wl_err_t wl_queue_append(wl_queue_t *self, wl_queue_entry_t *entries, size_t count) {
     for (size_t i = 0; i < count; i++) {
         WL_ASSERT(entries[i].body != NULL || entries[i].body_bytes == 0);

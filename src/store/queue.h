@@ -56,6 +56,8 @@ void wl_queue_close(wl_queue_t **self);
 /* A sentence for the log when the store keeps less than it should (appendfsync is not always, no
  * append-only file), "" when all is well. Valid until the next call. */
 const char *wl_queue_warning(const wl_queue_t *self);
+/* Redis: what was behind the newest error, for the log; "" = none yet. Valid likewise. */
+const char *wl_queue_problem(const wl_queue_t *self);
 
 /* Appends all entries and returns when they are durable; sets each id. On an error none must be
  * acknowledged; SQLite has then appended none, Redis may have appended some (done twice at worst).

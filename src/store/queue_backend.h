@@ -38,6 +38,7 @@ struct wl_queue {
     const wl_queue_ops_t *ops;
     uint32_t partitions;
     char warning[160]; /* see wl_queue_warning() */
+    char problem[160]; /* see wl_queue_problem() */
 };
 
 WL_MUST_USE wl_err_t wl_queue_sqlite_open(const wl_queue_options_t *options, wl_queue_t **ret,

@@ -1,6 +1,7 @@
-/* sql_text.h: a growing SQL text. Values go in as numbers or as literals that need no escaping: what
- * is not plain letters, digits and `_-.` is written as hexadecimal, so neither the character set nor
- * the sql_mode of a connection can turn data into SQL. One thread. Only src/store includes it. */
+/* sql_text.h: a growing SQL text. Values go in as numbers or as literals that need no escaping:
+ * what is not plain letters, digits and `_-.` is written as hexadecimal, so neither the character
+ * set nor the sql_mode of a connection can turn data into SQL. One thread. Only src/store includes
+ * it. */
 #ifndef WL_STORE_SQL_TEXT_H
 #define WL_STORE_SQL_TEXT_H
 

@@ -376,3 +376,35 @@ Test(fetcher, only_the_first_reader_of_a_shard_tells_owners) {
     stage_expect_counter(&world.stage, msg_unexpected, 1);
     world_close(&world);
 }
+
+Test(fetcher, serves_other_hosts_but_takes_no_orders_from_them) {
+    fetcher_world_t world;
+    world_prepare(&world);
+    char place[128];
+    (void)snprintf(place, sizeof place, "fetcher.0=ipc://%s/far", world.stage.dir);
+    (void)snprintf(world.stage.settings.topology_listen,
+                   sizeof world.stage.settings.topology_listen, "%s", place);
+    stage_start(&world.stage, WL_ACTOR_FETCHER, wl_fetcher_run);
+    store_range(&world, 1, 10);
+    wl_settings_t elsewhere = world.stage.settings;
+    (void)snprintf(elsewhere.topology_remote, sizeof elsewhere.topology_remote, "%s", place);
+    zsock_t *far = NULL;
+    cr_assert_eq(wl_topology_remote(&elsewhere, WL_ACTOR_FETCHER, 0, &far, NULL), WL_OK);
+    zsock_t *near = world.stage.outbox;
+    world.stage.outbox = far;
+    cr_assert_eq(zmq_poll(&(zmq_pollitem_t){.socket = zsock_resolve(far), .events = ZMQ_POLLOUT}, 1,
+                          PATIENCE_MS),
+                 1);
+    stage_configure_writer(&world.stage, 1, "http://127.0.0.1:1", "");
+    stage_send_raw(&world.stage, "\xc1", 1);
+    wl_fetch_begin(world.stage.encoder, &(wl_fetch_head_t){.query = 0, .sent_at = 50});
+    wl_fetch_add(world.stage.encoder, &(wl_fetch_item_t){.uid = 7, .deadline_at = 5050});
+    stage_send(&world.stage);
+    wl_msg_t msg = neighbour_expect(&world.query, WL_MSG_FETCHED, 1);
+    cr_expect_eq(msg.items.fetched[0].assets.count, 1u);
+    stage_expect_counter(&world.stage, msg_unexpected, 1);
+    stage_expect_counter(&world.stage, msg_malformed, 1);
+    world.stage.outbox = near;
+    zsock_destroy(&far);
+    world_close(&world);
+}

@@ -216,6 +216,7 @@ Test(topology, a_place_that_cannot_be_is_refused) {
         "chard.1=tcp://127.0.0.1:7801",  "shard.1=",
         "shard.1=tcp://127.0.0.1",       "shard.1=inproc://x",
         "config.0=tcp://127.0.0.1:7801", "console=tcp://127.0.0.1:7801",
+        "guard=tcp://127.0.0.1:7801",
         "shard.1=tcp://10.0.0.1:7801",   "shard=tcp://127.0.0.1:65535",
     };
     for (size_t i = 0; i < sizeof remote / sizeof *remote; i++) {

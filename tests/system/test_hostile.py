@@ -221,7 +221,7 @@ def envelopes(attack):
     for method in ("notify.changed", "notify.assets", "wallet.refresh", "admin.stats"):
         attack.refused(client, request(method, {}), "unknown_method", "served on the writer port")
     other = attack.wallet.writer()
-    for method in ("wallet.home", "sys.ping", "wallet.has_assets"):
+    for method in ("wallet.home", "wallet.golden", "wallet.has_assets"):
         attack.refused(other, request(method, {}), "unknown_method", "served on the reader port")
     for params in ({}, "x", 5, None, [{}, {}], [[]], ["x"], [5]):
         body = msgpack.packb([0, 7, "sys.ping", params])

@@ -1,19 +1,120 @@
-/* queue_fixture.h: for the tests of the queue: opening it in the private folder, plain rows, and
- * callbacks that remember what they were told. */
+/* queue_fixture.h: for the tests of the queue: the same test over each backend, opening the queue,
+ * plain rows, and callbacks that remember what they were told. The Redis servers are those of
+ * tests/stores.h, or one of the test's own in queue_at. */
 #ifndef WL_TEST_QUEUE_FIXTURE_H
 #define WL_TEST_QUEUE_FIXTURE_H
 
-#include "base/alloc.h"
-#include "private_folder.h"
+#include "../../stores.h"
+#include "redis_world.h"
 #include "store/queue.h"
 #include "store/queue_dead.h"
 
-static inline wl_queue_t *queue_open(wl_queue_use_t use) {
+typedef enum { IN_SQLITE, IN_REDIS, IN_CLUSTER } queue_backend_t;
+static queue_backend_t queue_backend;
+static char queue_prefix[32];
+static const char *queue_at; /* a server of the test's own; NULL = tests/stores.h */
+static bool queue_allow_memory;
+
+static inline void queue_world_make(void) {
+    folder_make();
+    char name[24];
+    (void)snprintf(queue_prefix, sizeof queue_prefix, "%s:", stores_name("q", name, sizeof name));
+}
+
+static inline wl_redis_options_t queue_redis(void) {
+    wl_redis_options_t where = {.nodes = queue_at, .timeout_ms = 3000};
+    where.cluster = queue_at == NULL && queue_backend == IN_CLUSTER;
+    if (queue_at == NULL) {
+        where.nodes = where.cluster ? stores_redis_cluster() : stores_redis();
+    }
+    return where;
+}
+
+/* A key of the queue, in one of four buffers that take turns. */
+static inline const char *queue_key(uint32_t partition, const char *name) {
+    static char keys[4][80];
+    static unsigned turn;
+    char *key = keys[turn++ % 4];
+    (void)snprintf(key, sizeof keys[0], "%s{%u}:%s", queue_prefix, partition, name);
+    return key;
+}
+
+static inline void queue_world_remove(void) {
+    static const char *const names[] = {"changes", "state", "retries", "dead", "audit"};
+    if (queue_backend != IN_SQLITE && queue_at == NULL) {
+        wl_redis_t *redis = client_with(queue_redis());
+        for (uint32_t i = 0; i < WL_PARTITIONS_MAX * WL_COUNT_OF(names); i++) {
+            char words[100];
+            const char *key = queue_key(i / 5, names[i % 5]);
+            (void)snprintf(words, sizeof words, "DEL %s", key);
+            (void)ask(redis, key, words);
+        }
+        wl_redis_destroy(&redis);
+    }
+    folder_remove();
+}
+
+/* QUEUE_TEST(name) { ... } runs three times: suites queue_sqlite, queue_redis, queue_cluster. */
+#define QUEUE_TEST(name)                        \
+    static void name(void);                     \
+    Test(queue_sqlite, name, .timeout = 120) {  \
+        queue_backend = IN_SQLITE;              \
+        name();                                 \
+    }                                           \
+    Test(queue_redis, name, .timeout = 120) {   \
+        queue_backend = IN_REDIS;               \
+        name();                                 \
+    }                                           \
+    Test(queue_cluster, name, .timeout = 120) { \
+        queue_backend = IN_CLUSTER;             \
+        name();                                 \
+    }                                           \
+    static void name(void)
+#define QUEUE_SUITES                                                               \
+    TestSuite(queue_sqlite, .init = queue_world_make, .fini = queue_world_remove); \
+    TestSuite(queue_redis, .init = queue_world_make, .fini = queue_world_remove);  \
+    TestSuite(queue_cluster, .init = queue_world_make, .fini = queue_world_remove)
+
+/* What a test may want otherwise than queue_open() does. */
+typedef struct {
+    wl_queue_use_t use;
+    const char *consumer; /* NULL = "me" */
+    uint32_t partition;
+    uint32_t partitions;
+} queue_way_t;
+
+static inline wl_err_t queue_try(queue_way_t way, wl_queue_t **ret, wl_fault_t *fault) {
+    wl_redis_options_t where = {.nodes = NULL};
+    wl_queue_options_t options = {.use = way.use,
+                                  .prefix = queue_prefix,
+                                  .consumer = way.consumer == NULL ? "me" : way.consumer,
+                                  .partition = way.partition,
+                                  .partitions = way.partitions,
+                                  .allow_memory = queue_allow_memory};
+    if (queue_backend == IN_SQLITE) {
+        options.path = in_folder("queue.db");
+    } else {
+        where = queue_redis();
+        options.redis = &where;
+    }
+    return wl_queue_open(&options, ret, fault);
+}
+
+static inline wl_queue_t *queue_open_as(queue_way_t way) {
     wl_queue_t *queue = NULL;
     wl_fault_t fault = {0};
-    wl_err_t err = wl_queue_open(&(wl_queue_options_t){.path = in_folder("queue.db"), .use = use},
-                                 &queue, &fault);
+    wl_err_t err = queue_try(way, &queue, &fault);
     cr_assert_eq(err, WL_OK, "%s: %s", wl_err_name(err), fault.message);
+    return queue;
+}
+
+/* One that settles has claimed, under epoch 1. */
+static inline wl_queue_t *queue_open(wl_queue_use_t use) {
+    wl_queue_t *queue = queue_open_as((queue_way_t){.use = use});
+    if (use == WL_QUEUE_SETTLE) {
+        wl_err_t err = wl_queue_claim(queue, 1);
+        cr_assert_eq(err, WL_OK, "%s: %s", wl_err_name(err), wl_queue_problem(queue));
+    }
     return queue;
 }
 

@@ -5,9 +5,10 @@
 
 #include <pthread.h>
 
-TestSuite(queue, .init = folder_make, .fini = folder_remove);
+/* The Redis servers are those of tests/stores.h. */
+QUEUE_SUITES;
 
-Test(queue, gives_back_what_was_appended_in_order_and_in_pages) {
+QUEUE_TEST(gives_back_what_was_appended_in_order_and_in_pages) {
     wl_queue_t *intake = queue_open(WL_QUEUE_APPEND);
     wl_queue_t *dispatcher = queue_open(WL_QUEUE_SETTLE);
     wl_queue_entry_t entries[3] = {entry_make("cash", "one", 3), entry_make("coin", NULL, 0),
@@ -35,27 +36,32 @@ Test(queue, gives_back_what_was_appended_in_order_and_in_pages) {
     wl_queue_close(&dispatcher);
 }
 
-Test(queue, never_uses_an_id_twice_though_everything_was_acknowledged) {
-    wl_queue_t *queue = queue_open(WL_QUEUE_APPEND);
+QUEUE_TEST(never_uses_an_id_twice_though_everything_was_acknowledged) {
+    wl_queue_t *queue = queue_open(WL_QUEUE_SETTLE);
     uint64_t id = 0;
     for (unsigned i = 0; i < 20; i++) {
+        uint64_t last = 0;
         uint64_t next = append_one(queue, "cash");
         cr_assert_gt(next, id);
+        cr_assert_eq(read_all(queue, id, 9, &last), 1);
+        cr_assert_eq(last, next);
         id = next;
         cr_assert_eq(wl_queue_settle(queue, &(wl_settle_t){.acks = &id, .ack_count = 1}), WL_OK);
         cr_assert_eq(stats(queue).entries, 0);
         if (i % 5 == 4) {
             wl_queue_close(&queue);
-            queue = queue_open(WL_QUEUE_APPEND);
+            queue = queue_open(WL_QUEUE_SETTLE);
         }
     }
     wl_queue_close(&queue);
 }
 
-Test(queue, settles_retries_ends_letters_and_acks_in_one_step) {
+QUEUE_TEST(settles_retries_ends_letters_and_acks_in_one_step) {
     wl_queue_t *intake = queue_open(WL_QUEUE_APPEND);
     wl_queue_t *queue = queue_open(WL_QUEUE_SETTLE);
     uint64_t acks[] = {append_one(intake, "cash"), append_one(intake, "cash"), 4711};
+    uint64_t last = 0;
+    cr_assert_eq(read_all(queue, 0, 9, &last), 2);
     wl_retry_row_t retries[] = {retry_make(UINT64_MAX, "cash", 1), retry_make(2, "coin", 1)};
     wl_dead_letter_t dead[] = {letter_make(3, "cash", NULL, 0), letter_make(0, "cash", "", 0)};
     cr_assert_eq(wl_queue_settle(queue, &(wl_settle_t){.retries = retries,
@@ -87,7 +93,7 @@ Test(queue, settles_retries_ends_letters_and_acks_in_one_step) {
     wl_queue_close(&intake);
 }
 
-Test(queue, flushes_every_append_and_every_word_of_an_operator_but_no_settlement) {
+Test(queue_sqlite, flushes_every_append_and_every_word_of_an_operator_but_no_settlement) {
     wl_queue_t *intake = queue_open(WL_QUEUE_APPEND);
     wl_queue_t *queue = queue_open(WL_QUEUE_SETTLE);
     (void)append_one(intake, "cash"); /* the first use of a WAL flushes its header as well */
@@ -112,10 +118,11 @@ Test(queue, flushes_every_append_and_every_word_of_an_operator_but_no_settlement
 
 /* ---- random settlements against counted rows ---- */
 
-Test(queue, keeps_its_counts_right_over_random_settlements) {
+QUEUE_TEST(keeps_its_counts_right_over_random_settlements) {
     enum { ROUNDS = 200, USERS = 12 };
     uint64_t random = 424242;
-    wl_queue_t *queue = queue_open(WL_QUEUE_APPEND);
+    wl_queue_t *queue = queue_open(WL_QUEUE_SETTLE);
+    uint64_t last = 0;
     static uint64_t live[ROUNDS * 8];
     size_t live_count = 0;
     bool retrying[USERS] = {false};
@@ -124,6 +131,7 @@ Test(queue, keeps_its_counts_right_over_random_settlements) {
         for (unsigned i = random_below(&random, 8); i > 0; i--) {
             live[live_count++] = append_one(queue, "cash");
         }
+        (void)read_all(queue, last, 100, &last);
         uint64_t acks[8];
         size_t ack_count = 0;
         for (; ack_count < 8 && live_count > 0 && random_below(&random, 3) > 0; ack_count++) {
@@ -157,7 +165,6 @@ Test(queue, keeps_its_counts_right_over_random_settlements) {
         cr_assert(now.entries == live_count && now.retries == retries && now.dead == dead);
         cr_assert_eq(now.oldest_at, live_count > 0 ? 1000 : 0);
     }
-    uint64_t last = 0;
     cr_assert_eq(read_all(queue, 0, TOLD_MAX, &last), live_count);
     cr_assert_eq(memcmp(told.ids, live, live_count * sizeof *live), 0);
     wl_queue_close(&queue);
@@ -179,7 +186,7 @@ static void *append_thread(void *arg) {
     return NULL;
 }
 
-Test(queue, serves_two_appending_threads_and_a_settling_one_at_once) {
+QUEUE_TEST(serves_two_appending_threads_and_a_settling_one_at_once) {
     enum { ALL = 2 * THREAD_ROUNDS * 4 };
     pthread_t threads[2];
     for (unsigned i = 0; i < 2; i++) { /* all three create the file */

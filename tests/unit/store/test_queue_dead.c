@@ -3,9 +3,10 @@
 #include "queue_fixture.h"
 #include "store/sqlite_tool.h"
 
-TestSuite(queue_dead, .init = folder_make, .fini = folder_remove);
+/* The Redis servers are those of tests/stores.h. */
+QUEUE_SUITES;
 
-Test(queue_dead, lists_letters_newest_first_by_line_and_page) {
+QUEUE_TEST(lists_letters_newest_first_by_line_and_page) {
     wl_queue_t *queue = queue_open(WL_QUEUE_SETTLE);
     for (uint64_t uid = 1; uid <= 10; uid++) {
         wl_dead_letter_t letter = letter_make(uid, uid % 2 == 0 ? "coin" : "cash",
@@ -31,7 +32,7 @@ Test(queue_dead, lists_letters_newest_first_by_line_and_page) {
     wl_queue_close(&queue);
 }
 
-Test(queue_dead, redrives_letters_as_retries_that_are_due_and_leaves_damaged_entries) {
+Test(queue_sqlite, redrives_letters_as_retries_that_are_due_and_leaves_damaged_entries) {
     wl_queue_t *queue = queue_open(WL_QUEUE_SETTLE);
     wl_dead_letter_t dead[] = {letter_make(1, "cash", NULL, 0), letter_make(2, "coin", NULL, 0),
                                letter_make(0, "cash", "garbage", 7),
@@ -71,18 +72,19 @@ Test(queue_dead, redrives_letters_as_retries_that_are_due_and_leaves_damaged_ent
     wl_queue_close(&queue);
 }
 
-Test(queue_dead, discards_letters_and_keeps_a_note) {
-    wl_queue_t *queue = queue_open(WL_QUEUE_SETTLE);
-    wl_dead_letter_t dead[] = {letter_make(1, "cash", NULL, 0), letter_make(0, "cash", "x", 1),
-                               letter_make(2, "coin", NULL, 0)};
-    cr_assert_eq(wl_queue_settle(queue, &(wl_settle_t){.dead = dead, .dead_count = 3}), WL_OK);
-    uint64_t count = 0;
-    cr_assert_eq(wl_queue_dead_discard(queue, 77, NULL, "?", 1, &count), WL_ERR_NOT_FOUND);
-    cr_assert_eq(wl_queue_dead_discard(queue, 0, "cash", "known; don't ask", 10, &count), WL_OK);
-    cr_assert_eq(count, 2);
-    cr_assert_eq(wl_queue_dead_discard(queue, 3, NULL, NULL, 10, &count), WL_OK);
-    cr_assert(count == 1 && stats(queue).dead == 0 && letters_all(queue, NULL, 0, 9) == 0);
-    wl_queue_close(&queue);
+/* The note of the operator stands in the audit, behind what was done. */
+static void audit_check(void) {
+    if (queue_backend != IN_SQLITE) {
+        wl_redis_t *redis = client_with(queue_redis());
+        char words[120];
+        (void)snprintf(words, sizeof words, "LINDEX %s 1", queue_key(0, "audit"));
+        answer_t answer = ask(redis, queue_key(0, "audit"), words);
+        cr_assert_not_null(strstr(answer.text, " operator dead.discard id=0 line=cash count=2 "
+                                               "known; don't ask"),
+                           "%s", answer.text);
+        wl_redis_destroy(&redis);
+        return;
+    }
     sqlite3 *raw = NULL;
     int64_t rows = 0;
     cr_assert_eq(sqlite3_open(in_folder("queue.db"), &raw), SQLITE_OK);
@@ -94,4 +96,20 @@ Test(queue_dead, discards_letters_and_keeps_a_note) {
                  WL_OK);
     cr_assert_eq(rows, 1);
     wl_sqlite_close(&raw);
+}
+
+QUEUE_TEST(discards_letters_and_keeps_a_note) {
+    wl_queue_t *queue = queue_open(WL_QUEUE_SETTLE);
+    wl_dead_letter_t dead[] = {letter_make(1, "cash", NULL, 0), letter_make(0, "cash", "x", 1),
+                               letter_make(2, "coin", NULL, 0)};
+    cr_assert_eq(wl_queue_settle(queue, &(wl_settle_t){.dead = dead, .dead_count = 3}), WL_OK);
+    uint64_t count = 0;
+    cr_assert_eq(wl_queue_dead_discard(queue, 77, NULL, "?", 1, &count), WL_ERR_NOT_FOUND);
+    cr_assert_eq(wl_queue_dead_discard(queue, 0, "cash", "known; don't ask", 10, &count), WL_OK);
+    cr_assert_eq(count, 2);
+    cr_assert_eq(letters_all(queue, "coin", 0, 9), 1);
+    cr_assert_eq(wl_queue_dead_discard(queue, told.ids[0], NULL, NULL, 10, &count), WL_OK);
+    cr_assert(count == 1 && stats(queue).dead == 0 && letters_all(queue, NULL, 0, 9) == 0);
+    wl_queue_close(&queue);
+    audit_check();
 }

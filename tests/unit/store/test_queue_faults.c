@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-TestSuite(queue_faults, .init = folder_make, .fini = folder_remove);
+TestSuite(queue_faults, .init = folder_make, .fini = folder_remove); /* in SQLite */
 
 Test(queue_faults, appends_all_or_nothing_when_the_disk_is_full_and_goes_on_later) {
     if (!folder_shrink(1024)) {

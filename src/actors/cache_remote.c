@@ -1,0 +1,455 @@
+#include "actors/cache_remote.h"
+
+#include "actors/redis_loop.h"
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/slot.h"
+#include "base/table.h"
+#include "domain/cache_trust.h"
+#include "store/cache_redis.h"
+
+#include <string.h>
+#include <utlist.h>
+
+enum {
+    WAITING_MAX = 65536, /* reads */
+    PUTS_MAX = 100000,   /* puts under way or held */
+    LOOK_MS = 250,       /* how often markers are read */
+    RENEW_MS = 1000,     /* how often ours are renewed */
+    RETRY_MS = 250,      /* how often held puts are tried again */
+    RETRY_BATCH = 2000,  /* of them at once */
+    GIVE_UP_MS = 6000,   /* a marker lives 5 s, and is seen up to a look later */
+    SLOW_HELD_MS = 500,  /* puts held longer: our marker is not renewed */
+    TAGS_MAX = 4096,     /* tried to find one for each server */
+    NO_TAG = UINT32_MAX,
+};
+
+typedef struct waiter {
+    wl_read_item_t read;
+    uint32_t frontend;
+    struct waiter *prev, *next; /* utlist */
+    uint8_t filter[];
+} waiter_t;
+
+/* A user being asked for. */
+typedef struct {
+    uint64_t uid; /* the key */
+    wl_cache_remote_t *remote;
+    uint32_t server; /* asked */
+    uint64_t link;   /* over which it was asked */
+    waiter_t *waiters;
+    UT_hash_handle hh;
+} flight_t;
+
+/* A put under way, or held because it failed. */
+typedef struct put {
+    wl_cache_remote_t *remote;
+    wl_done_item_t done;
+    uint64_t commit_seq;
+    uint32_t dispatcher;
+    char line[WL_LINE_ID_MAX + 1];
+    int64_t failed_at;       /* monotonic ms, 0 = not yet */
+    bool flying;             /* Redis was asked */
+    struct put *prev, *next; /* utlist */
+} put_t;
+
+typedef struct {
+    uint32_t tag;       /* whose slot it serves, NO_TAG = not found */
+    int64_t look_at;    /* monotonic ms of the next look */
+    int64_t renew_at;   /* of the next renewal */
+    uint64_t look_link; /* over which the look under way was sent */
+    bool looking;       /* a look is under way */
+    bool afresh;        /* our next marker begins now */
+} server_t;
+
+struct wl_cache_remote {
+    wl_hub_t *hub; /* borrowed */
+    wl_cache_remote_to_t to;
+    wl_redis_t *redis;       /* owned */
+    wl_redis_loop_t *loop;   /* owned */
+    wl_cache_redis_t *cache; /* owned */
+    wl_cache_trust_t *trust; /* owned */
+    flight_t *flights;       /* owned, by uid */
+    uint32_t waiting;        /* reads in all flights */
+    put_t *puts;             /* owned, oldest first */
+    uint32_t put_count;
+    int64_t retry_at;
+    uint32_t partitions;
+    int64_t held_until[WL_TRUST_PARTITIONS_MAX]; /* monotonic ms: leases of this writer */
+    server_t servers[WL_TRUST_SERVERS];
+    int64_t tags_at; /* when tags are looked for again */
+    bool closing;
+    bool down_said; /* the outage was logged */
+};
+
+/* ---- reads ---------------------------------------------------------------------------------- */
+
+/* Hands every waiter on; the flight is gone afterwards. */
+static void flight_land(flight_t *flight, const wl_asset_t *assets, uint32_t count) {
+    wl_cache_remote_t *self = flight->remote;
+    int64_t now = wl_mono_now().ms;
+    HASH_DEL(self->flights, flight);
+    while (flight->waiters != NULL) {
+        waiter_t *waiter = flight->waiters;
+        DL_DELETE(flight->waiters, waiter);
+        self->waiting--;
+        if (self->closing) {
+            wl_free(waiter);
+            continue;
+        }
+        if (waiter->read.deadline_at < now) { /* the frontend has given it up */
+            WL_COUNT(&self->hub->counters, rpc_late, 1);
+        } else {
+            self->to.answered(self->to.ctx, waiter->frontend, &waiter->read, assets, count);
+        }
+        wl_free(waiter);
+    }
+    wl_free(flight);
+}
+
+static void on_copy(wl_err_t err, const wl_cache_copy_t *copy, void *ctx) {
+    flight_t *flight = ctx;
+    wl_cache_remote_t *self = flight->remote;
+    uint32_t partition = wl_uid_owner(flight->uid, self->partitions);
+    bool served = err == WL_OK && wl_cache_redis_link(self->cache, flight->uid) == flight->link &&
+                  wl_cache_trust_serves(self->trust, flight->server, flight->link, partition,
+                                        copy->filled_at, wl_mono_now().ms);
+    WL_COUNT(&self->hub->counters, cache_untrusted, err == WL_OK && !served);
+    WL_COUNT(&self->hub->counters, cache_damaged, err == WL_ERR_DAMAGED);
+    WL_COUNT(&self->hub->counters, cache_redis_failures,
+             err != WL_OK && err != WL_ERR_DAMAGED && err != WL_ERR_NOT_FOUND);
+    flight_land(flight, served ? copy->assets : NULL, served ? copy->count : 0);
+}
+
+static waiter_t *waiter_new(uint32_t frontend, const wl_read_item_t *read) {
+    waiter_t *self = wl_alloc(sizeof *self + read->filter.count);
+    self->read = *read;
+    self->frontend = frontend;
+    self->read.filter.at = self->filter;
+    self->read.marks = (wl_bytes_t){NULL, 0};
+    if (read->filter.count > 0) {
+        memcpy(self->filter, read->filter.at, read->filter.count);
+    }
+    return self;
+}
+
+void wl_cache_remote_read(wl_cache_remote_t *self, uint32_t frontend, const wl_read_item_t *read) {
+    flight_t *flight = NULL;
+    uint64_t link = wl_cache_redis_link(self->cache, read->uid);
+    if (link == 0 || self->waiting >= WAITING_MAX) { /* nobody would answer, or not in time */
+        wl_read_item_t missed = *read;
+        self->to.answered(self->to.ctx, frontend, &missed, NULL, 0);
+        return;
+    }
+    HASH_FIND(hh, self->flights, &read->uid, sizeof read->uid, flight);
+    bool joined = flight != NULL;
+    if (!joined) {
+        flight = wl_alloc_zero(1, sizeof *flight);
+        flight->uid = read->uid;
+        flight->remote = self;
+        flight->link = link;
+        flight->server = wl_cache_redis_server(self->cache, read->uid);
+        HASH_ADD(hh, self->flights, uid, sizeof flight->uid, flight);
+    }
+    waiter_t *waiter = waiter_new(frontend, read);
+    DL_APPEND(flight->waiters, waiter);
+    self->waiting++;
+    if (!joined) {
+        wl_cache_redis_get(self->cache, read->uid, on_copy, flight);
+    }
+}
+
+static void on_filled(wl_err_t err, void *ctx) {
+    wl_cache_remote_t *self = ctx;
+    bool refused = err == WL_ERR_CONFLICT || err == WL_ERR_TOO_BIG;
+    WL_COUNT(&self->hub->counters, cache_fill_refused, refused);
+    WL_COUNT(&self->hub->counters, cache_redis_failures, err != WL_OK && !refused);
+}
+
+void wl_cache_remote_fill(wl_cache_remote_t *self, uint64_t commit_seq,
+                          const wl_fill_item_t *fill) {
+    wl_cache_redis_fill(self->cache, fill->uid, fill->assets.at, fill->assets.count, commit_seq,
+                        on_filled, self);
+}
+
+/* ---- puts ----------------------------------------------------------------------------------- */
+
+static void put_end(put_t *put) {
+    wl_cache_remote_t *self = put->remote;
+    DL_DELETE(self->puts, put);
+    self->put_count--;
+    if (!self->closing) {
+        self->to.stored(self->to.ctx, put->dispatcher, put->line, &put->done);
+    }
+    wl_free(put);
+}
+
+static void on_put(wl_err_t err, void *ctx) {
+    put_t *put = ctx;
+    wl_cache_remote_t *self = put->remote;
+    put->flying = false;
+    if (err == WL_OK || self->closing) {
+        put_end(put);
+        return;
+    }
+    WL_COUNT(&self->hub->counters, cache_redis_failures, 1);
+    if (put->failed_at == 0) {
+        put->failed_at = wl_mono_now().ms;
+    }
+    if (!self->down_said) {
+        self->down_said = true;
+        wl_log(WL_LOG_WARN, self->hub->name, "cache_put_failed",
+               "Redis does not take writes: %s; its copies will not be served", wl_err_text(err));
+    }
+}
+
+void wl_cache_remote_put(wl_cache_remote_t *self, const wl_stored_head_t *head,
+                         const wl_stored_item_t *stored) {
+    if (self->put_count >= PUTS_MAX || stored->assets.count > WL_USER_ASSETS_MAX) {
+        WL_COUNT(&self->hub->counters, cache_puts_dropped, 1);
+        return;
+    }
+    put_t *put = wl_alloc_zero(1, sizeof *put);
+    put->remote = self;
+    put->commit_seq = head->commit_seq;
+    put->dispatcher = head->dispatcher;
+    put->flying = true;
+    memcpy(put->line, head->line, sizeof put->line);
+    put->done = (wl_done_item_t){.uid = stored->uid,
+                                 .seq = stored->seq,
+                                 .outcome = stored->outcome,
+                                 .notified_at = stored->notified_at};
+    DL_APPEND(self->puts, put);
+    self->put_count++;
+    wl_cache_redis_put(self->cache, stored->uid, stored->assets.at, stored->assets.count,
+                       head->commit_seq, on_put, put);
+}
+
+/* All markers begin anew: what was written before may not be there. */
+static void servers_afresh(wl_cache_remote_t *self) {
+    for (uint32_t i = 0; i < WL_TRUST_SERVERS; i++) {
+        self->servers[i].afresh = true;
+    }
+}
+
+/* Takes users whose put failed out of Redis, or gives up on them. */
+static void puts_retry(wl_cache_remote_t *self, int64_t now) {
+    put_t *put = NULL;
+    put_t *next = NULL;
+    uint32_t asked = 0;
+    bool gave_up = false;
+    DL_FOREACH_SAFE(self->puts, put, next) {
+        if (put->failed_at == 0 || put->flying) {
+            continue;
+        }
+        if (now - put->failed_at >= GIVE_UP_MS) {
+            gave_up = true;
+            put_end(put);
+        } else if (asked < RETRY_BATCH && wl_cache_redis_link(self->cache, put->done.uid) != 0) {
+            asked++;
+            put->flying = true;
+            wl_cache_redis_forget(self->cache, put->done.uid, put->commit_seq, on_put, put);
+        }
+    }
+    if (gave_up) {
+        servers_afresh(self);
+    }
+    self->down_said = self->down_said && self->puts != NULL;
+}
+
+uint32_t wl_cache_remote_waiting(const wl_cache_remote_t *self) {
+    return self->put_count;
+}
+
+/* ---- markers -------------------------------------------------------------------------------- */
+
+/* Finds for each server a tag whose keys it serves. */
+static void tags_find(wl_cache_remote_t *self) {
+    for (uint32_t i = 0; i < WL_TRUST_SERVERS; i++) {
+        self->servers[i].tag = NO_TAG;
+    }
+    uint32_t tries = self->hub->settings->cache_cluster ? TAGS_MAX : 1;
+    for (uint32_t tag = 0; tag < tries; tag++) {
+        uint32_t server = wl_redis_server(self->redis, wl_cache_redis_tag_slot(tag));
+        if (server < WL_TRUST_SERVERS && self->servers[server].tag == NO_TAG) {
+            self->servers[server].tag = tag;
+        }
+    }
+}
+
+static uint64_t tag_link(wl_cache_remote_t *self, uint32_t tag) {
+    char text[24];
+    int bytes = snprintf(text, sizeof text, "{%u}", tag);
+    return wl_redis_link(self->redis, &(wl_redis_arg_t){text, (size_t)bytes});
+}
+
+typedef struct {
+    wl_cache_remote_t *remote;
+    uint32_t server;
+} look_t;
+
+static void on_looked(wl_err_t err, int64_t server_now, const int64_t *since, uint32_t partitions,
+                      void *ctx) {
+    look_t *look = ctx;
+    wl_cache_remote_t *self = look->remote;
+    server_t *server = &self->servers[look->server];
+    (void)partitions;
+    server->looking = false;
+    if (err == WL_OK) {
+        wl_cache_trust_looked(self->trust, look->server, server->look_link, server_now, since,
+                              wl_mono_now().ms);
+    }
+    wl_free(look);
+}
+
+static void server_look(wl_cache_remote_t *self, uint32_t number, uint64_t link, int64_t now) {
+    server_t *server = &self->servers[number];
+    look_t *look = wl_alloc(sizeof *look);
+    *look = (look_t){self, number};
+    server->looking = true;
+    server->look_link = link;
+    server->look_at = now + LOOK_MS;
+    wl_cache_redis_look(self->cache, server->tag, self->partitions, on_looked, look);
+}
+
+static bool puts_sound(const wl_cache_remote_t *self, int64_t now) {
+    const put_t *put = NULL;
+    bool sound = true;
+    DL_FOREACH(self->puts, put) {
+        sound = sound && (put->failed_at == 0 || now - put->failed_at < SLOW_HELD_MS);
+        if (put->failed_at == 0) {
+            break; /* oldest first: the rest is younger */
+        }
+    }
+    return sound;
+}
+
+/* A marker that was not renewed is not sound any more. */
+static void on_renewed(wl_err_t err, void *ctx) {
+    server_t *server = ctx;
+    server->afresh = server->afresh || err != WL_OK;
+}
+
+static void server_renew(wl_cache_remote_t *self, uint32_t number, int64_t now) {
+    server_t *server = &self->servers[number];
+    for (uint32_t p = 0; p < self->partitions; p++) {
+        if (self->held_until[p] > now) {
+            wl_cache_redis_renew(self->cache, server->tag, p, server->afresh, on_renewed, server);
+        }
+    }
+    server->afresh = false;
+    server->renew_at = now + RENEW_MS;
+    server->look_at = now; /* and see it at once */
+}
+
+static void servers_serve(wl_cache_remote_t *self, int64_t now) {
+    bool sound = puts_sound(self, now);
+    for (uint32_t i = 0; i < WL_TRUST_SERVERS; i++) {
+        server_t *server = &self->servers[i];
+        uint64_t link = server->tag == NO_TAG ? 0 : tag_link(self, server->tag);
+        if (link == 0) {
+            continue;
+        }
+        if (wl_cache_trust_link(self->trust, i, link, now)) {
+            server->afresh = true;
+            server->look_at = now;
+            server->renew_at = now;
+        }
+        if (wl_role_writes(self->hub->settings) && sound && now >= server->renew_at) {
+            server_renew(self, i, now);
+        }
+        if (now >= server->look_at && !server->looking) {
+            server_look(self, i, link, now);
+        }
+    }
+}
+
+void wl_cache_remote_lease(wl_cache_remote_t *self, const wl_msg_t *msg) {
+    for (uint32_t i = 0; i < msg->count; i++) {
+        const wl_lease_item_t *lease = &msg->items.lease[i];
+        if (lease->partition < self->partitions) {
+            self->held_until[lease->partition] = lease->until;
+        }
+    }
+}
+
+void wl_cache_remote_tick(wl_cache_remote_t *self) {
+    int64_t now = wl_mono_now().ms;
+    if (now >= self->tags_at) {
+        self->tags_at = now + RENEW_MS;
+        tags_find(self);
+    }
+    servers_serve(self, now);
+    if (now >= self->retry_at) {
+        self->retry_at = now + RETRY_MS;
+        puts_retry(self, now);
+    }
+    WL_GAUGE(&self->hub->counters, cache_puts_held, self->put_count);
+    wl_redis_loop_turn(self->loop);
+}
+
+void wl_cache_remote_turn(wl_cache_remote_t *self) {
+    wl_redis_loop_turn(self->loop);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+static void on_after(void *arg) {
+    wl_cache_remote_t *self = arg;
+    wl_hub_flush(self->hub);
+}
+
+wl_err_t wl_cache_remote_open(wl_hub_t *hub, const wl_cache_remote_to_t *to,
+                              wl_cache_remote_t **ret, wl_fault_t *fault) {
+    const wl_settings_t *settings = hub->settings;
+    wl_redis_options_t options = {.nodes = settings->cache_redis,
+                                  .cluster = settings->cache_cluster,
+                                  .user = settings->redis_user,
+                                  .password_file = settings->redis_password_file,
+                                  .timeout_ms = (uint32_t)settings->redis_timeout_ms};
+    wl_redis_t *redis = NULL;
+    wl_err_t err = wl_redis_new(&options, &redis, fault);
+    if (err != WL_OK) {
+        return err;
+    }
+    int64_t now = wl_mono_now().ms;
+    wl_cache_remote_t *self = wl_alloc_zero(1, sizeof *self);
+    self->hub = hub;
+    self->to = *to;
+    self->redis = redis;
+    self->partitions = (uint32_t)settings->queue_partitions;
+    self->trust = wl_cache_trust_new(self->partitions, now);
+    self->cache =
+        wl_cache_redis_new(&(wl_cache_redis_options_t){.redis = redis,
+                                                       .prefix = settings->cache_prefix,
+                                                       .ttl_s = (uint32_t)settings->cache_ttl_s});
+    self->loop = wl_redis_loop_new(hub->loop, redis, on_after, self);
+    if (strcmp(settings->shard_store, "sqlite") == 0) { /* nobody else could hold them */
+        for (uint32_t p = 0; p < self->partitions; p++) {
+            self->held_until[p] = INT64_MAX;
+        }
+    }
+    tags_find(self);
+    *ret = self;
+    return WL_OK;
+}
+
+void wl_cache_remote_close(wl_cache_remote_t **pointer) {
+    wl_cache_remote_t *self = pointer == NULL ? NULL : *pointer;
+    if (self == NULL) {
+        return;
+    }
+    self->closing = true;
+    wl_redis_loop_destroy(&self->loop);
+    wl_redis_destroy(&self->redis); /* calls everything under way back */
+    while (self->puts != NULL) {
+        put_end(self->puts);
+    }
+    WL_ASSERT(self->flights == NULL);
+    wl_cache_redis_destroy(&self->cache);
+    wl_cache_trust_destroy(&self->trust);
+    wl_free(self);
+    *pointer = NULL;
+}
