@@ -44,7 +44,8 @@ static const tier_t kind_tiers[WL_ACTOR_KINDS] = {
     [WL_ACTOR_PRESENCE] = TIER_BOTH, [WL_ACTOR_QUERY] = TIER_READER,
     [WL_ACTOR_PULLER] = TIER_WRITER, [WL_ACTOR_DISPATCHER] = TIER_WRITER,
     [WL_ACTOR_INTAKE] = TIER_WRITER, [WL_ACTOR_FRONTEND] = TIER_READER,
-    [WL_ACTOR_CONFIG] = TIER_BOTH,   [WL_ACTOR_GUARD] = TIER_BOTH,
+    [WL_ACTOR_KEEPER] = TIER_WRITER, [WL_ACTOR_CONFIG] = TIER_BOTH,
+    [WL_ACTOR_GUARD] = TIER_BOTH,
 };
 
 bool wl_role_reads(const wl_settings_t *settings) {
@@ -68,6 +69,7 @@ static uint32_t kind_instances(const wl_settings_t *settings, wl_actor_kind_t ki
     case WL_ACTOR_INTAKE: return wl_settings_list_count(settings->intake_endpoint);
     case WL_ACTOR_FRONTEND: return wl_settings_list_count(settings->frontend_endpoint);
     case WL_ACTOR_GUARD:
+    case WL_ACTOR_KEEPER:
     case WL_ACTOR_CONSOLE:
     case WL_ACTOR_CONFIG: return 1;
     case WL_ACTOR_KINDS: break;

@@ -27,6 +27,7 @@
     A(QUERY, query)           \
     A(PULLER, puller)         \
     A(DISPATCHER, dispatcher) \
+    A(KEEPER, keeper)         \
     A(INTAKE, intake)         \
     A(FRONTEND, frontend)     \
     A(CONFIG, config)

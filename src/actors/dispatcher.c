@@ -12,6 +12,7 @@ enum {
     SETTLE_AT = 512, /* outcomes that are written without waiting for the tick */
     SECOND_MS = 1000,
     SWEEP_MS = 100, /* how often lost pulls are looked for */
+    POLL_MS = 20,   /* how often a queue is read that other processes append to */
 };
 
 static void dispatcher_take_hints(wl_dispatcher_t *self, const wl_msg_t *msg) {
@@ -35,18 +36,24 @@ static void on_message(void *arg, const wl_msg_t *msg) {
     case WL_MSG_QUEUED: self->more = true; break;
     case WL_MSG_DONE: wl_dispatcher_take_done(self, msg); break;
     case WL_MSG_PULLED: wl_dispatcher_take_pulled(self, msg); break;
+    case WL_MSG_LEASE: wl_dispatcher_take_lease(self, msg); break;
     case WL_MSG_REFRESH: dispatcher_take_hints(self, msg); break;
     case WL_MSG_LINE: dispatcher_take_health(self, msg); break;
     case WL_MSG_ADMIN: wl_dispatcher_take_admin(self, msg); break;
+    case WL_MSG_TALLY: wl_dispatcher_take_tally(self, msg); break;
+    case WL_MSG_NOTICE: wl_dispatcher_take_notice(self, msg); break;
     default: WL_COUNT(&self->hub.counters, msg_unexpected, 1);
     }
 }
 
 static void on_turn_end(void *arg) {
     wl_dispatcher_t *self = arg;
+    if (!wl_dispatcher_hold(self)) {
+        return;
+    }
     wl_dispatcher_read(self);
-    wl_dispatcher_pump(self);
-    if (!self->settle_failed) { /* after a failure the tick tries again, not every message */
+    if (wl_dispatcher_holds(self)) { /* reading may have taken long, or was refused */
+        wl_dispatcher_pump(self);
         wl_dispatcher_settle(self, SETTLE_AT);
     }
 }
@@ -57,28 +64,21 @@ static void on_configured(void *arg) {
     self->more = true;
 }
 
-static void dispatcher_gauge(wl_dispatcher_t *self) {
-    wl_queue_stats_t stored;
-    if (wl_queue_stats(self->queue, &stored) == WL_OK) {
-        WL_GAUGE(&self->hub.counters, queue_entries, stored.entries);
-    }
-    wl_pending_stats_t held = wl_pending_stats(self->pending);
-    WL_GAUGE(&self->hub.counters, queue_pending, held.waiting + held.sleeping);
-    WL_GAUGE(&self->hub.counters, queue_in_flight, held.flying);
-}
-
 /* The hub ends every tick with on_turn_end(), so that what woke here is read and sent at once. */
 static void on_tick(void *arg) {
     wl_dispatcher_t *self = arg;
     wl_mono_ms_t now = wl_mono_now();
     wl_mono_ms_t next;
-    (void)wl_pending_wake(self->pending, now, &next);
-    wl_dispatcher_settle(self, 1);
+    if (wl_dispatcher_hold(self)) {
+        (void)wl_pending_wake(self->pending, now, &next);
+        wl_dispatcher_settle(self, 1);
+        self->more = self->more || self->polled;
+    }
     int64_t passed_ms = now.ms - self->second_at;
     if (passed_ms >= SECOND_MS) {
         self->second_at = now.ms;
         self->more = true; /* a QUEUED may have been lost in a full mailbox */
-        dispatcher_gauge(self);
+        wl_dispatcher_gauge(self);
     }
     if (now.ms - self->swept_at >= SWEEP_MS) {
         self->swept_at = now.ms;
@@ -89,6 +89,9 @@ static void on_tick(void *arg) {
 /* Ends when nothing flies and everything is written; what waits is in the queue. */
 static bool dispatcher_drained(void *arg) {
     wl_dispatcher_t *self = arg;
+    if (!wl_dispatcher_hold(self)) {
+        return true;
+    }
     wl_dispatcher_settle(self, 1);
     return wl_pending_stats(self->pending).flying == 0 &&
            wl_settlement_waiting(self->settlement) == 0;
@@ -96,44 +99,44 @@ static bool dispatcher_drained(void *arg) {
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+static uint32_t dispatcher_tick_ms(const wl_settings_t *settings, bool polled) {
+    uint32_t tick_ms = (uint32_t)settings->dispatcher_settle_ms;
+    return polled && tick_ms > POLL_MS ? POLL_MS : tick_ms;
+}
+
 static wl_err_t dispatcher_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     wl_dispatcher_t *self = arg;
     const wl_actor_options_t *options = boot->options;
+    const wl_settings_t *settings = options->settings;
+    self->polled = strcmp(settings->queue_store, "redis") == 0;
     wl_hub_handlers_t handlers = {.take = on_message,
                                   .flush = on_turn_end,
                                   .tick = on_tick,
                                   .configured = on_configured,
                                   .drained = dispatcher_drained,
-                                  .tick_ms = (uint32_t)options->settings->dispatcher_settle_ms};
+                                  .tick_ms = dispatcher_tick_ms(settings, self->polled)};
     msgpack_sbuffer_init(&self->body);
     msgpack_sbuffer_init(&self->list);
     wl_err_t err = wl_hub_open(&self->hub, pipe, boot, &handlers, self, &boot->fault);
     if (err != WL_OK) {
         return err;
     }
-    WL_ASSERT(self->hub.instance == 0); /* one owner of the queue */
-    const wl_settings_t *settings = self->hub.settings;
+    WL_ASSERT(wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER) <= WL_PARTITIONS_MAX);
     self->pending = wl_pending_new((uint32_t)settings->dispatcher_keys_max);
     self->settlement = wl_settlement_new();
     self->decoder = wl_decoder_new();
     self->unpacker = wl_unpacker_new();
     self->more = true;
-    err = wl_change_queue_open(settings, self->hub.name, WL_QUEUE_SETTLE, self->hub.instance,
-                               &self->queue, &boot->fault);
-    if (err == WL_OK) {
-        err = wl_dispatcher_load_retries(self);
-    }
-    if (err == WL_OK) {
-        err = wl_dispatcher_mark_dead(self);
-    }
-    return err;
+    return wl_change_queue_open(settings, self->hub.name, WL_QUEUE_SETTLE, self->hub.instance,
+                                &self->queue, &boot->fault);
 }
 
 static void dispatcher_close(void *arg) {
     wl_dispatcher_t *self = arg;
-    if (self->queue != NULL && self->settlement != NULL) {
+    if (self->queue != NULL) {
         wl_dispatcher_settle(self, 1); /* spares work after the next start */
     }
+    wl_dispatcher_close_tallies(self);
     wl_queue_close(&self->queue);
     wl_settlement_destroy(&self->settlement);
     wl_pending_destroy(&self->pending);

@@ -3,6 +3,7 @@
 #include "actors/dispatcher_state.h"
 
 #include "base/check.h"
+#include "base/slot.h"
 #include "proto/args.h"
 #include "proto/methods.h"
 #include "store/queue_dead.h"
@@ -57,8 +58,10 @@ static wl_err_t admin_lines(wl_dispatcher_t *self, msgpack_packer *packer) {
         const wl_line_t *line = &config->lines[i];
         const wl_lane_t *lane = wl_dispatcher_lane(self, line->id);
         wl_line_item_t health = {.sick = false};
+        wl_lane_sum_t sum = {.waiting = 0};
         if (lane != NULL) {
             health = lane->health;
+            sum = wl_dispatcher_lane_sum(self, lane);
         }
         msgpack_pack_map(packer, 15);
         pack_word(packer, "line", line->id);
@@ -72,41 +75,70 @@ static wl_err_t admin_lines(wl_dispatcher_t *self, msgpack_packer *packer) {
         pack_number(packer, "retries", health.retries);
         pack_number(packer, "quarantined", health.quarantined);
         pack_number(packer, "in_flight", health.in_flight);
-        pack_number(packer, "pending", wl_pending_waiting(self->pending, line->id));
-        pack_number(packer, "flying", wl_pending_flying(self->pending, line->id));
+        pack_number(packer, "pending", sum.waiting);
+        pack_number(packer, "flying", sum.flying);
         pack_time(packer, "last_good_at", health.last_good_at);
         pack_word(packer, "reason", health.reason);
     }
     return WL_OK;
 }
 
+/* All partitions, whoever serves them; what waits and flies, in this process. */
+static wl_tally_head_t queue_total(const wl_dispatcher_t *self) {
+    wl_tally_head_t total = {0};
+    for (uint32_t p = 0; p < wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER); p++) {
+        wl_tally_head_t one = wl_dispatcher_tally(self, p);
+        bool older = one.oldest_at > 0 && (total.oldest_at == 0 || one.oldest_at < total.oldest_at);
+        total.entries += one.entries;
+        total.retries += one.retries;
+        total.dead += one.dead;
+        total.waiting += one.waiting;
+        total.flying += one.flying;
+        total.oldest_at = older ? one.oldest_at : total.oldest_at;
+    }
+    return total;
+}
+
+static void pack_partitions(const wl_dispatcher_t *self, msgpack_packer *packer) {
+    uint32_t partitions = wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER);
+    pack_text(packer, "partitions");
+    msgpack_pack_array(packer, partitions);
+    for (uint32_t p = 0; p < partitions; p++) {
+        wl_tally_head_t one = wl_dispatcher_tally(self, p);
+        msgpack_pack_map(packer, 4);
+        pack_number(packer, "partition", p);
+        pack_number(packer, "epoch", one.epoch);
+        pack_flag(packer, "held", one.held);
+        pack_number(packer, "entries", one.entries);
+    }
+}
+
 static wl_err_t admin_queue(wl_dispatcher_t *self, msgpack_packer *packer) {
-    wl_queue_stats_t stored = {.entries = 0};
-    wl_err_t err = wl_queue_stats(self->queue, &stored);
+    wl_err_t err = wl_queue_stats(self->queue, &self->stored);
     if (err != WL_OK) {
         return err;
     }
-    wl_pending_stats_t held = wl_pending_stats(self->pending);
+    wl_tally_head_t total = queue_total(self);
     int64_t wall = wl_wall_now().ms;
-    int64_t mono = wl_mono_now().ms;
-    msgpack_pack_map(packer, 7);
-    pack_number(packer, "entries", stored.entries);
-    pack_number(packer, "pending", held.waiting);
-    pack_number(packer, "in_flight", held.flying);
-    pack_number(packer, "retries_waiting", stored.retries);
-    pack_number(packer, "dead", stored.dead);
-    bool aged = stored.oldest_at > 0 && stored.oldest_at < wall;
-    pack_time(packer, "oldest_ms", aged ? wall - stored.oldest_at : 0);
+    msgpack_pack_map(packer, 8);
+    pack_number(packer, "entries", total.entries);
+    pack_number(packer, "pending", total.waiting);
+    pack_number(packer, "in_flight", total.flying);
+    pack_number(packer, "retries_waiting", total.retries);
+    pack_number(packer, "dead", total.dead);
+    bool aged = total.oldest_at > 0 && total.oldest_at < wall;
+    pack_time(packer, "oldest_ms", aged ? wall - total.oldest_at : 0);
+    pack_partitions(self, packer);
     pack_text(packer, "lines");
     msgpack_pack_array(packer, self->lane_count);
     for (uint32_t i = 0; i < self->lane_count; i++) {
-        const wl_lane_t *lane = self->lanes[i];
+        wl_lane_sum_t sum = wl_dispatcher_lane_sum(self, self->lanes[i]);
         msgpack_pack_map(packer, 5);
-        pack_word(packer, "line", lane->line);
-        pack_number(packer, "pending", wl_pending_waiting(self->pending, lane->line));
-        pack_number(packer, "in_flight", wl_pending_flying(self->pending, lane->line));
-        pack_time(packer, "paused_ms", lane->paused_until > mono ? lane->paused_until - mono : 0);
-        pack_flag(packer, "behind", lane->behind);
+        pack_word(packer, "line", self->lanes[i]->line);
+        pack_number(packer, "pending", sum.waiting);
+        pack_number(packer, "in_flight", sum.flying);
+        pack_time(packer, "paused_ms", sum.paused_ms);
+        pack_flag(packer, "behind", sum.behind);
     }
     return WL_OK;
 }
@@ -243,6 +275,44 @@ static wl_err_t admin_dead_redrive(wl_dispatcher_t *self, const msgpack_object *
     return err;
 }
 
+/* Nobody brings this change any more, so its copy need not be called stale for it. What has come
+ * since then says so itself. */
+static void letter_forget(wl_dispatcher_t *self, const char *line, uint64_t uid) {
+    if (self->epoch > 0 && strcmp(wl_pending_state(self->pending, line, uid), "none") == 0) {
+        wl_dispatcher_notice(self, line, uid, wl_pending_seq(self->pending), WL_MARK_NONE);
+    }
+}
+
+/* Whoever serves the partition knows whether more is coming. In another process: the label stays
+ * until the next change or look. */
+static void on_discarded(const wl_retry_row_t *row, void *arg) {
+    wl_dispatcher_t *self = arg;
+    if (wl_dispatcher_owns(self, row->uid)) {
+        letter_forget(self, row->line, row->uid);
+        return;
+    }
+    uint32_t owner = wl_uid_owner(row->uid, wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER));
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, owner, WL_MSG_NOTICE, 0);
+    if (!wl_encoder_begun(to)) {
+        wl_notice_head_t head = {.dispatcher = self->hub.instance};
+        wl_notice_begin(to, &head);
+    }
+    wl_notice_item_t item = {.uid = row->uid, .state = WL_MARK_NONE};
+    memcpy(item.line, row->line, sizeof item.line);
+    wl_notice_add(to, &item);
+}
+
+void wl_dispatcher_take_notice(wl_dispatcher_t *self, const wl_msg_t *msg) {
+    for (uint32_t i = 0; i < msg->count; i++) {
+        const wl_notice_item_t *item = &msg->items.notice[i];
+        if (item->state != WL_MARK_NONE || !wl_dispatcher_owns(self, item->uid)) {
+            WL_COUNT(&self->hub.counters, msg_malformed, 1);
+        } else {
+            letter_forget(self, item->line, item->uid);
+        }
+    }
+}
+
 static wl_err_t admin_dead_discard(wl_dispatcher_t *self, const msgpack_object *args,
                                    msgpack_packer *packer, wl_fault_t *fault) {
     char text[WL_LINE_ID_MAX + 1] = "";
@@ -258,7 +328,8 @@ static wl_err_t admin_dead_discard(wl_dispatcher_t *self, const msgpack_object *
         return wl_fault(fault, WL_ERR_BAD_REQUEST, "note", "note: is required, it says why");
     }
     if (err == WL_OK) {
-        err = wl_queue_dead_discard(self->queue, id, line, note, WL_DEAD_BATCH_MAX, &count);
+        err = wl_queue_dead_discard(self->queue, id, line, note, WL_DEAD_BATCH_MAX, on_discarded,
+                                    self, &count);
     }
     if (err == WL_ERR_NOT_FOUND) {
         return wl_fault(fault, err, "id", "there is no such letter");

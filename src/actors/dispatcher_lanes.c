@@ -79,6 +79,17 @@ void wl_dispatcher_configure_lanes(wl_dispatcher_t *self) {
     }
 }
 
+void wl_dispatcher_reset_lanes(wl_dispatcher_t *self) {
+    for (uint32_t i = 0; i < self->lane_count; i++) {
+        wl_lane_t *lane = self->lanes[i];
+        lane->behind = false;
+        lane->behind_after = 0;
+        lane->stuck_id = 0;
+        lane->stuck_at = 0;
+        lane->retry_at = 0;
+    }
+}
+
 void wl_dispatcher_pause(wl_lane_t *lane, int64_t pause_ms, wl_mono_ms_t now) {
     pause_ms = pause_ms < WL_PAUSE_MS_MAX ? pause_ms : WL_PAUSE_MS_MAX;
     int64_t until = now.ms + (pause_ms > 0 ? pause_ms : 0);
@@ -107,7 +118,9 @@ static void lane_send_pull(wl_dispatcher_t *self, uint32_t index, const wl_pendi
     wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_PULLER, wl_line_owner(lane->line, pullers),
                                  WL_MSG_PULL, index * 2u + pull->interactive);
     if (!wl_encoder_begun(to)) {
-        wl_pull_head_t head = {.dispatcher = self->hub.instance, .interactive = pull->interactive};
+        wl_pull_head_t head = {.dispatcher = self->hub.instance,
+                               .interactive = pull->interactive,
+                               .epoch = self->epoch};
         memcpy(head.line, lane->line, sizeof head.line);
         wl_pull_begin(to, &head);
     }

@@ -149,7 +149,7 @@ static void assets_store(wl_dispatcher_t *self, const wl_lane_t *lane,
     wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_SHARD, wl_hub_shard(&self->hub, pull->uid),
                                  WL_MSG_STORE, key);
     if (!wl_encoder_begun(to)) {
-        wl_store_head_t head = {.dispatcher = self->hub.instance};
+        wl_store_head_t head = {.dispatcher = self->hub.instance, .epoch = self->epoch};
         memcpy(head.line, lane->line, sizeof head.line);
         wl_store_begin(to, &head);
     }
@@ -286,9 +286,12 @@ static void on_passed_entry(const wl_queue_entry_t *entry, void *arg) {
 static bool read_step(wl_dispatcher_t *self, uint64_t after, wl_queue_entry_fn tell) {
     uint64_t last = after;
     wl_err_t err = wl_queue_read(self->queue, after, READ_ENTRIES, tell, self, &last);
+    wl_dispatcher_asked(self, err);
     if (err != WL_OK) {
-        wl_log(WL_LOG_ERROR, self->hub.name, "queue_read_failed",
-               "the queue could not be read: %s; tried again", wl_err_text(err));
+        if (err != WL_ERR_CONFLICT) {
+            wl_log(WL_LOG_ERROR, self->hub.name, "queue_read_failed",
+                   "the queue could not be read: %s; tried again", wl_err_text(err));
+        }
         self->stop = true;
         return true;
     }
@@ -298,6 +301,9 @@ static bool read_step(wl_dispatcher_t *self, uint64_t after, wl_queue_entry_fn t
 static void read_catch_up(wl_dispatcher_t *self) {
     for (uint32_t i = 0; i < self->lane_count; i++) {
         wl_lane_t *lane = self->lanes[i];
+        if (!wl_dispatcher_may_ask(self)) {
+            return;
+        }
         if (!lane->behind || wl_pending_waiting(self->pending, lane->line) > lane_share(self) / 2) {
             continue;
         }
@@ -313,19 +319,20 @@ static void read_catch_up(wl_dispatcher_t *self) {
 }
 
 void wl_dispatcher_read(wl_dispatcher_t *self) {
-    if (self->hub.draining || self->hub.config == NULL || self->settle_failed) {
+    if (self->hub.draining || self->hub.config == NULL || self->settle_failed ||
+        !wl_dispatcher_may_ask(self)) {
         return;
     }
     self->turn_changes = 0;
     if (self->retries_left &&
         wl_pending_stats(self->pending).keys < self->hub.settings->dispatcher_keys_max / 2) {
-        if (wl_dispatcher_load_retries(self) != WL_OK) {
-            self->retries_left = true;
-        }
+        wl_err_t err = wl_dispatcher_load_retries(self);
+        self->retries_left = self->retries_left || err != WL_OK;
+        wl_dispatcher_asked(self, err);
     }
     read_catch_up(self);
     self->stop = false;
-    while (self->more && !self->stop) {
+    while (self->more && !self->stop && wl_dispatcher_may_ask(self)) {
         self->more = read_step(self, self->cursor, on_entry);
     }
     self->more = self->more || self->stop;
@@ -335,6 +342,9 @@ void wl_dispatcher_read(wl_dispatcher_t *self) {
 
 void wl_dispatcher_take_retry(const wl_retry_row_t *row, void *arg) {
     wl_dispatcher_t *self = arg;
+    if (self->epoch == 0) { /* an operator redrives: whoever gets the lease loads it */
+        return;
+    }
     wl_lane_t *lane = wl_dispatcher_have_lane(self, row->line);
     if (lane == NULL) {
         self->retries_left = true;
@@ -380,7 +390,7 @@ wl_err_t wl_dispatcher_load_retries(wl_dispatcher_t *self) {
 
 static void on_dead_letter(const wl_dead_letter_t *letter, void *arg) {
     wl_dispatcher_t *self = arg;
-    if (letter->uid != 0) {
+    if (letter->uid != 0 && wl_dispatcher_owns(self, letter->uid)) {
         /* number 0: whatever happens to the pair from now on is newer */
         wl_dispatcher_notice(self, letter->line, letter->uid, 0, WL_MARK_FAILING);
     }
@@ -392,6 +402,10 @@ wl_err_t wl_dispatcher_mark_dead(wl_dispatcher_t *self) {
 
 void wl_dispatcher_take_hint(wl_dispatcher_t *self, const char *line, uint64_t uid) {
     WL_COUNT(&self->hub.counters, refresh_hints, 1);
+    if (self->epoch == 0 || !wl_dispatcher_owns(self, uid)) {
+        WL_COUNT(&self->hub.counters, refresh_not_held, 1);
+        return;
+    }
     wl_lane_t *lane = wl_dispatcher_lane(self, line);
     if (uid == 0 || self->hub.draining || lane == NULL || lane->config == NULL) {
         return;

@@ -140,6 +140,9 @@ void wl_dispatcher_take_pulled(wl_dispatcher_t *self, const wl_msg_t *msg) {
 /* ---- writing --------------------------------------------------------------------------------- */
 
 void wl_dispatcher_settle(wl_dispatcher_t *self, size_t least) {
+    if (!wl_dispatcher_may_ask(self)) {
+        return;
+    }
     wl_settlement_collect(self->settlement, self->pending);
     size_t waiting = wl_settlement_waiting(self->settlement);
     if (waiting == 0 || waiting < least) {
@@ -148,9 +151,10 @@ void wl_dispatcher_settle(wl_dispatcher_t *self, size_t least) {
     size_t acked = 0;
     wl_err_t err = wl_settlement_write(self->settlement, self->queue, &acked);
     self->settle_failed = err != WL_OK;
+    wl_dispatcher_asked(self, err);
     if (err == WL_OK) {
         WL_COUNT(&self->hub.counters, queue_acked, acked);
-    } else {
+    } else if (err != WL_ERR_CONFLICT) {
         wl_log(WL_LOG_ERROR, self->hub.name, "settle_failed",
                "%zu outcomes wait until they can be written: %s", waiting, wl_err_text(err));
     }

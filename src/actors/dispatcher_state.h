@@ -1,8 +1,10 @@
 /* dispatcher_state.h: the state of the dispatcher actor, shared by its sources only:
  *     dispatcher.c         life, messages, ticks
+ *     dispatcher_lease.c   when it works at all
  *     dispatcher_read.c    queue -> pending: entries, retries, hints
  *     dispatcher_lanes.c   pending -> pullers: windows, pauses, lost pulls, lines that have gone
  *     dispatcher_settle.c  outcomes -> retries, dead letters, acknowledgements
+ *     dispatcher_tally.c   numbers of all dispatchers of the process, for operators
  *     dispatcher_admin.c   operators */
 #ifndef WL_ACTORS_DISPATCHER_STATE_H
 #define WL_ACTORS_DISPATCHER_STATE_H
@@ -38,6 +40,21 @@ typedef struct {
     wl_line_item_t health;    /* as its puller told last; line "" = never */
 } wl_lane_t;
 
+/* What another dispatcher of this process has told last. */
+typedef struct {
+    wl_tally_head_t head; /* serial 0 = nothing yet */
+    uint32_t lane_count;
+    wl_tally_item_t *lanes; /* owned, NULL or room for WL_LANES_MAX */
+} wl_tally_t;
+
+/* One line over all dispatchers of this process. */
+typedef struct {
+    uint64_t waiting;
+    uint64_t flying;
+    int64_t paused_ms;
+    bool behind;
+} wl_lane_sum_t;
+
 typedef struct {
     wl_hub_t hub;
     wl_queue_t *queue;              /* owned */
@@ -46,7 +63,16 @@ typedef struct {
     wl_lane_t *lanes[WL_LANES_MAX]; /* owned; pointers do not move */
     uint32_t lane_count;
 
+    /* dispatcher_lease.c */
+    uint64_t epoch;         /* of the lease under which it works; 0: it does not */
+    uint64_t lease_epoch;   /* as the keeper told last, 0 = nothing yet */
+    int64_t lease_until;    /* monotonic ms */
+    uint64_t refused_epoch; /* the stores know a newer one: the keeper will hear of it, too */
+    int64_t store_at; /* monotonic ms: the queue is not asked before, its last answer failed */
+    bool gain_failed; /* the queue could not be taken over, and that was logged */
+
     /* dispatcher_read.c */
+    bool polled;                         /* others append as well, nobody tells us */
     uint64_t cursor;                     /* entries up to this one were taken or passed over */
     bool more;                           /* the queue may hold entries after the cursor */
     bool stop;                           /* this turn has read enough, or nothing more fits */
@@ -58,6 +84,11 @@ typedef struct {
 
     /* dispatcher_settle.c */
     bool settle_failed; /* the last write failed: nothing new is taken up */
+
+    /* dispatcher_tally.c */
+    wl_queue_stats_t stored;               /* of our partition, a second old at most */
+    uint64_t tally_serial;                 /* of the last TALLY sent */
+    wl_tally_t tallies[WL_PARTITIONS_MAX]; /* of the others, in dispatcher 0; own place unused */
 
     /* dispatcher_admin.c */
     wl_unpacker_t *unpacker; /* owned; args of operators */
@@ -71,11 +102,28 @@ typedef struct {
     int64_t swept_at;  /* monotonic ms of the last look for lost pulls */
 } wl_dispatcher_t;
 
+/* ---- dispatcher_lease.c ---------------------------------------------------------------------- */
+void wl_dispatcher_take_lease(wl_dispatcher_t *self, const wl_msg_t *msg);
+/* Begins or ends work as the lease says; returns whether it works. Forgets everything in memory at
+ * the end: call it only where nothing of that is in use. */
+bool wl_dispatcher_hold(wl_dispatcher_t *self);
+/* Does it work, and does the lease run? */
+bool wl_dispatcher_holds(const wl_dispatcher_t *self);
+/* May the queue be asked now? */
+bool wl_dispatcher_may_ask(const wl_dispatcher_t *self);
+/* The queue has answered. WL_ERR_CONFLICT: somebody else serves the partition; the next
+ * wl_dispatcher_hold() ends the work. Other errors: it is left alone for a moment. */
+void wl_dispatcher_asked(wl_dispatcher_t *self, wl_err_t err);
+/* Is this user of our partition? */
+bool wl_dispatcher_owns(const wl_dispatcher_t *self, uint64_t uid);
+
 /* ---- dispatcher_lanes.c ---------------------------------------------------------------------- */
 /* NULL: there is none (find), or no room for one more (have). */
 wl_lane_t *wl_dispatcher_lane(wl_dispatcher_t *self, const char *line);
 wl_lane_t *wl_dispatcher_have_lane(wl_dispatcher_t *self, const char *line);
 void wl_dispatcher_configure_lanes(wl_dispatcher_t *self);
+/* Everything about entries and retries begins anew. */
+void wl_dispatcher_reset_lanes(wl_dispatcher_t *self);
 void wl_dispatcher_pause(wl_lane_t *lane, int64_t pause_ms, wl_mono_ms_t now);
 /* Sends what may be pulled now. */
 void wl_dispatcher_pump(wl_dispatcher_t *self);
@@ -105,7 +153,20 @@ void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, ui
 /* Writes what waits, when at least `least` things do. */
 void wl_dispatcher_settle(wl_dispatcher_t *self, size_t least);
 
+/* ---- dispatcher_tally.c ---------------------------------------------------------------------- */
+/* Operators ask dispatcher 0 only; the others tell it their numbers once a second. */
+void wl_dispatcher_tell_tally(wl_dispatcher_t *self);
+void wl_dispatcher_take_tally(wl_dispatcher_t *self, const wl_msg_t *msg);
+/* The partition with what is known of it, this dispatcher's own included. */
+wl_tally_head_t wl_dispatcher_tally(const wl_dispatcher_t *self, uint32_t partition);
+wl_lane_sum_t wl_dispatcher_lane_sum(const wl_dispatcher_t *self, const wl_lane_t *lane);
+/* Numbers of the queue and of memory, once a second. */
+void wl_dispatcher_gauge(wl_dispatcher_t *self);
+void wl_dispatcher_close_tallies(wl_dispatcher_t *self);
+
 /* ---- dispatcher_admin.c ---------------------------------------------------------------------- */
 void wl_dispatcher_take_admin(wl_dispatcher_t *self, const wl_msg_t *msg);
+/* Another dispatcher has discarded dead letters of our users. */
+void wl_dispatcher_take_notice(wl_dispatcher_t *self, const wl_msg_t *msg);
 
 #endif

@@ -83,9 +83,9 @@ static void puller_store(puller_t *self, const call_t *call, const wl_line_pull_
                          const wl_pull_verdict_t *verdict) {
     wl_encoder_t *to =
         wl_hub_to(&self->hub, WL_ACTOR_SHARD, wl_hub_shard(&self->hub, pull->uid), WL_MSG_STORE,
-                  (uint64_t)call->line_slot * DISPATCHERS_MAX + pull->dispatcher);
+                  (pull->epoch * LINES_MAX + call->line_slot) * DISPATCHERS_MAX + pull->dispatcher);
     if (!wl_encoder_begun(to)) {
-        wl_store_head_t head = {.dispatcher = pull->dispatcher};
+        wl_store_head_t head = {.dispatcher = pull->dispatcher, .epoch = pull->epoch};
         (void)snprintf(head.line, sizeof head.line, "%s", wl_puller_line_id(call->line));
         wl_store_begin(to, &head);
     }
@@ -327,6 +327,7 @@ static wl_line_pull_t pull_from(const wl_pull_head_t *head, const wl_pull_item_t
                            .notified_at = item->notified_at,
                            .arrived_at = now.ms,
                            .dispatcher = head->dispatcher,
+                           .epoch = head->epoch,
                            .attempt = item->attempt,
                            .interactive = head->interactive};
     for (uint32_t i = 0; i < item->hints.count && i < WL_HINTS_MAX; i++) {

@@ -19,6 +19,7 @@ typedef struct {
     uint64_t seq;
     int64_t notified_at; /* wall ms */
     int64_t arrived_at;  /* monotonic ms */
+    uint64_t epoch;      /* lease under which the dispatcher asks */
     uint32_t dispatcher; /* who waits */
     uint32_t attempt;    /* 0 = first */
     bool interactive;

@@ -1,6 +1,8 @@
 #include "actors/render.h"
 
+#include "actors/store_options.h"
 #include "base/check.h"
+#include "base/slot.h"
 
 #include <string.h>
 
@@ -70,13 +72,25 @@ typedef struct {
     uint64_t uid;
 } hint_t;
 
-/* One user looking again and again hints again and again: the dispatcher joins equal pulls, and its
- * notice marks the copy, which ends the hints. */
+/* Where hints about this user go. Of several writers presence knows which one serves the user; a
+ * process that is alone with its files need not ask. false: nowhere. */
+static bool hint_owner(const wl_hub_t *hub, uint64_t uid, wl_actor_kind_t *ret_kind,
+                       uint32_t *ret_instance) {
+    bool alone = !wl_store_shared(hub->settings);
+    *ret_kind = alone ? WL_ACTOR_DISPATCHER : WL_ACTOR_PRESENCE;
+    uint32_t instances = wl_hub_instances(hub, *ret_kind);
+    *ret_instance = instances == 0 ? 0 : wl_uid_owner(uid, instances);
+    return instances > 0;
+}
+
+/* One user looking again and again hints again and again: the dispatcher joins equal pulls. */
 static void on_old(const wl_line_t *line, void *arg) {
     hint_t *hint = arg;
     wl_render_t *render = hint->render;
-    if (wl_hub_instances(hint->hub, WL_ACTOR_DISPATCHER) == 0) {
-        return; /* a process of readers alone */
+    wl_actor_kind_t kind = WL_ACTOR_DISPATCHER;
+    uint32_t instance = 0;
+    if (!hint_owner(hint->hub, hint->uid, &kind, &instance)) {
+        return;
     }
     int64_t second = wl_mono_now().ms / 1000;
     if (second != render->second) {
@@ -90,7 +104,7 @@ static void on_old(const wl_line_t *line, void *arg) {
     WL_COUNT(&hint->hub->counters, refresh_hints, 1);
     uint64_t line_index = (uint64_t)(line - hint->hub->config->lines);
     uint64_t key = (render->config_number << 8) | line_index;
-    wl_encoder_t *to = wl_hub_to(hint->hub, WL_ACTOR_DISPATCHER, 0, WL_MSG_REFRESH, key);
+    wl_encoder_t *to = wl_hub_to(hint->hub, kind, instance, WL_MSG_REFRESH, key);
     if (!wl_encoder_begun(to)) {
         wl_refresh_head_t head = {0};
         memcpy(head.line, line->id, sizeof head.line);

@@ -368,7 +368,7 @@ void wl_home_each_old(const wl_home_view_t *view, void (*tell)(const wl_line_t *
         if (line < 0 || told[line] ||
             !pulled_long_ago(&config->lines[line], asset->pulled_at, view->now) ||
             home_sick(view, (uint32_t)line) ||
-            home_mark(view, config->lines[line].id) != WL_MARK_NONE) {
+            home_mark(view, config->lines[line].id) == WL_MARK_FAILING) {
             continue;
         }
         told[line] = true;

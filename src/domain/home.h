@@ -44,7 +44,8 @@ void wl_assets_write(const wl_home_view_t *view, msgpack_sbuffer *into);
 bool wl_home_has_assets(const wl_home_view_t *view);
 
 /* Calls back for each sync line whose copy is older than its fresh_ms (design section 6, rule 8),
- * at most once a line. Marked and sick lines are left out: their pull is already on its way. */
+ * at most once a line. A copy with a change on its way is told, too: its pull then jumps the queue.
+ * Failing and sick lines are left out: they are tried again in their time. */
 void wl_home_each_old(const wl_home_view_t *view, void (*tell)(const wl_line_t *line, void *arg),
                       void *arg);
 

@@ -92,6 +92,15 @@ wl_pending_t *wl_pending_new(uint32_t keys_max) {
     return self;
 }
 
+uint64_t wl_pending_seq(const wl_pending_t *self) {
+    return self->seq;
+}
+
+void wl_pending_count_from(wl_pending_t *self, uint64_t seq) {
+    WL_ASSERT(seq >= self->seq);
+    self->seq = seq;
+}
+
 /* ---- rows ----------------------------------------------------------------------------------- */
 
 static row_t *pending_find(const wl_pending_t *self, const char *line, uint64_t uid) {

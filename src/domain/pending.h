@@ -59,6 +59,11 @@ typedef struct {
 wl_pending_t *wl_pending_new(uint32_t keys_max);
 void wl_pending_destroy(wl_pending_t **self);
 
+/* The number of the newest add, 0 = none; and where to count on from, which cannot go back: so that
+ * the numbers of two holders of one queue never meet. */
+uint64_t wl_pending_seq(const wl_pending_t *self);
+void wl_pending_count_from(wl_pending_t *self, uint64_t seq);
+
 /* Announces a queue entry (id > 0) of `changes` pairs before its adds. An entry of 0 changes is
  * released at once. An id announced again before its release, as after WL_ERR_FULL in the middle of
  * it, expects all its adds anew. */

@@ -30,7 +30,8 @@ typedef struct {
     wl_err_t (*dead_get)(wl_queue_t *self, uint64_t id, wl_dead_fn tell, void *arg); /* id > 0 */
     wl_err_t (*dead_redrive)(wl_queue_t *self, const wl_dead_choice_t *choice, wl_retry_fn tell,
                              void *arg, uint64_t *ret_count);
-    wl_err_t (*dead_discard)(wl_queue_t *self, const wl_dead_choice_t *choice, uint64_t *ret_count);
+    wl_err_t (*dead_discard)(wl_queue_t *self, const wl_dead_choice_t *choice, wl_retry_fn tell,
+                             void *arg, uint64_t *ret_count);
 } wl_queue_ops_t;
 
 /* The first member of each backend's handle. */

@@ -31,7 +31,8 @@ wl_err_t wl_queue_dead_redrive(wl_queue_t *self, uint64_t id, const char *line, 
 }
 
 wl_err_t wl_queue_dead_discard(wl_queue_t *self, uint64_t id, const char *line, const char *note,
-                               size_t max, uint64_t *ret_count) {
+                               size_t max, wl_retry_fn tell, void *arg, uint64_t *ret_count) {
     wl_dead_choice_t choice = choice_make(id, line, max, note);
-    return id > ID_MAX ? WL_ERR_NOT_FOUND : self->ops->dead_discard(self, &choice, ret_count);
+    return id > ID_MAX ? WL_ERR_NOT_FOUND
+                       : self->ops->dead_discard(self, &choice, tell, arg, ret_count);
 }

@@ -36,8 +36,11 @@ WL_MUST_USE wl_err_t wl_queue_dead_get(wl_queue_t *self, uint64_t id, wl_dead_fn
 WL_MUST_USE wl_err_t wl_queue_dead_redrive(wl_queue_t *self, uint64_t id, const char *line,
                                            size_t max, int64_t now_ms, wl_retry_fn tell, void *arg,
                                            uint64_t *ret_count);
-/* Removes letters, chosen in the same way, with or without a body; note says why (NULL = ""). */
+/* Removes letters, chosen in the same way, with or without a body; note says why (NULL = ""). Then
+ * tells uid and line of each that has a user: nobody brings that change any more. tell may be
+ * NULL. */
 WL_MUST_USE wl_err_t wl_queue_dead_discard(wl_queue_t *self, uint64_t id, const char *line,
-                                           const char *note, size_t max, uint64_t *ret_count);
+                                           const char *note, size_t max, wl_retry_fn tell,
+                                           void *arg, uint64_t *ret_count);
 
 #endif

@@ -208,7 +208,9 @@ typedef struct {
     const wl_dead_choice_t *choice;
     const char *verb; /* of the audit */
     bool redrive;     /* else discard */
-    size_t done;      /* letters so far */
+    wl_retry_fn tell; /* of discard; NULL: nobody wants to know */
+    void *arg;
+    size_t done; /* letters so far */
 } work_t;
 
 /* The body of an entry of one change, as wl_changes_pack() packs it: [[uid, "", 0]] in MessagePack.
@@ -247,6 +249,16 @@ static wl_err_t moved_take(const redisReply *reply, void *arg) {
     return wl_queue_redis_number(reply, arg);
 }
 
+static void work_tell(const work_t *work, const wl_dead_letter_t *letters, size_t count) {
+    for (size_t i = 0; work->tell != NULL && i < count; i++) {
+        wl_retry_row_t row = {.uid = letters[i].uid};
+        memcpy(row.line, letters[i].line, sizeof row.line);
+        if (row.uid != 0) {
+            work->tell(&row, work->arg);
+        }
+    }
+}
+
 /* Up to STEP_LETTERS of a partition. *ret_end: there are no more. */
 static wl_err_t work_step(wl_queue_redis_t *self, work_t *work, walk_t *walk, bool *ret_end) {
     uint8_t bodies[STEP_LETTERS][CHANGE_BYTES];
@@ -279,6 +291,7 @@ static wl_err_t work_step(wl_queue_redis_t *self, work_t *work, walk_t *walk, bo
                                  work->redrive ? 4 : 2, moved_take, &moved);
     }
     work->done += moved;
+    work_tell(work, letters, err == WL_OK ? count : 0);
     wl_free(letters);
     return err;
 }
@@ -320,7 +333,7 @@ wl_err_t wl_queue_redis_dead_redrive(wl_queue_t *queue, const wl_dead_choice_t *
 }
 
 wl_err_t wl_queue_redis_dead_discard(wl_queue_t *queue, const wl_dead_choice_t *choice,
-                                     uint64_t *ret_count) {
-    work_t work = {.choice = choice, .verb = "dead.discard"};
+                                     wl_retry_fn tell, void *arg, uint64_t *ret_count) {
+    work_t work = {.choice = choice, .verb = "dead.discard", .tell = tell, .arg = arg};
     return work_do((wl_queue_redis_t *)queue, &work, ret_count);
 }

@@ -183,7 +183,7 @@ wl_err_t wl_queue_sqlite_dead_redrive(wl_queue_t *queue, const wl_dead_choice_t 
 }
 
 wl_err_t wl_queue_sqlite_dead_discard(wl_queue_t *queue, const wl_dead_choice_t *choice,
-                                      uint64_t *ret_count) {
+                                      wl_retry_fn tell, void *arg, uint64_t *ret_count) {
     wl_queue_sqlite_t *self = (wl_queue_sqlite_t *)queue;
     picked_t picked = {0};
     wl_err_t err = operator_begin(self);
@@ -198,6 +198,11 @@ wl_err_t wl_queue_sqlite_dead_discard(wl_queue_t *queue, const wl_dead_choice_t 
         err = audit_add(self, "dead.discard", choice, picked.count);
     }
     err = operator_end(self, err, &(wl_queue_tally_t){.dead = -(int64_t)picked.count});
+    for (size_t i = 0; err == WL_OK && tell != NULL && i < picked.count; i++) {
+        if (picked.rows[i].uid != 0) {
+            tell(&picked.rows[i], arg);
+        }
+    }
     if (err == WL_OK) {
         *ret_count = picked.count;
     }

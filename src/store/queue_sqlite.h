@@ -60,6 +60,6 @@ WL_MUST_USE wl_err_t wl_queue_sqlite_dead_get(wl_queue_t *self, uint64_t id, wl_
 WL_MUST_USE wl_err_t wl_queue_sqlite_dead_redrive(wl_queue_t *self, const wl_dead_choice_t *choice,
                                                   wl_retry_fn tell, void *arg, uint64_t *ret_count);
 WL_MUST_USE wl_err_t wl_queue_sqlite_dead_discard(wl_queue_t *self, const wl_dead_choice_t *choice,
-                                                  uint64_t *ret_count);
+                                                  wl_retry_fn tell, void *arg, uint64_t *ret_count);
 
 #endif

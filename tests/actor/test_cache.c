@@ -207,12 +207,15 @@ Test(cache, an_old_copy_hints_to_the_dispatcher_at_a_bounded_rate) {
     cache_stage_close();
 }
 
-Test(cache, a_marked_copy_is_not_hinted_for) {
+Test(cache, a_copy_with_a_change_on_its_way_is_hinted_for_but_not_one_that_fails) {
     cache_stage_open();
     wl_asset_t asset = test_asset(42, "cash", 1, 1);
     asset.pulled_at -= 60000;
     tell_fill(42, &asset, 1, 9);
     tell_notice(42, "cash", 3, WL_MARK_PENDING);
+    (void)read_hit(42, WL_METHOD_HOME);
+    (void)neighbour_expect(&self.dispatcher, WL_MSG_REFRESH, 1);
+    tell_notice(42, "cash", 4, WL_MARK_FAILING);
     (void)read_hit(42, WL_METHOD_HOME);
     neighbour_hears_nothing(&self.dispatcher);
     cache_stage_close();

@@ -1,136 +1,4 @@
-#include "write_path.h"
-
-#include "actors/dispatcher.h"
-#include "domain/marks.h"
-
-/* The dispatcher with the test as all its neighbours. */
-typedef struct {
-    stage_t stage;
-    neighbour_t presence;
-    neighbour_t puller;
-    neighbour_t shard;
-    neighbour_t intake;
-    wl_queue_t *queue; /* of intake: the test appends */
-} world_t;
-
-static void world_open_bare(world_t *self) {
-    stage_open_writer(&self->stage);
-    self->stage.settings.dispatcher_settle_ms = 5;
-    self->presence = neighbour_open(WL_ACTOR_PRESENCE, 0);
-    self->puller = neighbour_open(WL_ACTOR_PULLER, 0);
-    self->shard = neighbour_open(WL_ACTOR_SHARD, 0);
-    self->intake = neighbour_open(WL_ACTOR_INTAKE, 0);
-    self->queue = queue_open(&self->stage, WL_QUEUE_APPEND);
-}
-
-static void world_configure(world_t *self, const char *more) {
-    static unsigned version = 0;
-    stage_configure_writer(&self->stage, ++version, "http://127.0.0.1:1", more);
-}
-
-static void world_open(world_t *self) {
-    world_open_bare(self);
-    stage_start(&self->stage, WL_ACTOR_DISPATCHER, wl_dispatcher_run);
-    world_configure(self, "");
-}
-
-static void world_close(world_t *self) {
-    wl_queue_close(&self->queue);
-    neighbour_close(&self->presence);
-    neighbour_close(&self->puller);
-    neighbour_close(&self->shard);
-    neighbour_close(&self->intake);
-    stage_close(&self->stage);
-}
-
-static void append(world_t *self, const char *line, uint64_t uid) {
-    stage_tell_queued(&self->stage, queue_append_uid(self->queue, line, uid));
-}
-
-static void send_done(world_t *self, const char *line, const wl_pull_item_t *pull,
-                      wl_pull_outcome_t outcome) {
-    wl_done_head_t head = {0};
-    (void)snprintf(head.line, sizeof head.line, "%s", line);
-    wl_done_begin(self->stage.encoder, &head);
-    wl_done_add(self->stage.encoder, &(wl_done_item_t){.uid = pull->uid,
-                                                       .seq = pull->seq,
-                                                       .outcome = (uint8_t)outcome,
-                                                       .notified_at = pull->notified_at});
-    stage_send(&self->stage);
-}
-
-static void send_pulled(world_t *self, const char *line, const wl_pull_item_t *pull,
-                        wl_pull_outcome_t outcome, bool held, int64_t pause_ms) {
-    wl_pulled_head_t head = {.pause_ms = pause_ms};
-    (void)snprintf(head.line, sizeof head.line, "%s", line);
-    wl_pulled_begin(self->stage.encoder, &head);
-    wl_pulled_item_t item = {.uid = pull->uid, .seq = pull->seq, .outcome = (uint8_t)outcome};
-    item.held = held;
-    (void)snprintf(item.reason, sizeof item.reason, "the line is down");
-    wl_pulled_add(self->stage.encoder, &item);
-    stage_send(&self->stage);
-}
-
-/* The next pull, which must be a message of one. */
-static wl_pull_item_t next_pull(world_t *self, const char *line) {
-    wl_msg_t msg = neighbour_await(&self->puller, WL_MSG_PULL);
-    cr_assert_str_eq(msg.head.pull.line, line);
-    cr_assert_eq(msg.count, 1u);
-    wl_pull_item_t pull = msg.items.pull[0];
-    pull.hints.at = NULL; /* borrowed from the message */
-    return pull;
-}
-
-static wl_notice_item_t next_notice(world_t *self, uint64_t uid, wl_mark_state_t state) {
-    wl_msg_t msg = neighbour_await(&self->presence, WL_MSG_NOTICE);
-    wl_notice_item_t notice = msg.items.notice[0];
-    cr_expect_eq(notice.uid, uid);
-    cr_expect_eq(notice.state, state);
-    return notice;
-}
-
-static bool retries_settle(world_t *self, uint64_t retries, uint64_t dead) {
-    int64_t until = wl_mono_now().ms + PATIENCE_MS;
-    wl_queue_stats_t stats = queue_stats(self->queue);
-    while ((stats.retries != retries || stats.dead != dead) && wl_mono_now().ms < until) {
-        (void)zmq_poll(NULL, 0, 5);
-        stats = queue_stats(self->queue);
-    }
-    return stats.retries == retries && stats.dead == dead;
-}
-
-/* Asks as intake does; the reply lives until the intake's mailbox is read again. */
-static wl_reply_item_t ask_admin(world_t *self, wl_method_t method, const msgpack_sbuffer *args) {
-    static const uint8_t none[] = {0x80};
-    wl_admin_item_t item = {.ticket = 4, .method = (uint8_t)method, .args = {none, sizeof none}};
-    if (args != NULL) {
-        item.args = (wl_bytes_t){(const uint8_t *)args->data, args->size};
-    }
-    wl_admin_begin(self->stage.encoder, &(wl_admin_head_t){.intake = 0});
-    wl_admin_add(self->stage.encoder, &item);
-    stage_send(&self->stage);
-    wl_msg_t msg = neighbour_await(&self->intake, WL_MSG_REPLY);
-    cr_assert_eq(msg.items.reply[0].ticket, 4u);
-    return msg.items.reply[0];
-}
-
-static wl_reply_item_t ask_admin_about(world_t *self, wl_method_t method, const char *line,
-                                       const char *note) {
-    msgpack_sbuffer args;
-    msgpack_packer packer;
-    msgpack_sbuffer_init(&args);
-    msgpack_packer_init(&packer, &args, msgpack_sbuffer_write);
-    msgpack_pack_map(&packer, note == NULL ? 1 : 2);
-    args_key(&packer, "line");
-    args_key(&packer, line);
-    if (note != NULL) {
-        args_key(&packer, "note");
-        args_key(&packer, note);
-    }
-    wl_reply_item_t reply = ask_admin(self, method, &args);
-    msgpack_sbuffer_destroy(&args);
-    return reply;
-}
+#include "dispatcher_world.h"
 
 /* ---- one change ------------------------------------------------------------------------------ */
 
@@ -198,7 +66,7 @@ Test(dispatcher, reads_what_was_queued_while_it_was_away) {
     world_t world;
     world_open_bare(&world);
     (void)queue_append_uid(world.queue, "cash", 7);
-    stage_start(&world.stage, WL_ACTOR_DISPATCHER, wl_dispatcher_run);
+    world_start(&world);
     cr_expect_not(neighbour_seek(&world.puller, WL_MSG_PULL, &(wl_msg_t){0}, QUIET_MS),
                   "nothing is known about lines yet");
     world_configure(&world, "");
@@ -233,7 +101,7 @@ Test(dispatcher, keeps_retries_and_their_attempts_over_a_restart) {
     wl_pull_item_t pull = next_pull(&world, "cash");
     send_pulled(&world, "cash", &pull, WL_PULL_RETRY, false, 0);
     cr_expect(retries_settle(&world, 1, 0));
-    stage_restart(&world.stage, wl_dispatcher_run);
+    world_restart(&world);
     world_configure(&world, "");
     wl_msg_t msg;
     bool failing = false;
@@ -252,16 +120,6 @@ Test(dispatcher, keeps_retries_and_their_attempts_over_a_restart) {
     }
     cr_expect_eq(queue_stats(world.queue).retries, 0u);
     world_close(&world);
-}
-
-/* Fails a pull until it is given up. */
-static void make_dead(world_t *world, const char *line, uint64_t uid) {
-    append(world, line, uid);
-    for (uint32_t attempt = 0; attempt < 3; attempt++) {
-        wl_pull_item_t pull = next_pull(world, line);
-        cr_expect_eq(pull.attempt, attempt);
-        send_pulled(world, line, &pull, WL_PULL_RETRY, false, 0);
-    }
 }
 
 Test(dispatcher, gives_up_into_a_dead_letter_that_operators_can_redrive_or_discard) {
@@ -290,6 +148,13 @@ Test(dispatcher, gives_up_into_a_dead_letter_that_operators_can_redrive_or_disca
     reply = ask_admin_about(&world, WL_METHOD_ADMIN_DLQ_DISCARD, "cash", "test user");
     cr_expect_eq(body_number(reply.body, "discarded"), 1);
     cr_expect(retries_settle(&world, 0, 0));
+    wl_msg_t msg;
+    bool forgotten = false;
+    while (!forgotten && neighbour_seek(&world.presence, WL_MSG_NOTICE, &msg, PATIENCE_MS)) {
+        const wl_notice_item_t *notice = &msg.items.notice[0];
+        forgotten = notice->uid == 8 && notice->state == WL_MARK_NONE;
+    }
+    cr_expect(forgotten, "nobody brings that change any more");
     stage_expect_counter(&world.stage, queue_dead, 2);
     world_close(&world);
 }
@@ -302,7 +167,7 @@ Test(dispatcher, says_again_after_a_restart_that_a_dead_letters_copy_is_stale) {
     wl_msg_t msg;
     while (neighbour_seek(&world.presence, WL_MSG_NOTICE, &msg, 2 * QUIET_MS)) {
     }
-    stage_restart(&world.stage, wl_dispatcher_run);
+    world_restart(&world);
     wl_notice_item_t notice = next_notice(&world, 7, WL_MARK_FAILING);
     cr_expect_str_eq(notice.line, "cash");
     cr_expect_eq(notice.seq, 0u, "anything newer takes it back");
@@ -349,7 +214,7 @@ Test(dispatcher, does_again_what_nobody_answered) {
     world_t world;
     world_open_bare(&world);
     world.stage.settings.dispatcher_lost_ms = 100;
-    stage_start(&world.stage, WL_ACTOR_DISPATCHER, wl_dispatcher_run);
+    world_start(&world);
     world_configure(&world, ",\"timeout_ms\":200"); /* two rounds of 205 ms and 2 s */
     append(&world, "cash", 7);
     wl_pull_item_t first = next_pull(&world, "cash");
@@ -404,19 +269,6 @@ Test(dispatcher, keeps_outcomes_while_the_disk_is_full) {
 
 /* ---- values that come with a notification ---------------------------------------------------- */
 
-static void append_assets(world_t *self, const char *line, const wl_asset_t *assets,
-                          uint32_t count) {
-    wl_encoder_t *encoder = wl_encoder_new();
-    wl_bytes_t blob;
-    wl_encoder_asset_blob(encoder, assets, count, &blob);
-    wl_queue_entry_t entry = {
-        .at = wl_wall_now().ms, .kind = WL_ENTRY_ASSETS, .body = blob.at, .body_bytes = blob.count};
-    (void)snprintf(entry.line, sizeof entry.line, "%s", line);
-    cr_assert_eq(wl_queue_append(self->queue, &entry, 1), WL_OK);
-    stage_tell_queued(&self->stage, entry.id);
-    wl_encoder_destroy(&encoder);
-}
-
 Test(dispatcher, sends_values_straight_to_the_shard) {
     world_t world;
     world_open(&world);
@@ -469,14 +321,6 @@ Test(dispatcher, asks_the_line_when_another_change_is_due_as_well) {
 }
 
 /* ---- looks at old copies --------------------------------------------------------------------- */
-
-static void send_hint(world_t *self, const char *line, uint64_t uid) {
-    wl_refresh_head_t head = {0};
-    (void)snprintf(head.line, sizeof head.line, "%s", line);
-    wl_refresh_begin(self->stage.encoder, &head);
-    wl_refresh_add(self->stage.encoder, &(wl_refresh_item_t){.uid = uid});
-    stage_send(&self->stage);
-}
 
 Test(dispatcher, pulls_for_a_look_and_forgets_it_when_the_line_fails) {
     world_t world;
@@ -532,7 +376,7 @@ Test(dispatcher, keeps_a_stuck_line_from_filling_the_memory_of_all) {
     world_t world;
     world_open_bare(&world);
     world.stage.settings.dispatcher_keys_max = 1024;
-    stage_start(&world.stage, WL_ACTOR_DISPATCHER, wl_dispatcher_run);
+    world_start(&world);
     enum { STUCK = 3000 };
     wl_change_t changes[100];
     for (uint64_t uid = 1; uid <= STUCK; uid += 100) {
@@ -585,7 +429,7 @@ Test(dispatcher, works_off_more_than_it_can_hold_in_any_line) {
     world_t world;
     world_open_bare(&world);
     world.stage.settings.dispatcher_keys_max = 1024;
-    stage_start(&world.stage, WL_ACTOR_DISPATCHER, wl_dispatcher_run);
+    world_start(&world);
     enum { USERS = 9000 };
     static wl_change_t changes[WL_CHANGES_MAX];
     for (uint64_t uid = 0; uid < USERS; uid += WL_CHANGES_MAX) {
@@ -770,7 +614,7 @@ Test(dispatcher, acknowledges_an_entry_after_all_of_its_pairs_and_loses_none_ove
                 promise_check(&world, &promise);
             }
         }
-        stage_restart(&world.stage, wl_dispatcher_run);
+        world_restart(&world);
         wl_msg_t msg;
         while (neighbour_seek(&world.puller, WL_MSG_PULL, &msg, 0)) {
             /* what the one before asked for is not answered any more */
@@ -800,7 +644,7 @@ Test(dispatcher, waits_for_what_flies_and_acknowledges_it_at_the_end) {
     world_t world;
     world_open_bare(&world);
     world.stage.settings.dispatcher_settle_ms = 1000;
-    stage_start(&world.stage, WL_ACTOR_DISPATCHER, wl_dispatcher_run);
+    world_start(&world);
     world_configure(&world, "");
     append(&world, "cash", 7);
     wl_pull_item_t pull = next_pull(&world, "cash");

@@ -71,6 +71,14 @@ static inline void stage_restart(stage_t *self, wl_actor_fn *body) {
     stage_start(self, self->options.kind, body);
 }
 
+/* As the keeper says it. */
+static inline void stage_lease(stage_t *self, uint32_t partition, uint64_t epoch, int64_t until) {
+    wl_lease_begin(self->encoder, NULL);
+    wl_lease_add(self->encoder,
+                 &(wl_lease_item_t){.partition = partition, .epoch = epoch, .until = until});
+    stage_send(self);
+}
+
 /* The next message with this id; others are passed over. */
 static inline bool neighbour_seek(neighbour_t *self, wl_msg_id_t id, wl_msg_t *ret,
                                   int64_t patience_ms) {

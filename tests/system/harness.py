@@ -416,6 +416,18 @@ class Watching:
         return json.loads(out)
 
 
+def again(call, seconds=10):
+    """What a good client does: comes again when it is told to."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return call()
+        except Error as error:
+            if not error.retryable or time.monotonic() > end:
+                raise
+            time.sleep((error.retry_after_ms or 100) / 1000)
+
+
 def judge(found):
     """What no fault excuses."""
     assert not found["regressions"], found["regressions"][:5]

@@ -55,9 +55,8 @@ def shard_stopped(backends, wallet, lines):
     known = {uid: reader.call("wallet.assets", uid=uid)["assets"] for uid in mine[:200]}
     backends.shards[0].freeze()
     try:
-        writer = wallet.writer()
-        told = writer.call("notify.changed", line="cash",
-                           changes=[{"uid": uid} for uid in mine[:50]])
+        told = harness.again(lambda: wallet.writer().call(
+            "notify.changed", line="cash", changes=[{"uid": uid} for uid in mine[:50]]))
         assert told["accepted"] == 50
         slowest = 0.0
         for uid in others[:300]:

@@ -473,7 +473,7 @@ static void check_each_old(const user_t *user) {
             old =
                 old || (of_line(user, i, line) && model_old(user, line, user->assets[i].pulled_at));
         }
-        if (old && !model_failing(user, line) && !model_pending(user, line)) {
+        if (old && !model_failing(user, line)) {
             char wanted[64];
             (void)snprintf(wanted, sizeof wanted, "%s,", user->config->lines[line].id);
             cr_assert_not_null(strstr(told, wanted), "%s in %s", wanted, told);
@@ -662,6 +662,26 @@ Test(home, copies_without_a_plausible_time_are_old) {
     user_add(&user, "coin", "", 5)->pulled_at = INT64_MAX;
     wl_home_each_old(&user.view, on_old, told);
     cr_expect_str_eq(told, "cash,");
+    user_close(&user);
+}
+
+/* Rule 8: a user who looks joins a pull that waits, and it jumps the queue. */
+Test(home, old_copies_are_told_also_when_a_change_is_on_its_way_but_not_when_it_fails) {
+    user_t user;
+    char told[256] = "";
+    user_open(&user);
+    user_add(&user, "cash", "", 5)->pulled_at = INT64_MIN;
+    static const char pending[] = "cash=1,";
+    static const char failing[] = "cash=2,";
+    user.view.marks = pending;
+    user.view.marks_bytes = sizeof pending - 1;
+    wl_home_each_old(&user.view, on_old, told);
+    cr_expect_str_eq(told, "cash,");
+    told[0] = '\0';
+    user.view.marks = failing;
+    user.view.marks_bytes = sizeof failing - 1;
+    wl_home_each_old(&user.view, on_old, told);
+    cr_expect_str_eq(told, "");
     user_close(&user);
 }
 

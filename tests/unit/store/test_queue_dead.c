@@ -104,11 +104,18 @@ QUEUE_TEST(discards_letters_and_keeps_a_note) {
                                letter_make(2, "coin", NULL, 0)};
     cr_assert_eq(wl_queue_settle(queue, &(wl_settle_t){.dead = dead, .dead_count = 3}), WL_OK);
     uint64_t count = 0;
-    cr_assert_eq(wl_queue_dead_discard(queue, 77, NULL, "?", 1, &count), WL_ERR_NOT_FOUND);
-    cr_assert_eq(wl_queue_dead_discard(queue, 0, "cash", "known; don't ask", 10, &count), WL_OK);
+    cr_assert_eq(wl_queue_dead_discard(queue, 77, NULL, "?", 1, NULL, NULL, &count),
+                 WL_ERR_NOT_FOUND);
+    memset(&told, 0, sizeof told);
+    cr_assert_eq(
+        wl_queue_dead_discard(queue, 0, "cash", "known; don't ask", 10, on_retry, &told, &count),
+        WL_OK);
     cr_assert_eq(count, 2);
+    cr_assert(told.count == 1 && told.rows[0].uid == 1, "the letter of nobody is not told");
+    cr_assert_str_eq(told.rows[0].line, "cash");
     cr_assert_eq(letters_all(queue, "coin", 0, 9), 1);
-    cr_assert_eq(wl_queue_dead_discard(queue, told.ids[0], NULL, NULL, 10, &count), WL_OK);
+    cr_assert_eq(wl_queue_dead_discard(queue, told.ids[0], NULL, NULL, 10, NULL, NULL, &count),
+                 WL_OK);
     cr_assert(count == 1 && stats(queue).dead == 0 && letters_all(queue, NULL, 0, 9) == 0);
     wl_queue_close(&queue);
     audit_check();

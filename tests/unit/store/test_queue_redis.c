@@ -130,7 +130,8 @@ static void letters_check(void) {
     cr_assert(last != 0 && change.uid == UINT64_MAX - home && change.version == 0);
     cr_assert_eq(wl_queue_dead_redrive(queues[0], 0, "coin", 4, 6000, NULL, NULL, &count), WL_OK);
     cr_assert_eq(count, 4);
-    cr_assert_eq(wl_queue_dead_discard(queues[0], 0, NULL, "done", 10000, &count), WL_OK);
+    cr_assert_eq(wl_queue_dead_discard(queues[0], 0, NULL, "done", 10000, NULL, NULL, &count),
+                 WL_OK);
     cr_assert_eq(count, PARTS * EACH - 5);
     cr_assert_eq(letters_all(queues[0], NULL, 0, 9), 0);
     for (uint32_t p = 0; p < PARTS; p++) {
