@@ -3,8 +3,8 @@
  * Binds     inproc://keeper.0 (PULL)
  * Opens     the database of shard 0, when shard.store = mysql
  * Takes     CONFIG, LINE (ignored)
- * Sends     LEASE to dispatcher p about partition p, and to every presence actor, about what has
- *           changed and what is held, each step: a quarter of keeper.lease_ms
+ * Sends     LEASE to dispatcher p about partition p, and to every presence and cache actor, about
+ *           what has changed and what is held, each step: a quarter of keeper.lease_ms
  * Promises  `until` in LEASE passes before another writer can have taken the partition, also when
  *           this process was stopped for a while (after a host that slept, stores refuse the old
  *           epoch). While the database cannot be reached leases go on until then, and not longer. With shard.store = sqlite there is no other
