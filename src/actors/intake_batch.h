@@ -41,8 +41,8 @@ size_t wl_intake_batch_entries(const wl_intake_batch_t *self);
 /* Changes and assets in all entries. */
 uint64_t wl_intake_batch_users(const wl_intake_batch_t *self);
 
-/* Appends all entries and returns when they are durable; see wl_queue_append(). Of each partition the
- * id of the newest entry, 0 = it got none. */
+/* Appends all entries and returns when they are durable; see wl_queue_append(). Of each partition
+ * the id of the newest entry, 0 = it got none. */
 WL_MUST_USE wl_err_t wl_intake_batch_append(wl_intake_batch_t *self, wl_queue_t *queue,
                                             uint64_t ret_last_ids[WL_PARTITIONS_MAX]);
 void wl_intake_batch_clear(wl_intake_batch_t *self); /* keeps the memory */
