@@ -33,7 +33,8 @@ typedef struct {
     bool held[WL_LEASE_PARTITIONS_MAX]; /* as told and logged last */
 } keeper_t;
 
-/* ---- telling ---------------------------------------------------------------------------------- */
+/* ---- telling ----------------------------------------------------------------------------------
+ */
 
 static void keeper_tell_one(keeper_t *self, wl_actor_kind_t kind, uint32_t instance,
                             const wl_lease_item_t *item) {
@@ -97,7 +98,8 @@ static void keeper_grant_all(keeper_t *self) {
     WL_GAUGE(&self->hub.counters, lease_held, self->partitions);
 }
 
-/* ---- one step --------------------------------------------------------------------------------- */
+/* ---- one step ---------------------------------------------------------------------------------
+ */
 
 /* Somebody else's is an answer, too. */
 static wl_err_t keeper_take(keeper_t *self, uint32_t partition) {
@@ -215,7 +217,8 @@ static void on_message(void *arg, const wl_msg_t *msg) {
     WL_COUNT(&self->hub.counters, msg_unexpected, msg->id != WL_MSG_LINE);
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------
+ */
 
 /* The dispatchers have stopped: another writer need not wait until the leases run out. */
 static void on_drain(void *arg) {
