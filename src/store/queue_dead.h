@@ -25,9 +25,9 @@ WL_MUST_USE wl_err_t wl_queue_dead_get(wl_queue_t *self, uint64_t id, wl_dead_fn
 
 /* Tries letters again: the one with id; or, with id 0, the oldest of a line, or of all when line is
  * NULL (of each partition in turn).
- * SQLite: they become retries with attempts 0 and due_at and notified_at now_ms, in place of a retry
- * of the same (uid, line); then tells each row, so that the dispatcher can take it up at once; told
- * rows are durable. tell may be NULL.
+ * SQLite: they become retries with attempts 0 and due_at and notified_at now_ms, in place of a
+ * retry of the same (uid, line); then tells each row, so that the dispatcher can take it up at
+ * once; told rows are durable. tell may be NULL.
  * Redis: in one step each becomes an entry of kind CHANGES at now_ms, and the letter goes. tell is
  * not called: to the caller they are as good as appended.
  * Entries that did not decode (body set) cannot be redriven and are passed over. *ret_count =
