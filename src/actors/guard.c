@@ -280,30 +280,32 @@ static void door_take(guard_t *self, uint32_t place, const wl_monitor_event_t *e
     }
 }
 
+static void door_drain(guard_t *self, uint32_t place) {
+    for (uint32_t i = 0; i < TURN_EVENTS && self->doors[place].monitor != NULL; i++) {
+        wl_monitor_event_t event;
+        wl_err_t err = wl_monitor_recv(self->doors[place].monitor, &event);
+        if (err == WL_ERR_EMPTY) {
+            break;
+        }
+        if (err == WL_OK && event.event == ZMQ_EVENT_MONITOR_STOPPED) {
+            zloop_reader_end(self->hub.loop, self->doors[place].monitor);
+            zsock_destroy(&self->doors[place].monitor);
+            wl_peer_watch_end(self->peers, place);
+        } else if (err == WL_OK) {
+            door_take(self, place, &event);
+        }
+    }
+}
+
 static int on_monitor(zloop_t *loop, zsock_t *monitor, void *arg) {
+    (void)loop;
     guard_t *self = arg;
     uint32_t place = 0;
     while (place < DOORS_MAX && self->doors[place].monitor != monitor) {
         place++;
     }
     WL_ASSERT(place < DOORS_MAX);
-    for (uint32_t i = 0; i < TURN_EVENTS; i++) {
-        wl_monitor_event_t event;
-        wl_err_t err = wl_monitor_recv(monitor, &event);
-        if (err == WL_ERR_EMPTY) {
-            break;
-        }
-        if (err == WL_OK && event.event == ZMQ_EVENT_MONITOR_STOPPED) {
-            zloop_reader_end(loop, monitor);
-            zsock_destroy(&self->doors[place].monitor);
-            self->doors[place].endpoint[0] = '\0';
-            wl_peer_watch_end(self->peers, place);
-            break;
-        }
-        if (err == WL_OK) {
-            door_take(self, place, &event);
-        }
-    }
+    door_drain(self, place);
     peers_look(self);
     return 0;
 }
@@ -351,9 +353,11 @@ static bool desk_probe(guard_t *self, const char *question) {
     return self->probing;
 }
 
-static void desk_doors(const guard_t *self, char *text, size_t bytes) {
+/* Whoever has bound a socket before asking finds it here: its event has been sent by then. */
+static void desk_doors(guard_t *self, char *text, size_t bytes) {
     text[0] = '\0';
     for (uint32_t i = 0; i < DOORS_MAX; i++) {
+        door_drain(self, i);
         if (self->doors[i].monitor != NULL && self->doors[i].endpoint[0] != '\0') {
             size_t used = strlen(text);
             (void)snprintf(text + used, bytes - used, "%s %d %s\n",
@@ -373,6 +377,7 @@ static int on_desk(zloop_t *loop, zsock_t *desk, void *arg) {
     }
     if (strcmp(question, "DOORS") == 0) {
         desk_doors(self, doors, sizeof doors);
+        peers_look(self);
         (void)zstr_send(desk, doors);
     } else {
         bool done = strncmp(question, "PROBE ", 6) == 0 ? desk_probe(self, question)

@@ -279,35 +279,54 @@ static void intake_drain_subscriber(intake_t *self) {
 
 /* ---- the group commit ------------------------------------------------------------------------ */
 
+/* Each partition is served by the dispatcher of its number; which process's, the lease says: one
+ * that does not hold it is told in vain. */
+static void intake_tell_queued(intake_t *self, const uint64_t last_ids[WL_PARTITIONS_MAX]) {
+    for (uint32_t p = 0; p < WL_PARTITIONS_MAX; p++) {
+        if (last_ids[p] == 0) {
+            continue;
+        }
+        wl_queued_head_t head = {.last_id = last_ids[p]};
+        wl_encoder_t *to =
+            wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, p, WL_MSG_QUEUED, last_ids[p]);
+        if (!wl_encoder_begun(to)) {
+            wl_queued_begin(to, &head);
+        }
+    }
+}
+
+/* What a client is told when its change is not durable: come again, in any case. */
+static wl_err_t append_answer(wl_err_t err) {
+    bool reached =
+        err != WL_ERR_UNAVAILABLE && err != WL_ERR_DEADLINE && err != WL_ERR_UNAUTHORIZED;
+    return reached ? WL_ERR_BUSY : WL_ERR_UNAVAILABLE;
+}
+
 static void intake_commit(intake_t *self) {
     if (wl_intake_batch_entries(self->batch) == 0) {
         return;
     }
-    uint64_t last_id = 0;
-    wl_err_t err = wl_intake_batch_append(self->batch, self->queue, &last_id);
+    uint64_t last_ids[WL_PARTITIONS_MAX];
+    wl_err_t err = wl_intake_batch_append(self->batch, self->queue, last_ids);
     uint32_t waiters = wl_intake_batch_waiters(self->batch);
     for (uint32_t i = 0; i < waiters; i++) {
         wl_intake_waiter_t waiter = wl_intake_batch_waiter_at(self->batch, i);
         if (err == WL_OK) {
             intake_acknowledge(self, &waiter);
         } else {
-            intake_refuse(self, waiter.peer, waiter.msgid, WL_ERR_BUSY,
+            intake_refuse(self, waiter.peer, waiter.msgid, append_answer(err),
                           "the change could not be made durable");
         }
     }
     if (err == WL_OK) {
         WL_COUNT(&self->hub.counters, intake_changes, wl_intake_batch_users(self->batch));
         WL_COUNT(&self->hub.counters, intake_pub_changes, self->published_users);
-        wl_queued_head_t head = {.last_id = last_id};
-        wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, 0, WL_MSG_QUEUED, last_id);
-        if (!wl_encoder_begun(to)) {
-            wl_queued_begin(to, &head);
-        }
+        intake_tell_queued(self, last_ids);
     } else {
         WL_COUNT(&self->hub.counters, intake_refused_disk, waiters > 0 ? waiters : 1);
         wl_log(WL_LOG_ERROR, self->hub.name, "append_failed",
-               "%u requests refused, %" PRIu64 " published changes lost: %s", waiters,
-               self->published_users, wl_err_text(err));
+               "%u requests refused, %" PRIu64 " published changes lost: %s %s", waiters,
+               self->published_users, wl_err_text(err), wl_queue_problem(self->queue));
     }
     wl_intake_batch_clear(self->batch);
     self->published_users = 0;
@@ -423,7 +442,7 @@ static wl_err_t intake_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     uint64_t operators = settings->intake_requests_max;
     self->rpc = wl_rpc_new();
     self->published = wl_published_new();
-    self->batch = wl_intake_batch_new();
+    self->batch = wl_intake_batch_new((uint32_t)settings->queue_partitions);
     self->notes.batch = self->batch;
     self->sequence = wl_sequence_new(SOURCES_MAX);
     self->tickets = wl_tickets_new((uint32_t)(operators < TICKETS_MAX ? operators : TICKETS_MAX),

@@ -13,7 +13,7 @@
 /* The kernel's own: the C library's tcp_info ends before tcpi_bytes_received. */
 #include <linux/tcp.h>
 
-enum { SCAN_MAX = 500 };
+enum { SCAN_MAX = 250 }; /* about 0.4 ms; a thousand connections cost 2.5 % of a core */
 
 typedef enum { QUIET, ASKED, WATCHED, ASKED_AGAIN } phase_t;
 

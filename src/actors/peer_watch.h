@@ -43,7 +43,7 @@ void wl_peer_watch_leave(wl_peer_watch_t *self, int fd, uint32_t group);
 void wl_peer_watch_end(wl_peer_watch_t *self, uint32_t group);
 uint32_t wl_peer_watch_count(const wl_peer_watch_t *self);
 
-/* Looks at up to 500 connections, the next ones with each call, and at all suspects; or at these
+/* Looks at up to 250 connections, the next ones with each call, and at all suspects; or at these
  * alone. false: there are no suspects. */
 bool wl_peer_watch_scan(wl_peer_watch_t *self);
 bool wl_peer_watch_scan_suspects(wl_peer_watch_t *self);

@@ -77,6 +77,15 @@ size_t wl_cache_record_pack(const wl_asset_t *asset, uint8_t ret[WL_CACHE_VALUE_
     return (size_t)(at - ret) + asset->extra_bytes;
 }
 
+/* The bytes hold no NUL, where a text would end early and be another one. */
+static bool text_read(const void *at, size_t bytes, char *ret) {
+    if (memchr(at, '\0', bytes) != NULL) {
+        return false;
+    }
+    memcpy(ret, at, bytes);
+    return true;
+}
+
 static bool field_read(const char *field, size_t bytes, wl_asset_t *asset) {
     const char *slash = memchr(field, '/', bytes);
     if (slash == NULL) {
@@ -87,9 +96,7 @@ static bool field_read(const char *field, size_t bytes, wl_asset_t *asset) {
     if (line == 0 || line > WL_LINE_ID_MAX || bucket > WL_BUCKET_MAX) {
         return false;
     }
-    memcpy(asset->line, field, line);
-    memcpy(asset->bucket, slash + 1, bucket);
-    return true;
+    return text_read(field, line, asset->line) && text_read(slash + 1, bucket, asset->bucket);
 }
 
 wl_err_t wl_cache_record_unpack(uint64_t uid, const char *field, size_t field_bytes,
@@ -114,10 +121,9 @@ wl_err_t wl_cache_record_unpack(uint64_t uid, const char *field, size_t field_by
     asset.expires_at = (int64_t)number_take(&at, 8);
     asset.changed_at = (int64_t)number_take(&at, 8);
     size_t unit = (size_t)number_take(&at, 1);
-    if (unit > WL_UNIT_MAX || (size_t)(end - at) < unit + 2) {
+    if (unit > WL_UNIT_MAX || (size_t)(end - at) < unit + 2 || !text_read(at, unit, asset.unit)) {
         return WL_ERR_DAMAGED;
     }
-    memcpy(asset.unit, at, unit);
     at += unit;
     asset.extra_bytes = (uint16_t)number_take(&at, 2);
     asset.extra = asset.extra_bytes == 0 ? NULL : at;

@@ -29,7 +29,8 @@ struct wl_cache_redis {
 };
 
 /* KEYS user. ARGV commit, fence life, then field, value... A value whose first 40 bytes are larger is
- * newer. The type is checked by HGET itself: another type is an error, and the copy a miss. */
+ * newer. An asset that the fill has not brought, though it was read after this commit, has been
+ * deleted since. The type is checked by HGET itself: another type is an error, and the copy a miss. */
 static const char script_put[] =
     "local s = redis.call('HGET', KEYS[1], '#s')\n"
     "if not s or s < ARGV[1] then redis.call('HSET', KEYS[1], '#s', ARGV[1]) end\n"
@@ -37,19 +38,22 @@ static const char script_put[] =
     "  redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
     "  return 0\n"
     "end\n"
+    "local born = (redis.call('HGET', KEYS[1], '#f') or '') < ARGV[1]\n"
     "for i = 3, #ARGV, 2 do\n"
     "  local old = redis.call('HGET', KEYS[1], ARGV[i])\n"
-    "  if not old or string.sub(old, 1, 40) < string.sub(ARGV[i + 1], 1, 40) then\n"
+    "  if not old and born or\n"
+    "     old and string.sub(old, 1, 40) < string.sub(ARGV[i + 1], 1, 40) then\n"
     "    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])\n"
     "  end\n"
     "end\n"
     "return 1\n";
 
-/* KEYS user. ARGV commit, fence life. */
+/* KEYS user. ARGV commit, fence life. Whatever is there, of any type, goes; a fence that is one stays. */
 static const char script_forget[] =
-    "local s = redis.call('HGET', KEYS[1], '#s')\n"
+    "local s = redis.pcall('HGET', KEYS[1], '#s')\n"
     "redis.call('DEL', KEYS[1])\n"
-    "redis.call('HSET', KEYS[1], '#s', s and s > ARGV[1] and s or ARGV[1])\n"
+    "if type(s) ~= 'string' or #s ~= 20 or s < ARGV[1] then s = ARGV[1] end\n"
+    "redis.call('HSET', KEYS[1], '#s', s)\n"
     "redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
     "return 1\n";
 
@@ -67,7 +71,7 @@ static const char script_fill[] =
     "end\n"
     "redis.call('DEL', KEYS[1])\n"
     "local t = redis.call('TIME')\n"
-    "redis.call('HSET', KEYS[1], '#w', '1', '#s', ARGV[1],\n"
+    "redis.call('HSET', KEYS[1], '#w', '1', '#s', ARGV[1], '#f', ARGV[1],\n"
     "  '#t', string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000)))\n"
     "for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], old[i + 1] or ARGV[i + 1]) end\n"
     "redis.call('EXPIRE', KEYS[1], ARGV[2])\n"
@@ -182,10 +186,7 @@ static void on_copy(wl_err_t err, const redisReply *reply, void *ctx) {
         err = WL_ERR_DAMAGED;
     }
     if (err == WL_ERR_DAMAGED) {
-        char text[KEY_BYTES];
-        wl_redis_arg_t key = user_key(get->cache, get->uid, text);
-        wl_redis_arg_t args[] = {text_arg("DEL"), key};
-        wl_redis_send(get->cache->redis, &key, args, 2, NULL, NULL);
+        wl_cache_redis_forget(get->cache, get->uid, 0, NULL, NULL);
     }
     get->fn(err, err == WL_OK ? &copy : NULL, get->ctx);
     wl_free(get);

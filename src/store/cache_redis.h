@@ -6,6 +6,7 @@
  *     line/bucket   one asset (cache_record.h), tombstones too
  *     #w            the hash is the whole user: it was filled from the database
  *     #s            newest commit number that has passed here, 20 digits: the fence
+ *     #f            the commit number it was filled at
  *     #t            Redis's clock, ms, when it was filled
  * Scripts compare versions and commit numbers as digits. A put never makes a user whole: without a
  * filled hash it leaves only the fence, for a minute, so that a fill that read the database before
@@ -38,8 +39,8 @@ typedef struct {
     uint32_t count;
 } wl_cache_copy_t;
 
-/* err: WL_OK; WL_ERR_NOT_FOUND: no whole user; WL_ERR_DAMAGED: bytes that no walletd wrote, the key is
- * being deleted; else why Redis did not answer. copy is NULL unless WL_OK. */
+/* err: WL_OK; WL_ERR_NOT_FOUND: no whole user; WL_ERR_DAMAGED: bytes that no walletd wrote, the user
+ * is being forgotten; else why Redis did not answer. copy is NULL unless WL_OK. */
 typedef void (*wl_cache_copy_fn)(wl_err_t err, const wl_cache_copy_t *copy, void *ctx);
 void wl_cache_redis_get(wl_cache_redis_t *self, uint64_t uid, wl_cache_copy_fn fn, void *ctx);
 

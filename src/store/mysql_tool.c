@@ -55,6 +55,7 @@ static void connection_drop(wl_mysql_t *self, wl_err_t why) {
 }
 
 static wl_err_t connection_make(wl_mysql_t *self) {
+    int64_t begun = wl_mono_now().ms;
     wl_err_t err = wl_mysql_connect(&self->target, &self->db, &self->problem);
     if (err == WL_OK) {
         self->connections++;
@@ -68,9 +69,12 @@ static wl_err_t connection_make(wl_mysql_t *self) {
     }
     connection_drop(self, err);
     self->backoff_ms = self->backoff_ms == 0 ? BACKOFF_FIRST_MS : self->backoff_ms * 2;
-    self->backoff_ms = self->backoff_ms > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : self->backoff_ms;
+    int64_t now = wl_mono_now().ms;
+    if (self->backoff_ms > BACKOFF_MAX_MS || now - begun > BACKOFF_MAX_MS) { /* hanging is worse */
+        self->backoff_ms = BACKOFF_MAX_MS;
+    }
     uint32_t wait_ms = self->backoff_ms / 2 + wl_random_below(self->backoff_ms / 2 + 1);
-    self->retry_at = wl_mono_now().ms + wait_ms;
+    self->retry_at = now + wait_ms;
     return err;
 }
 

@@ -1,5 +1,5 @@
-/* The queue in Redis Streams: life, and appending. The keys and the scripts that do the work stand in
- * queue_redis_scripts.h.
+/* The queue in Redis Streams: life, and appending. The keys and the scripts that do the work stand
+ * in queue_redis_scripts.h.
  *
  *     intake of any process             one dispatcher a partition (it holds the lease)
  *          | append                          | claim: raises the epoch, takes over
@@ -258,8 +258,8 @@ static wl_err_t replicas_look(wl_queue_redis_t *self, wl_queue_part_t *part, boo
     return err;
 }
 
-/* Appended is acknowledged when the servers are still those that were found safe, and in a cluster a
- * replica has it. */
+/* Appended is acknowledged when the servers are still those that were found safe, and in a cluster
+ * a replica has it. */
 static wl_err_t append_secure(wl_queue_redis_t *self, const bool *touched) {
     wl_err_t err = WL_OK;
     uint64_t replicas[WL_PARTITIONS_MAX] = {0};

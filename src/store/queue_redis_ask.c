@@ -1,5 +1,5 @@
-/* How the queue asks Redis: everything is sent first, then waited for together. Every question ends,
- * by its answer or by the deadline of the connection, so waiting is bounded. */
+/* How the queue asks Redis: everything is sent first, then waited for together. Every question
+ * ends, by its answer or by the deadline of the connection, so waiting is bounded. */
 #include "base/check.h"
 #include "base/clock.h"
 #include "store/queue_redis.h"
@@ -15,7 +15,8 @@ enum {
     WAIT_TIMEOUTS = 8, /* a command that is sent on has a deadline of its own at each node */
 };
 
-/* What went wrong, for the log of the caller. An error of the server names no secrets and no bodies. */
+/* What went wrong, for the log of the caller. An error of the server names no secrets and no
+ * bodies. */
 static void ask_note(wl_queue_redis_t *self, const char *text) {
     (void)snprintf(self->queue.problem, sizeof self->queue.problem, "%s", text);
 }

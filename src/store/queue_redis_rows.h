@@ -1,6 +1,6 @@
 /* queue_redis_rows.h: rows of the queue as text in Redis (the formats stand in
- * queue_redis_scripts.h) and back. What is read may be anything: it is checked, never trusted. Pure,
- * for src/store only. */
+ * queue_redis_scripts.h) and back. What is read may be anything: it is checked, never trusted.
+ * Pure, for src/store only. */
 #ifndef WL_STORE_QUEUE_REDIS_ROWS_H
 #define WL_STORE_QUEUE_REDIS_ROWS_H
 

@@ -74,8 +74,9 @@ const char wl_queue_script_claim[] = LUA_FENCE LUA_GROUP
     "if got.err then return got end\n"
     "return got[1]\n";
 
-/* XGROUP DELCONSUMER drops what the consumer has in hand without a word: only empty ones go. Reading
- * begins at the first entry again, so that nothing depends on what the group believes was read. */
+/* XGROUP DELCONSUMER drops what the consumer has in hand without a word: only empty ones go.
+ * Reading begins at the first entry again, so that nothing depends on what the group believes was
+ * read. */
 const char wl_queue_script_claimed[] = LUA_FENCE
     "for _, one in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], '" WL_QUEUE_GROUP "')) do\n"
     "  local about = {}\n"
@@ -130,8 +131,8 @@ const char wl_queue_script_read[] = LUA_TAKE LUA_FENCE LUA_GROUP
     "end\n"
     "return keep\n";
 
-/* Only what was in hand is deleted: after a failover that lost entries, a new one may bear the number
- * of a lost one whose work has just ended. */
+/* Only what was in hand is deleted: after a failover that lost entries, a new one may bear the
+ * number of a lost one whose work has just ended. */
 const char wl_queue_script_settle[] = LUA_TAKE LUA_FENCE
     "local retries, ends = tonumber(ARGV[2]), tonumber(ARGV[3])\n"
     "local letters, acks = tonumber(ARGV[4]), tonumber(ARGV[5])\n"

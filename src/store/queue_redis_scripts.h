@@ -1,6 +1,6 @@
-/* queue_redis_scripts.h: the Lua that runs inside Redis for the queue. Every script is one step that
- * happens as a whole or, when Redis refuses to write (no memory, no disk, a replica), not at all:
- * the writes that can be refused come first. For src/store only.
+/* queue_redis_scripts.h: the Lua that runs inside Redis for the queue. Every script is one step
+ * that happens as a whole or, when Redis refuses to write (no memory, no disk, a replica), not at
+ * all: the writes that can be refused come first. For src/store only.
  *
  * Keys of partition p, all in one hash slot: PREFIX is queue.prefix followed by {p}:
  *     PREFIXchanges  stream: entries; fields head = "kind at line", body
@@ -10,9 +10,10 @@
  *     PREFIXaudit    list: what operators did, newest first
  *
  * Entry numbers are the u64 ids of store/queue.h; in the stream they are "<number>-0". The next one
- * is the last one + 1, or the time since 2020 in units of 2^-22 s when that is more: so they grow even
- * when all keys were deleted or a failover lost the newest, and stay exact in Lua's doubles (2^53) up
- * to the year 2088. Letters likewise in units of 2^-18 s; a letter's id is its number * 16 + partition.
+ * is the last one + 1, or the time since 2020 in units of 2^-22 s when that is more: so they grow
+ * even when all keys were deleted or a failover lost the newest, and stay exact in Lua's doubles
+ * (2^53) up to the year 2088. Letters likewise in units of 2^-18 s; a letter's id is its number *
+ * 16 + partition.
  *
  * The answer STALE: another process has claimed the partition under a newer epoch. */
 #ifndef WL_STORE_QUEUE_REDIS_SCRIPTS_H
@@ -26,15 +27,15 @@ extern const char wl_queue_script_append[];
 extern const char wl_queue_script_claim[];
 /* changes, state | epoch, consumer: the claim is complete, everything is to be read again */
 extern const char wl_queue_script_claimed[];
-/* changes, state | epoch, consumer, count, newest number that was read, "again" = an answer was lost
- * -> entries as of XRANGE. Entries that are not newer than that, or bear numbers that are not ours,
- * are appended once more. */
+/* changes, state | epoch, consumer, count, newest number that was read, "again" = an answer was
+ * lost -> entries as of XRANGE. Entries that are not newer than that, or bear numbers that are not
+ * ours, are appended once more. */
 extern const char wl_queue_script_read[];
 /* changes, state, retries, dead | epoch, how many retries, ends, letters, acks; then of retries
  * field, value; of ends field; of letters uid, line, attempts, at, reason, "b" or "", body; of acks
  * number */
 extern const char wl_queue_script_settle[];
-/* changes, retries, dead -> entries, of these in hand, retries, letters, head of the oldest entry */
+/* changes, retries, dead -> entries, of these in hand, retries, letters, head of the oldest */
 extern const char wl_queue_script_stats[];
 /* changes, state, dead, audit | audit text, note, audit lines kept; then number, head, body ... ->
  * letters moved */

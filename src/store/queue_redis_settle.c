@@ -257,8 +257,8 @@ typedef struct {
     uint64_t cursor; /* of the scan */
 } scan_t;
 
-/* A field that is no retry was written by somebody else and is passed over: were it refused here, it
- * would keep the dispatcher from starting. */
+/* A field that is no retry was written by somebody else and is passed over: were it refused here,
+ * it would keep the dispatcher from starting. */
 static wl_err_t retries_take(const redisReply *reply, void *arg) {
     scan_t *self = arg;
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||

@@ -290,7 +290,7 @@ class Wallet:
     def queue(self):
         client = self.writer()
         try:
-            return client.call("admin.queue")
+            return again(lambda: client.call("admin.queue"))
         finally:
             client.close()
 

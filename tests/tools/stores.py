@@ -125,7 +125,8 @@ class RedisCluster:
 
     def __init__(self, folder, timeout_ms=1000):
         options = ["--cluster-enabled", "yes", "--cluster-node-timeout", timeout_ms,
-                   "--cluster-require-full-coverage", "no"]
+                   "--cluster-require-full-coverage", "no",
+                   "--repl-diskless-sync-delay", "0"]
         self.nodes = [Redis(pathlib.Path(folder) / f"node{i}", options=options,
                             port=cluster_port()) for i in range(6)]
 
@@ -142,11 +143,15 @@ class RedisCluster:
                         "--cluster-replicas", "1", "--cluster-yes"],
                        check=True, stdout=subprocess.DEVNULL, timeout=60)
         end = time.monotonic() + 30
-        while not all("cluster_state:ok" in node.command("CLUSTER", "INFO")
-                      for node in self.nodes):
+        while not all(self.ready(node) for node in self.nodes):
             assert time.monotonic() < end, "the cluster does not come up"
             time.sleep(0.05)
         return self
+
+    def ready(self, node):
+        role = node.command("INFO", "replication")
+        return ("cluster_state:ok" in node.command("CLUSTER", "INFO")
+                and ("role:master" in role or "master_link_status:up" in role))
 
     def masters(self):
         return [node for node in self.nodes if node.process.poll() is None
@@ -160,6 +165,8 @@ class RedisCluster:
 class MariaDB(Server):
     def start(self, wait=True):
         data = self.folder / "data"
+        # A server that starts deletes what others keep in a temporary folder they share.
+        temporary = f"--tmpdir={self.folder}"
         if not data.exists():
             self.install(data)
             (self.folder / "init.sql").write_text(
@@ -168,7 +175,7 @@ class MariaDB(Server):
             password = self.folder / "password"
             password.write_text(PASSWORD + "\n")
             password.chmod(0o600)
-        self.launch(["mariadbd", "--no-defaults", "--user=root", f"--datadir={data}",
+        self.launch(["mariadbd", "--no-defaults", "--user=root", f"--datadir={data}", temporary,
                      f"--bind-address={self.host}", f"--port={self.port}",
                      f"--socket={self.folder / 'socket'}", f"--pid-file={self.folder / 'pid'}",
                      f"--init-file={self.folder / 'init.sql'}", "--skip-name-resolve",
@@ -178,15 +185,11 @@ class MariaDB(Server):
         return self.wait() if wait else self
 
     def install(self, data):
-        for _ in range(3):  # its bootstrap server has been seen to end by itself
-            done = subprocess.run(["mariadb-install-db", "--no-defaults", "--skip-test-db",
-                                   "--auth-root-authentication-method=normal", "--user=root",
-                                   f"--datadir={data}"], capture_output=True, text=True,
-                                  timeout=120)
-            if done.returncode == 0:
-                return
-            shutil.rmtree(data, ignore_errors=True)
-        raise AssertionError(f"mariadb-install-db: {done.stdout[-1500:]} {done.stderr[-1500:]}")
+        done = subprocess.run(["mariadb-install-db", "--no-defaults", "--skip-test-db",
+                               "--auth-root-authentication-method=normal", "--user=root",
+                               f"--datadir={data}"], capture_output=True, text=True, timeout=120,
+                              env={**os.environ, "TMPDIR": str(self.folder)})
+        assert done.returncode == 0, f"{done.stdout[-1500:]} {done.stderr[-1500:]}"
 
     @property
     def password_file(self):

@@ -6,8 +6,10 @@
 #include "../../stores.h"
 #include "store/mysql_tool.h"
 
+#include <arpa/inet.h>
 #include <mariadb/mysql.h>
 #include <string.h>
+#include <sys/socket.h>
 
 typedef struct {
     MYSQL *root;       /* sees and may do everything */
@@ -31,6 +33,18 @@ static inline long long world_number(const char *sql) {
     long long number = row == NULL || row[0] == NULL ? 0 : atoll(row[0]);
     mysql_free_result(rows);
     return number;
+}
+
+/* A port that nobody listens on. *ret_socket: bound to it; listening when asked. */
+static inline int port_take(bool listening, int *ret_socket) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert(fd >= 0 && bind(fd, (struct sockaddr *)&address, bytes) == 0);
+    cr_assert(getsockname(fd, (struct sockaddr *)&address, &bytes) == 0);
+    cr_assert(!listening || listen(fd, 16) == 0);
+    *ret_socket = fd;
+    return ntohs(address.sin_port);
 }
 
 static inline void world_open(void) {

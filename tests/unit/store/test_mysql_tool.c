@@ -1,250 +1,100 @@
-/* The connection with servers that are not there, hang, may not be written to, or die: on a server of
- * this test's own, beside the shared ones of ../../stores.h. */
 #include "store/mysql_tool.h"
 
 #include "asset_db_fixture.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 
-#include <arpa/inet.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
+/* ---- a connection on its own ----------------------------------------------------------------- */
 
-/* ---- a server of our own --------------------------------------------------------------------- */
+TestSuite(mysql_tool, .init = world_open, .fini = world_close, .timeout = 60);
 
-typedef struct {
-    pid_t pid; /* 0 = not running */
-    int port;
-    char at[64]; /* "127.0.0.1:port/wallet" */
-} own_server_t;
-
-static own_server_t own_server;
-
-/* A port that nobody listens on. *ret_socket: bound to it; listening when asked. */
-static int port_take(bool listening, int *ret_socket) {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t bytes = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    cr_assert(fd >= 0 && bind(fd, (struct sockaddr *)&address, bytes) == 0);
-    cr_assert(getsockname(fd, (struct sockaddr *)&address, &bytes) == 0);
-    cr_assert(!listening || listen(fd, 16) == 0);
-    *ret_socket = fd;
-    return ntohs(address.sin_port);
+static wl_mysql_t *link_open(void) {
+    wl_mysql_t *link = NULL;
+    wl_mysql_options_t options = world_options();
+    cr_assert_eq(wl_mysql_open(&options, true, NULL, NULL, &link, NULL), WL_OK);
+    return link;
 }
 
-static pid_t program_start(char *const *arguments) {
-    pid_t pid = fork();
-    if (pid == 0) {
-        int quiet = open("/dev/null", O_RDWR | O_CLOEXEC);
-        (void)dup2(quiet, STDOUT_FILENO);
-        (void)dup2(quiet, STDERR_FILENO);
-        (void)execvp(arguments[0], arguments);
-        _exit(127);
+Test(mysql_tool, never_goes_on_with_a_transaction_on_another_connection) {
+    wl_mysql_t *link = link_open();
+    cr_assert_eq(wl_mysql_run_text(link, "CREATE TABLE t(a INT)"), WL_OK);
+    cr_assert_eq(wl_mysql_begin(link), WL_OK);
+    cr_assert_eq(wl_mysql_run_text(link, "INSERT INTO t VALUES(1)"), WL_OK);
+    cr_assert_eq(world_kill_all(), 1);
+    for (unsigned i = 0; i < 3; i++) {
+        cr_assert_eq(wl_mysql_run_text(link, "INSERT INTO t VALUES(2)"), WL_ERR_UNAVAILABLE);
     }
-    cr_assert(pid > 0);
-    return pid;
+    cr_assert_eq(wl_mysql_commit(link), WL_ERR_UNAVAILABLE);
+    wl_mysql_rollback(link);
+    cr_assert_eq(wl_mysql_run_text(link, "INSERT INTO t VALUES(3)"), WL_OK);
+    cr_assert_eq(world_number("SELECT sum(a) FROM t"), 3);
+    cr_assert_eq(wl_mysql_connections(link), 2);
+    wl_mysql_close(&link);
+    wl_mysql_close(&link);
 }
 
-static void server_start(void) {
-    char data[160];
-    char socket_path[160];
-    char port[32];
-    (void)snprintf(data, sizeof data, "--datadir=%s", in_folder("data"));
-    (void)snprintf(socket_path, sizeof socket_path, "--socket=%s", in_folder("socket"));
-    (void)snprintf(port, sizeof port, "--port=%d", own_server.port);
-    char *const arguments[] = {"mariadbd",
-                               "--no-defaults",
-                               "--user=root",
-                               "--skip-grant-tables",
-                               "--bind-address=127.0.0.1",
-                               "--innodb-buffer-pool-size=16M",
-                               "--innodb-log-file-size=8M",
-                               data,
-                               socket_path,
-                               port,
-                               NULL};
-    own_server.pid = program_start(arguments);
-}
-
-static void server_kill(void) {
-    if (own_server.pid > 0) {
-        (void)kill(own_server.pid, SIGKILL);
-        (void)waitpid(own_server.pid, NULL, 0);
-        own_server.pid = 0;
+Test(mysql_tool, its_session_is_what_it_should_be) {
+    static const char *const wanted[][2] = {
+        {"SELECT @@tx_isolation", "READ-COMMITTED"},
+        {"SELECT @@time_zone", "+00:00"},
+        {"SELECT @@autocommit", "1"},
+        {"SELECT @@character_set_client", "utf8mb4"},
+        {"SELECT @@sql_mode", "STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION"},
+        {"SELECT @@innodb_lock_wait_timeout", "1"},
+        {"SELECT @@wait_timeout", "5"},
+    };
+    wl_mysql_t *link = link_open();
+    for (size_t i = 0; i < WL_COUNT_OF(wanted); i++) {
+        char value[64] = "";
+        bool row = false;
+        cr_assert_eq(wl_mysql_query_text(link, wanted[i][0]), WL_OK);
+        cr_assert_eq(wl_mysql_next(link, &row), WL_OK);
+        cr_assert(row && wl_mysql_copy(link, 0, value, sizeof value));
+        cr_assert_str_eq(value, wanted[i][1], "%s: %s", wanted[i][0], value);
+        wl_mysql_done(link);
     }
+    cr_assert_eq(wl_mysql_run_text(link, "SELECT 1; SELECT 2"), WL_ERR_INTERNAL,
+                 "no second statement");
+    cr_assert_eq(wl_mysql_run_text(link, "SELECT 1"), WL_OK, "rows that nobody asked for");
+    cr_assert_eq(wl_mysql_run_text(link, "LOAD DATA LOCAL INFILE '/etc/hostname' INTO TABLE t"),
+                 WL_ERR_INTERNAL);
+    wl_mysql_close(&link);
 }
 
-/* A connection that may do everything, as soon as the server answers. */
-static MYSQL *server_connect(void) {
-    for (int tries = 0; tries < 600; tries++) {
-        MYSQL *db = mysql_init(NULL);
-        if (mysql_real_connect(db, "127.0.0.1", "root", "", NULL, (unsigned)own_server.port, NULL,
-                               0) != NULL) {
-            return db;
-        }
-        mysql_close(db);
-        cr_assert_eq(waitpid(own_server.pid, NULL, WNOHANG), 0, "the server does not start");
-        (void)poll(NULL, 0, 50);
+Test(mysql_tool, reads_numbers_to_their_ends_and_nothing_beyond) {
+    wl_mysql_t *link = link_open();
+    bool row = false;
+    uint64_t number = 7;
+    int64_t signed_number = 7;
+    char text[4];
+    cr_assert_eq(wl_mysql_query_text(link, "SELECT 18446744073709551615, -9223372036854775808,"
+                                           " 9223372036854775807, 18446744073709551616, '', '1x',"
+                                           " NULL, '-', 'abc', 'abcd', x'610062', '-1'"),
+                 WL_OK);
+    cr_assert_eq(wl_mysql_next(link, &row), WL_OK);
+    cr_assert(wl_mysql_unsigned(link, 0, UINT64_MAX, &number) && number == UINT64_MAX);
+    cr_assert_not(wl_mysql_unsigned(link, 0, UINT64_MAX - 1, &number));
+    cr_assert_not(wl_mysql_signed(link, 0, &signed_number));
+    cr_assert(wl_mysql_signed(link, 1, &signed_number) && signed_number == INT64_MIN);
+    cr_assert(wl_mysql_signed(link, 2, &signed_number) && signed_number == INT64_MAX);
+    for (uint32_t column = 3; column < 8; column++) {
+        cr_assert_not(wl_mysql_unsigned(link, column, UINT64_MAX, &number));
+        cr_assert_not(wl_mysql_signed(link, column, &signed_number));
     }
-    cr_assert_fail("the server does not answer");
-    return NULL;
-}
-
-static void server_sql(const char *sql) {
-    MYSQL *db = server_connect();
-    cr_assert_eq(mysql_query(db, sql), 0, "%s", mysql_error(db));
-    mysql_close(db);
-}
-
-static void server_make(void) {
-    char data[160];
-    int reserved = -1;
-    folder_make();
-    own_server.port = port_take(false, &reserved);
-    (void)close(reserved);
-    (void)snprintf(own_server.at, sizeof own_server.at, "127.0.0.1:%d/wallet", own_server.port);
-    (void)snprintf(data, sizeof data, "--datadir=%s", in_folder("data"));
-    char *const arguments[] = {
-        "mariadb-install-db", "--no-defaults", "--user=root", "--skip-test-db", data, NULL};
-    int status = -1;
-    cr_assert(waitpid(program_start(arguments), &status, 0) > 0);
-    cr_assert_eq(status, 0, "mariadb-install-db failed");
-    server_start();
-    server_sql("CREATE DATABASE wallet");
-}
-
-static void server_remove(void) {
-    server_kill();
-    folder_remove();
-}
-
-static wl_asset_db_options_t server_options(void) {
-    return (wl_asset_db_options_t){
-        .mysql = {.at = own_server.at, .user = "root", .timeout_ms = 2000}};
-}
-
-TestSuite(mysql_own_server, .init = server_make, .fini = server_remove, .timeout = 110);
-
-/* Stores one record; what it meets while the server is away is counted. */
-static wl_err_t store_once(wl_asset_db_t *db, uint64_t uid) {
-    wl_err_t err = wl_asset_db_begin(db);
-    wl_asset_t asset = asset_make(uid, "cash", "", 1);
-    wl_apply_result_t result;
-    uint64_t seq = 0;
-    if (err == WL_OK) {
-        err = wl_asset_db_apply(db, &asset, &result);
+    cr_assert(wl_mysql_copy(link, 8, text, sizeof text) && strcmp(text, "abc") == 0);
+    for (uint32_t column = 9; column < 11; column++) {
+        cr_assert_not(wl_mysql_copy(link, column, text, sizeof text));
     }
-    if (err == WL_OK) {
-        err = wl_asset_db_commit(db, &seq);
-    }
-    wl_asset_db_rollback(db);
-    return err;
-}
-
-static int64_t store_until_done(wl_asset_db_t *db, uint64_t uid, int64_t within_ms) {
-    int64_t begun = wl_mono_now().ms;
-    wl_err_t err = WL_ERR_UNAVAILABLE;
-    while (err != WL_OK && wl_mono_now().ms < begun + within_ms) {
-        err = store_once(db, uid);
-        cr_assert(err == WL_OK || err == WL_ERR_UNAVAILABLE || err == WL_ERR_BUSY, "%s: %s",
-                  wl_err_name(err), wl_asset_db_problem(db));
-    }
-    cr_assert_eq(err, WL_OK, "%s", wl_asset_db_problem(db));
-    return wl_mono_now().ms - begun;
-}
-
-Test(mysql_own_server, comes_back_within_a_second_and_has_every_commit_it_acknowledged) {
-    wl_asset_db_options_t options = server_options();
-    wl_asset_db_t *db = db_open_as(&options);
-    options.readonly = true;
-    wl_asset_db_t *reader = db_open_as(&options);
-    uint64_t acked = 0;
-    for (unsigned round = 0; round < 3; round++) {
-        for (unsigned i = 0; i < 50; i++) {
-            cr_assert_eq(store_once(db, acked++), WL_OK);
-        }
-        server_kill();
-        wl_asset_t got;
-        cr_assert_eq(store_once(db, acked), WL_ERR_UNAVAILABLE);
-        cr_assert_eq(wl_asset_db_get(reader, 0, "cash", "", &got), WL_ERR_UNAVAILABLE);
-        int64_t begun = wl_mono_now().ms;
-        cr_assert_eq(store_once(db, acked), WL_ERR_UNAVAILABLE);
-        cr_assert_leq(wl_mono_now().ms - begun, 500, "a server that is away costs no waiting");
-        server_start();
-        mysql_close(server_connect());
-        cr_assert_leq(store_until_done(db, acked, 10000), 2000);
-        acked++;
-        cr_assert_eq(rows_count(db), acked);
-        cr_assert_eq(wl_asset_db_commit_seq(db), acked);
-    }
-    wl_asset_db_close(&reader);
-    wl_asset_db_close(&db);
-}
-
-/* The user of this test has the privilege to write all the same, as administrators do. */
-Test(mysql_own_server, writers_refuse_a_server_that_is_read_only_and_readers_do_not) {
-    wl_asset_db_options_t options = server_options();
-    wl_asset_db_t *db = db_open_as(&options);
-    cr_assert_eq(store_once(db, 1), WL_OK);
-    server_sql("SET GLOBAL read_only = 1");
-    cr_assert_eq(store_once(db, 2), WL_ERR_UNAVAILABLE, "on the connection that there was");
-    wl_asset_db_t *late = db_open_as(&options);
-    cr_assert_eq(store_once(late, 2), WL_ERR_UNAVAILABLE, "on a new one");
-    cr_assert_not_null(strstr(wl_asset_db_problem(late), "read_only"), "%s",
-                       wl_asset_db_problem(late));
-    options.readonly = true;
-    wl_asset_db_t *reader = db_open_as(&options);
-    cr_assert_eq(rows_count(reader), 1);
-    server_sql("SET GLOBAL read_only = 0");
-    (void)store_until_done(db, 2, 3000);
-    (void)store_until_done(late, 3, 3000);
-    cr_assert_eq(rows_count(reader), 3);
-    wl_asset_db_close(&late);
-    wl_asset_db_close(&reader);
-    wl_asset_db_close(&db);
-}
-
-Test(mysql_own_server, a_stopped_server_costs_its_timeout_and_nothing_is_stored_twice) {
-    wl_asset_db_options_t options = server_options();
-    wl_asset_db_t *db = db_open_as(&options);
-    cr_assert_eq(store_once(db, 1), WL_OK);
-    cr_assert_eq(kill(own_server.pid, SIGSTOP), 0);
-    int64_t begun = wl_mono_now().ms;
-    cr_assert_eq(store_once(db, 2), WL_ERR_UNAVAILABLE);
-    cr_assert(wl_mono_now().ms - begun >= 1500 && wl_mono_now().ms - begun < 4000, "%lld ms",
-              (long long)(wl_mono_now().ms - begun));
-    cr_assert_eq(kill(own_server.pid, SIGCONT), 0);
-    (void)store_until_done(db, 2, 10000);
-    cr_assert_eq(rows_count(db), 2);
-    cr_assert_eq(wl_asset_db_commit_seq(db), 2);
-    wl_asset_db_close(&db);
-}
-
-/* A host that loses its power says nothing: its locks must not outlive it for long. */
-Test(mysql_own_server, a_silent_transaction_lets_its_locks_go_and_a_silent_writer_connects_again) {
-    wl_asset_db_options_t options = server_options();
-    wl_asset_db_t *silent = db_open_as(&options);
-    wl_asset_db_t *db = db_open_as(&options);
-    begin(silent);
-    (void)apply(silent, asset_make(1, "cash", "", 1));
-    cr_assert_eq(wl_asset_db_begin(db), WL_ERR_BUSY);
-    cr_assert_leq(store_until_done(db, 2, 20000), 8000);
-    uint64_t seq = 0;
-    cr_assert_eq(wl_asset_db_commit(silent, &seq), WL_ERR_UNAVAILABLE);
-    wl_asset_db_rollback(silent);
-    cr_assert_eq(rows_count(db), 1);
-    cr_assert_eq(store_once(silent, 3), WL_OK);
-    wl_asset_db_close(&silent);
-    wl_asset_db_close(&db);
+    cr_assert_not(wl_mysql_unsigned(link, 11, UINT64_MAX, &number));
+    cr_assert_not(wl_mysql_unsigned(link, 12, UINT64_MAX, &number), "there is no such column");
+    cr_assert(number == UINT64_MAX && signed_number == INT64_MAX);
+    wl_mysql_done(link);
+    wl_mysql_close(&link);
 }
 
 /* ---- no server ------------------------------------------------------------------------------- */
 
-TestSuite(mysql_no_server, .timeout = 60);
-
-Test(mysql_no_server, opens_without_one_and_says_unavailable_at_once) {
+Test(mysql_tool, opens_without_a_server_and_says_unavailable_at_once) {
     char at[64];
     int fd = -1;
     (void)snprintf(at, sizeof at, "127.0.0.1:%d/wallet", port_take(false, &fd));
@@ -261,7 +111,7 @@ Test(mysql_no_server, opens_without_one_and_says_unavailable_at_once) {
     (void)close(fd);
 }
 
-Test(mysql_no_server, one_that_accepts_and_says_nothing_costs_one_timeout) {
+Test(mysql_tool, a_server_that_accepts_and_says_nothing_costs_one_timeout) {
     char at[64];
     int fd = -1;
     (void)snprintf(at, sizeof at, "127.0.0.1:%d/wallet", port_take(true, &fd));
@@ -269,7 +119,9 @@ Test(mysql_no_server, one_that_accepts_and_says_nothing_costs_one_timeout) {
     int64_t begun = wl_mono_now().ms;
     wl_asset_db_t *db = db_open_as(&options);
     cr_assert_leq(wl_mono_now().ms - begun, 3500);
+    begun = wl_mono_now().ms;
     cr_assert_eq(wl_asset_db_begin(db), WL_ERR_UNAVAILABLE);
+    cr_assert_leq(wl_mono_now().ms - begun, 1000, "the next call does not wait again");
     wl_asset_db_close(&db);
     (void)close(fd);
 }

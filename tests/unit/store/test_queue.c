@@ -170,6 +170,182 @@ QUEUE_TEST(keeps_its_counts_right_over_random_settlements) {
     wl_queue_close(&queue);
 }
 
+/* ---- random work against a naive model ---- */
+
+enum { MODEL_ENTRIES = 4000, MODEL_USERS = 9 };
+
+typedef struct {
+    wl_queue_t *intake;
+    wl_queue_t *queue;
+    uint64_t random;
+    uint64_t epoch;
+    uint64_t live[MODEL_ENTRIES]; /* not acknowledged, ascending */
+    size_t live_count;
+    uint64_t cursor;                /* everything up to here was read since the claim */
+    uint32_t attempts[MODEL_USERS]; /* of retries, 0 = none */
+    uint64_t dead;
+} model_t;
+
+static void model_append(model_t *self) {
+    static const char body[600];
+    wl_queue_entry_t entries[40];
+    size_t count = 1 + random_below(&self->random, 40);
+    for (size_t i = 0; i < count; i++) {
+        entries[i] = entry_make("cash", body, random_below(&self->random, sizeof body));
+    }
+    cr_assert_eq(wl_queue_append(self->intake, entries, count), WL_OK);
+    for (size_t i = 0; i < count && self->live_count < MODEL_ENTRIES; i++) {
+        cr_assert(self->live_count == 0 || entries[i].id > self->live[self->live_count - 1]);
+        self->live[self->live_count++] = entries[i].id;
+    }
+}
+
+/* From the cursor, or once more from somewhere before it. */
+static void model_read(model_t *self) {
+    uint64_t after = self->cursor;
+    if (self->live_count > 0 && random_below(&self->random, 3) == 0) {
+        uint64_t any = self->live[random_below(&self->random, (uint32_t)self->live_count)] - 1;
+        after = any < after ? any : after;
+    }
+    size_t max = 1 + random_below(&self->random, 100);
+    uint64_t last = 0;
+    size_t count = read_all(self->queue, after, max, &last);
+    size_t at = 0;
+    while (at < self->live_count && self->live[at] <= after) {
+        at++;
+    }
+    size_t there = self->live_count - at < max ? self->live_count - at : max;
+    cr_assert_eq(count, there);
+    cr_assert_eq(memcmp(told.ids, self->live + at, count * sizeof *told.ids), 0);
+    cr_assert_eq(last, count == 0 ? after : told.ids[count - 1]);
+    self->cursor = last > self->cursor ? last : self->cursor;
+}
+
+static void model_settle(model_t *self) {
+    uint64_t acks[60];
+    wl_settle_t settle = {.acks = acks};
+    size_t at = 0;
+    while (at < self->live_count && self->live[at] <= self->cursor && settle.ack_count < 60) {
+        if (random_below(&self->random, 3) > 0) {
+            acks[settle.ack_count++] = self->live[at];
+            memmove(&self->live[at], &self->live[at + 1],
+                    (self->live_count - at - 1) * sizeof *self->live);
+            self->live_count--;
+        } else {
+            at++;
+        }
+    }
+    uint32_t put = random_below(&self->random, MODEL_USERS);
+    uint32_t end = random_below(&self->random, MODEL_USERS);
+    wl_retry_row_t retry = retry_make(put, "cash", 1 + random_below(&self->random, 50));
+    wl_retry_row_t retry_end = retry_make(end, "cash", 0);
+    wl_dead_letter_t letter = letter_make(put, "cash", NULL, 0);
+    settle.retries = &retry;
+    settle.retry_ends = &retry_end;
+    settle.dead = &letter;
+    settle.retry_count = random_below(&self->random, 2);
+    settle.retry_end_count = random_below(&self->random, 2);
+    settle.dead_count = random_below(&self->random, 2);
+    cr_assert_eq(wl_queue_settle(self->queue, &settle), WL_OK);
+    self->attempts[put] = settle.retry_count > 0 ? retry.attempts : self->attempts[put];
+    self->attempts[end] = settle.retry_end_count > 0 ? 0 : self->attempts[end];
+    self->dead += settle.dead_count;
+}
+
+/* The dispatcher dies with what it had in hand; the next one is another process. */
+static void model_crash(model_t *self) {
+    char name[16];
+    wl_queue_close(&self->queue);
+    (void)snprintf(name, sizeof name, "walletd%u", random_below(&self->random, 3));
+    self->queue = queue_open_as((queue_way_t){.use = WL_QUEUE_SETTLE, .consumer = name});
+    cr_assert_eq(wl_queue_claim(self->queue, ++self->epoch), WL_OK);
+    self->cursor = 0;
+}
+
+static void model_check(model_t *self) {
+    wl_queue_stats_t now = stats(self->queue);
+    uint32_t retries = 0;
+    cr_assert_eq(now.entries, self->live_count);
+    cr_assert_eq(now.dead, self->dead);
+    size_t told_rows = retries_all(self->queue);
+    for (uint32_t uid = 0; uid < MODEL_USERS; uid++) {
+        retries += self->attempts[uid] > 0;
+        for (size_t i = 0; i < told_rows; i++) {
+            cr_assert(told.rows[i].uid != uid || told.rows[i].attempts == self->attempts[uid]);
+        }
+    }
+    cr_assert(now.retries == retries && told_rows == retries);
+}
+
+QUEUE_TEST(agrees_with_a_naive_model_over_random_work_and_crashes) {
+    static model_t model = {.random = 20260101, .epoch = 1};
+    model.intake = queue_open(WL_QUEUE_APPEND);
+    model.queue = queue_open(WL_QUEUE_SETTLE);
+    for (unsigned step = 0; step < 600; step++) {
+        switch (random_below(&model.random, 20)) {
+        case 0: model_crash(&model); break;
+        case 1:
+        case 2: model_check(&model); break;
+        case 3:
+        case 4:
+        case 5:
+        case 6: model_append(&model); break;
+        case 7:
+        case 8:
+        case 9:
+        case 10:
+        case 11:
+        case 12: model_settle(&model); break;
+        default: model_read(&model);
+        }
+        cr_assert_lt(model.live_count, MODEL_ENTRIES - 100, "the model is full");
+    }
+    model_check(&model);
+    wl_queue_close(&model.intake);
+    wl_queue_close(&model.queue);
+}
+
+/* More than one step of any backend. */
+QUEUE_TEST(settles_thousands_of_rows_at_once) {
+    enum { MANY = 1700 };
+    static wl_queue_entry_t entries[MANY];
+    static wl_retry_row_t retries[MANY];
+    static wl_dead_letter_t dead[MANY];
+    static uint64_t acks[MANY];
+    static const char body[3000];
+    wl_queue_t *queue = queue_open(WL_QUEUE_SETTLE);
+    for (uint32_t i = 0; i < MANY; i++) {
+        entries[i] = entry_make("cash", "body", 4);
+        retries[i] = retry_make(1 + i, "cash", 1);
+        dead[i] = letter_make(i, "coin", i % 3 == 0 ? body : NULL, i % 3 == 0 ? sizeof body : 0);
+    }
+    cr_assert_eq(wl_queue_append(queue, entries, MANY), WL_OK);
+    uint64_t last = 0;
+    cr_assert_eq(read_all(queue, 0, MANY, &last), MANY);
+    for (uint32_t i = 0; i < MANY; i++) {
+        cr_assert(entries[i].id == told.ids[i]);
+        acks[i] = entries[MANY - 1 - i].id;
+    }
+    wl_settle_t settle = {.retries = retries,
+                          .retry_count = MANY,
+                          .retry_ends = retries,
+                          .retry_end_count = MANY - 3,
+                          .dead = dead,
+                          .dead_count = MANY,
+                          .acks = acks,
+                          .ack_count = MANY};
+    cr_assert_eq(wl_queue_settle(queue, &settle), WL_OK);
+    wl_queue_stats_t now = stats(queue);
+    cr_assert(now.entries == 0 && now.retries == 3 && now.dead == MANY);
+    cr_assert_eq(letters_all(queue, NULL, 0, MANY), MANY);
+    cr_assert(told.letter.uid == 0 && told.letter.body_bytes == sizeof body);
+    uint64_t count = 0;
+    cr_assert_eq(wl_queue_dead_discard(queue, 0, "coin", "", WL_DEAD_BATCH_MAX, NULL, NULL, &count),
+                 WL_OK);
+    cr_assert_eq(count, MANY);
+    wl_queue_close(&queue);
+}
+
 /* ---- two threads ---- */
 
 enum { THREAD_ROUNDS = 150 };
