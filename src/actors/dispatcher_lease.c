@@ -42,8 +42,7 @@ void wl_dispatcher_asked(wl_dispatcher_t *self, wl_err_t err) {
     }
 }
 
-/* ---- the end ----------------------------------------------------------------------------------
- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void lease_forget(wl_dispatcher_t *self) {
     uint64_t seq = wl_pending_seq(self->pending);
@@ -75,8 +74,7 @@ static void lease_lose(wl_dispatcher_t *self) {
     wl_dispatcher_tell_tally(self);
 }
 
-/* ---- the beginning ----------------------------------------------------------------------------
- */
+/* ---- the beginning --------------------------------------------------------------------------- */
 
 static wl_err_t lease_load(wl_dispatcher_t *self) {
     wl_err_t err = wl_dispatcher_load_retries(self);

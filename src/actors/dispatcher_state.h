@@ -9,6 +9,7 @@
 #ifndef WL_ACTORS_DISPATCHER_STATE_H
 #define WL_ACTORS_DISPATCHER_STATE_H
 
+#include "actors/dispatcher_tally.h"
 #include "actors/hub.h"
 #include "actors/settlement.h"
 #include "base/clock.h"
@@ -26,7 +27,7 @@ enum {
 };
 
 /* One line, as far as the dispatcher is concerned. */
-typedef struct {
+struct wl_lane {
     char line[WL_LINE_ID_MAX + 1];
     const wl_line_t *config;  /* into hub.config; NULL: not configured, or a link */
     int64_t gone_since;       /* monotonic ms when config became NULL */
@@ -38,24 +39,9 @@ typedef struct {
     uint64_t stuck_id;        /* the one entry that was taken in part, 0 = none */
     uint32_t stuck_at;        /* how many of its pairs were added */
     wl_line_item_t health;    /* as its puller told last; line "" = never */
-} wl_lane_t;
+};
 
-/* What another dispatcher of this process has told last. */
-typedef struct {
-    wl_tally_head_t head; /* serial 0 = nothing yet */
-    uint32_t lane_count;
-    wl_tally_item_t *lanes; /* owned, NULL or room for WL_LANES_MAX */
-} wl_tally_t;
-
-/* One line over all dispatchers of this process. */
-typedef struct {
-    uint64_t waiting;
-    uint64_t flying;
-    int64_t paused_ms;
-    bool behind;
-} wl_lane_sum_t;
-
-typedef struct {
+struct wl_dispatcher {
     wl_hub_t hub;
     wl_queue_t *queue;              /* owned */
     wl_pending_t *pending;          /* owned */
@@ -100,7 +86,7 @@ typedef struct {
 
     int64_t second_at; /* monotonic ms of the last once-a-second work */
     int64_t swept_at;  /* monotonic ms of the last look for lost pulls */
-} wl_dispatcher_t;
+};
 
 /* ---- dispatcher_lease.c ---------------------------------------------------------------------- */
 void wl_dispatcher_take_lease(wl_dispatcher_t *self, const wl_msg_t *msg);
@@ -152,17 +138,6 @@ void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, ui
                         wl_pull_outcome_t outcome, const char *reason);
 /* Writes what waits, when at least `least` things do. */
 void wl_dispatcher_settle(wl_dispatcher_t *self, size_t least);
-
-/* ---- dispatcher_tally.c ---------------------------------------------------------------------- */
-/* Operators ask dispatcher 0 only; the others tell it their numbers once a second. */
-void wl_dispatcher_tell_tally(wl_dispatcher_t *self);
-void wl_dispatcher_take_tally(wl_dispatcher_t *self, const wl_msg_t *msg);
-/* The partition with what is known of it, this dispatcher's own included. */
-wl_tally_head_t wl_dispatcher_tally(const wl_dispatcher_t *self, uint32_t partition);
-wl_lane_sum_t wl_dispatcher_lane_sum(const wl_dispatcher_t *self, const wl_lane_t *lane);
-/* Numbers of the queue and of memory, once a second. */
-void wl_dispatcher_gauge(wl_dispatcher_t *self);
-void wl_dispatcher_close_tallies(wl_dispatcher_t *self);
 
 /* ---- dispatcher_admin.c ---------------------------------------------------------------------- */
 void wl_dispatcher_take_admin(wl_dispatcher_t *self, const wl_msg_t *msg);

@@ -1,8 +1,6 @@
-/* Operators ask dispatcher 0; the dispatchers of the other partitions tell it their numbers once a
- * second. All dispatchers here together know the whole queue, which all writers share, but only
- * their own memory: what waits and flies is that of this process. */
-#include "actors/dispatcher_state.h"
+#include "actors/dispatcher_tally.h"
 
+#include "actors/dispatcher_state.h"
 #include "base/alloc.h"
 
 #include <string.h>

@@ -29,12 +29,12 @@ typedef struct {
     uint32_t lease_ms;
     wl_lease_db_t *db;     /* owned; NULL: one writer for ever */
     wl_lease_plan_t *plan; /* owned; NULL likewise */
+    bool warned;           /* that another writer has a queue of its own */
     bool unreachable;      /* the last question was not answered, and that was logged */
     bool held[WL_LEASE_PARTITIONS_MAX]; /* as told and logged last */
 } keeper_t;
 
-/* ---- telling ----------------------------------------------------------------------------------
- */
+/* ---- telling --------------------------------------------------------------------------------- */
 
 static void keeper_tell_one(keeper_t *self, wl_actor_kind_t kind, uint32_t instance,
                             const wl_lease_item_t *item) {
@@ -98,8 +98,7 @@ static void keeper_grant_all(keeper_t *self) {
     WL_GAUGE(&self->hub.counters, lease_held, self->partitions);
 }
 
-/* ---- one step ---------------------------------------------------------------------------------
- */
+/* ---- one step -------------------------------------------------------------------------------- */
 
 /* Somebody else's is an answer, too. */
 static wl_err_t keeper_take(keeper_t *self, uint32_t partition) {
@@ -156,6 +155,18 @@ static wl_err_t keeper_act(keeper_t *self, uint32_t partition, wl_lease_act_t ac
     return WL_OK;
 }
 
+/* Changes that this process has accepted into a file wait there until it holds the partition. */
+static void keeper_warn(keeper_t *self, uint32_t writers) {
+    bool alone = writers <= 1 || strcmp(self->hub.settings->queue_store, "sqlite") != 0;
+    if (!alone && !self->warned) {
+        wl_log(WL_LOG_ERROR, self->hub.name, "queue_not_shared",
+               "%u writers share this database: they need queue.store = redis, or changes wait in "
+               "the file of a writer that serves nothing",
+               writers);
+    }
+    self->warned = !alone;
+}
+
 static wl_err_t keeper_ask(keeper_t *self) {
     wl_lease_t leases[WL_LEASE_PARTITIONS_MAX];
     wl_lease_seen_t seen[WL_LEASE_PARTITIONS_MAX];
@@ -166,6 +177,7 @@ static wl_err_t keeper_ask(keeper_t *self) {
         seen[p] = (wl_lease_seen_t){.free = leases[p].left_ms <= 0, .ours = leases[p].ours};
     }
     if (err == WL_OK) {
+        keeper_warn(self, writers);
         wl_lease_plan_step(self->plan, seen, writers, wl_mono_now(), acts);
     }
     for (int renewals = 1; err == WL_OK && renewals >= 0; renewals--) { /* they cannot wait */
@@ -217,8 +229,7 @@ static void on_message(void *arg, const wl_msg_t *msg) {
     WL_COUNT(&self->hub.counters, msg_unexpected, msg->id != WL_MSG_LINE);
 }
 
-/* ---- life -------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 /* The dispatchers have stopped: another writer need not wait until the leases run out. */
 static void on_drain(void *arg) {

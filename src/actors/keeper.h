@@ -8,9 +8,9 @@
  * Promises  `until` in LEASE passes before another writer can have taken the partition, also when
  *           this process was stopped for a while (after a host that slept, stores refuse the old
  *           epoch). While the database cannot be reached leases go on until then, and not longer.
- *           With shard.store = sqlite there is no other writer: all partitions are ours, epoch
- *           1, for ever, and no database is asked.
- *           Blocks on the database for some timeouts; nobody waits for the keeper */
+ *           With shard.store = sqlite there is no other writer: all partitions are ours, epoch 1,
+ *           for ever, and no database is asked. Blocks on the database for some timeouts; nobody
+ *           waits for the keeper */
 #ifndef WL_ACTORS_KEEPER_H
 #define WL_ACTORS_KEEPER_H
 

@@ -69,8 +69,7 @@ uint32_t wl_lease_plan_expire(wl_lease_plan_t *self, wl_mono_ms_t now) {
     return count;
 }
 
-/* ---- one step ---------------------------------------------------------------------------------
- */
+/* ---- one step -------------------------------------------------------------------------------- */
 
 /* The partitions in this writer's own order. */
 static uint32_t plan_at(const wl_lease_plan_t *self, uint32_t index) {
@@ -136,8 +135,7 @@ void wl_lease_plan_step(wl_lease_plan_t *self, const wl_lease_seen_t *seen, uint
     }
 }
 
-/* ---- how it went ------------------------------------------------------------------------------
- */
+/* ---- how it went ----------------------------------------------------------------------------- */
 
 static int64_t plan_end(const wl_lease_plan_t *self, wl_mono_ms_t asked) {
     return asked.ms + self->lease_ms - self->lease_ms / MARGIN_PARTS;

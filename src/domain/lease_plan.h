@@ -1,6 +1,6 @@
-/* lease_plan.h: which partitions of the queue a writer takes, renews and hands back (design section
- * 6, rule 5). All writers follow the same plan and see the same rows, but never speak to each
- * other:
+/* lease_plan.h: which partitions of the queue a writer takes, renews and hands back (design
+ * section 6, rule 5). All writers follow the same plan and see the same rows, but never speak to
+ * each other:
  *   - each aims at its share, partitions / writers rounded up, and takes free ones up to it;
  *   - what stays free for one lease period more, it takes beyond its share: a writer that lives but
  *     takes nothing must not keep a partition unserved;

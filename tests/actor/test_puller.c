@@ -223,6 +223,30 @@ Test(puller, stores_what_the_line_answers) {
     world_close(&world);
 }
 
+/* One call serves two leases of one partition; the store has to tell them apart. */
+Test(puller, what_is_stored_carries_the_epoch_of_its_pull) {
+    world_t world;
+    world_open(&world, ",\"batch_wait_ms\":200");
+    for (uint64_t uid = 7; uid <= 8; uid++) {
+        wl_pull_begin(world.stage.encoder, &(wl_pull_head_t){.line = "cash", .epoch = uid});
+        wl_pull_add(world.stage.encoder, &(wl_pull_item_t){.uid = uid, .seq = uid});
+        stage_send(&world.stage);
+    }
+    line_await(world.line);
+    cr_assert_eq(world.line->uid_count, 2u);
+    reply_records(world.line, 2);
+    reply_record(world.line, 7, "", 70, 1);
+    reply_record(world.line, 8, "", 80, 1);
+    reply_send(world.line);
+    for (uint64_t uid = 7; uid <= 8; uid++) {
+        wl_msg_t msg = neighbour_await(&world.shard, WL_MSG_STORE);
+        cr_assert_eq(msg.count, 1u);
+        cr_expect_eq(msg.items.store[0].uid, uid);
+        cr_expect_eq(msg.head.store.epoch, uid);
+    }
+    world_close(&world);
+}
+
 Test(puller, says_when_an_answer_is_older_than_the_notification) {
     world_t world;
     world_open(&world, "");
