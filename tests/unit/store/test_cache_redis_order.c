@@ -17,7 +17,7 @@ typedef struct {
 
 typedef struct {
     uint32_t user;
-    uint32_t changed;      /* bit per key */
+    uint32_t changed;       /* bit per key */
     record_t records[KEYS]; /* of the user, after the commit */
 } commit_t;
 
@@ -27,8 +27,8 @@ typedef enum { FREE, PUT, FILL, FORGET, GET } what_t;
 typedef struct {
     what_t what;
     uint32_t user;
-    uint64_t seq;              /* of the commit that it puts, forgets, or was read at */
-    uint64_t acked[KEYS];      /* a get: newest commit of each asset that was acknowledged before */
+    uint64_t seq;         /* of the commit that it puts, forgets, or was read at */
+    uint64_t acked[KEYS]; /* a get: newest commit of each asset that was acknowledged before */
 } call_t;
 
 typedef struct {
@@ -36,8 +36,8 @@ typedef struct {
     handle_t handles[CLIENTS];
     commit_t commits[COMMITS + 1];
     uint64_t committed;
-    uint64_t put_next;            /* the first commit not yet put */
-    uint64_t acked[USERS][KEYS];  /* newest commit in effect */
+    uint64_t put_next;           /* the first commit not yet put */
+    uint64_t acked[USERS][KEYS]; /* newest commit in effect */
     call_t calls[UNDER_WAY];
     uint32_t hits, misses, conflicts;
 } world_t;
@@ -124,10 +124,10 @@ static bool was_so(uint32_t user, uint32_t key, const wl_asset_t *asset, uint64_
         }
         const record_t *record = &state_at(user, at)[key];
         bool there = record->version > 0 && !record->gone;
-        if (asset == NULL ? !there
-                          : record->version == asset->version &&
-                                record->pulled_at == asset->pulled_at &&
-                                record->gone == (asset->state == WL_STATE_GONE)) {
+        if (asset == NULL
+                ? !there
+                : record->version == asset->version && record->pulled_at == asset->pulled_at &&
+                      record->gone == (asset->state == WL_STATE_GONE)) {
             return true;
         }
     }
