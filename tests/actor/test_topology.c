@@ -168,7 +168,7 @@ Test(topology, stores_beyond_loopback_need_permission_when_they_are_used) {
     static const char *const used[][3] = {
         {"cache.store=redis", "cache.redis=10.0.0.1:6379", "cache.redis"},
         {"queue.store=redis", "queue.redis=127.0.0.1:6379, redis.example:6379", "queue.redis"},
-        {"shard.store=mysql", "shard.at=[2001:db8::1]:3306/wallet", "shard.at"},
+        {"shard.store=mysql", "shard.at=127.0.0.1:1/a,[2001:db8::1]:2/b", "shard.at"},
     };
     for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
         expect_refused(used[i], 1, used[i][1], used[i][2]);
