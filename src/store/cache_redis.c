@@ -29,7 +29,8 @@ struct wl_cache_redis {
 };
 
 /* KEYS user. ARGV commit, fence life, then field, value... A value whose first 40 bytes are larger is
- * newer. The type is checked by HGET itself: another type is an error, and the copy a miss. */
+ * newer. What the fill has seen changes nothing: it would bring back what the fill left out as
+ * gone. The type is checked by HGET itself: another type is an error, and the copy a miss. */
 static const char script_put[] =
     "local s = redis.call('HGET', KEYS[1], '#s')\n"
     "if not s or s < ARGV[1] then redis.call('HSET', KEYS[1], '#s', ARGV[1]) end\n"
@@ -37,6 +38,8 @@ static const char script_put[] =
     "  redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
     "  return 0\n"
     "end\n"
+    "local f = redis.call('HGET', KEYS[1], '#f')\n"
+    "if f and f >= ARGV[1] then return 0 end\n"
     "for i = 3, #ARGV, 2 do\n"
     "  local old = redis.call('HGET', KEYS[1], ARGV[i])\n"
     "  if not old or string.sub(old, 1, 40) < string.sub(ARGV[i + 1], 1, 40) then\n"
@@ -45,9 +48,10 @@ static const char script_put[] =
     "end\n"
     "return 1\n";
 
-/* KEYS user. ARGV commit, fence life. */
+/* KEYS user. ARGV commit, fence life. A key of another type goes too: puts to it fail for ever. */
 static const char script_forget[] =
-    "local s = redis.call('HGET', KEYS[1], '#s')\n"
+    "local s = redis.pcall('HGET', KEYS[1], '#s')\n"
+    "if type(s) ~= 'string' then s = nil end\n"
     "redis.call('DEL', KEYS[1])\n"
     "redis.call('HSET', KEYS[1], '#s', s and s > ARGV[1] and s or ARGV[1])\n"
     "redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
@@ -67,7 +71,7 @@ static const char script_fill[] =
     "end\n"
     "redis.call('DEL', KEYS[1])\n"
     "local t = redis.call('TIME')\n"
-    "redis.call('HSET', KEYS[1], '#w', '1', '#s', ARGV[1],\n"
+    "redis.call('HSET', KEYS[1], '#w', '1', '#s', ARGV[1], '#f', ARGV[1],\n"
     "  '#t', string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000)))\n"
     "for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], old[i + 1] or ARGV[i + 1]) end\n"
     "redis.call('EXPIRE', KEYS[1], ARGV[2])\n"

@@ -6,6 +6,7 @@
  *     line/bucket   one asset (cache_record.h), tombstones too
  *     #w            the hash is the whole user: it was filled from the database
  *     #s            newest commit number that has passed here, 20 digits: the fence
+ *     #f            commit number that the fill has seen: puts up to it change nothing
  *     #t            Redis's clock, ms, when it was filled
  * Scripts compare versions and commit numbers as digits. A put never makes a user whole: without a
  * filled hash it leaves only the fence, for a minute, so that a fill that read the database before
