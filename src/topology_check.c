@@ -2,6 +2,7 @@
 #include "domain/shard_map.h"
 #include "place.h"
 #include "secure.h"
+#include "store/store_address.h"
 #include "topology.h"
 
 #include <string.h>
@@ -252,6 +253,25 @@ static wl_err_t check_shards(check_t *self) {
                               self->fault);
 }
 
+/* Redis and MySQL are spoken to without encryption: only those that this role uses are looked at. */
+static wl_err_t check_stores(check_t *self) {
+    const wl_settings_t *settings = self->settings;
+    wl_err_t err = WL_OK;
+    if (settings->server_allow_plaintext_stores) {
+        return WL_OK;
+    }
+    if (strcmp(settings->cache_store, "redis") == 0) {
+        err = wl_store_address_check("cache.redis", settings->cache_redis, self->fault);
+    }
+    if (err == WL_OK && wl_role_writes(settings) && strcmp(settings->queue_store, "redis") == 0) {
+        err = wl_store_address_check("queue.redis", settings->queue_redis, self->fault);
+    }
+    if (err == WL_OK && strcmp(settings->shard_store, "mysql") == 0) {
+        err = wl_store_address_check("shard.at", settings->shard_at, self->fault);
+    }
+    return err;
+}
+
 wl_err_t wl_topology_check(const wl_settings_t *settings, wl_fault_t *fault) {
     check_t check = {.settings = settings, .fault = fault};
     wl_err_t err = check_shards(&check);
@@ -263,6 +283,9 @@ wl_err_t wl_topology_check(const wl_settings_t *settings, wl_fault_t *fault) {
     }
     if (err == WL_OK) {
         err = check_places(&check);
+    }
+    if (err == WL_OK) {
+        err = check_stores(&check);
     }
     return err == WL_OK ? wl_secure_check(settings, fault) : err;
 }

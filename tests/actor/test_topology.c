@@ -164,6 +164,22 @@ Test(topology, a_role_without_what_it_needs_is_refused) {
                    "tier.endpoint=tcp://127.0.0.1:65535", "tier.endpoint");
 }
 
+Test(topology, stores_beyond_loopback_need_permission_when_they_are_used) {
+    static const char *const used[][3] = {
+        {"cache.store=redis", "cache.redis=10.0.0.1:6379", "cache.redis"},
+        {"queue.store=redis", "queue.redis=127.0.0.1:6379, redis.example:6379", "queue.redis"},
+        {"shard.store=mysql", "shard.at=127.0.0.1:1/a,[2001:db8::1]:2/b", "shard.at"},
+    };
+    for (size_t i = 0; i < sizeof used / sizeof *used; i++) {
+        expect_refused(used[i], 1, used[i][1], used[i][2]);
+        wl_settings_t settings = settings_with(
+            (const char *const[]){used[i][0], used[i][1], "server.allow_plaintext_stores=yes"}, 3);
+        cr_expect_eq(wl_topology_check(&settings, NULL), WL_OK, "%s", used[i][1]);
+        settings = settings_with((const char *const[]){used[i][1]}, 1);
+        cr_expect_eq(wl_topology_check(&settings, NULL), WL_OK, "%s is not used", used[i][1]);
+    }
+}
+
 Test(topology, what_a_role_does_not_open_is_not_looked_at) {
     wl_settings_t settings = settings_with(
         (const char *const[]){"server.role=writer", "frontend.endpoint=tcp://127.0.0.1:7701"}, 2);
