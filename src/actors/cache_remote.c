@@ -20,9 +20,11 @@ enum {
     RENEW_MS = 1000,     /* how often ours are renewed */
     RETRY_MS = 250,      /* how often held puts are tried again */
     RETRY_BATCH = 2000,  /* of them at once */
-    GIVE_UP_MS = 6000,   /* a marker lives 5 s, and is seen up to a look later */
-    SLOW_HELD_MS = 500,  /* puts held longer: our marker is not renewed */
-    TAGS_MAX = 4096,     /* tried to find one for each server */
+    /* a marker is renewed up to RENEW_VALID_MS after a put failed, lives 5 s, and is seen up to a look
+     * later */
+    GIVE_UP_MS = 6000,
+    RENEW_VALID_MS = 500, /* a renewal that takes longer does not count */
+    TAGS_MAX = 4096,      /* tried to find one for each server */
     NO_TAG = UINT32_MAX,
 };
 
@@ -56,12 +58,14 @@ typedef struct put {
 } put_t;
 
 typedef struct {
-    uint32_t tag;       /* whose slot it serves, NO_TAG = not found */
-    int64_t look_at;    /* monotonic ms of the next look */
-    int64_t renew_at;   /* of the next renewal */
-    uint64_t look_link; /* over which the look under way was sent */
-    bool looking;       /* a look is under way */
-    bool afresh;        /* our next marker begins now */
+    uint32_t tag;        /* whose slot it serves, NO_TAG = not found */
+    int64_t look_at;     /* monotonic ms of the next look */
+    int64_t renew_at;    /* of the next renewal */
+    uint64_t look_link;  /* over which the look under way was sent */
+    uint64_t clock_link; /* over which the clock was read */
+    int64_t clock;       /* the server's, minus our monotonic ms */
+    bool looking;        /* a look is under way */
+    bool afresh;         /* our next marker begins now */
 } server_t;
 
 struct wl_cache_remote {
@@ -75,6 +79,7 @@ struct wl_cache_remote {
     uint32_t waiting;        /* reads in all flights */
     put_t *puts;             /* owned, oldest first */
     uint32_t put_count;
+    uint32_t puts_failed; /* of them, and not made good yet: no marker is renewed */
     int64_t retry_at;
     uint32_t partitions;
     int64_t held_until[WL_TRUST_PARTITIONS_MAX]; /* monotonic ms: leases of this writer */
@@ -180,6 +185,7 @@ static void put_end(put_t *put) {
     wl_cache_remote_t *self = put->remote;
     DL_DELETE(self->puts, put);
     self->put_count--;
+    self->puts_failed -= put->failed_at != 0;
     if (!self->closing) {
         self->to.stored(self->to.ctx, put->dispatcher, put->line, &put->done);
     }
@@ -197,6 +203,7 @@ static void on_put(wl_err_t err, void *ctx) {
     WL_COUNT(&self->hub->counters, cache_redis_failures, 1);
     if (put->failed_at == 0) {
         put->failed_at = wl_mono_now().ms;
+        self->puts_failed++;
     }
     if (!self->down_said) {
         self->down_said = true;
@@ -298,8 +305,10 @@ static void on_looked(wl_err_t err, int64_t server_now, const int64_t *since, ui
     (void)partitions;
     server->looking = false;
     if (err == WL_OK) {
-        wl_cache_trust_looked(self->trust, look->server, server->look_link, server_now, since,
-                              wl_mono_now().ms);
+        int64_t now = wl_mono_now().ms;
+        server->clock = server_now - now;
+        server->clock_link = server->look_link;
+        wl_cache_trust_looked(self->trust, look->server, server->look_link, server_now, since, now);
     }
     wl_free(look);
 }
@@ -314,19 +323,7 @@ static void server_look(wl_cache_remote_t *self, uint32_t number, uint64_t link,
     wl_cache_redis_look(self->cache, server->tag, self->partitions, on_looked, look);
 }
 
-static bool puts_sound(const wl_cache_remote_t *self, int64_t now) {
-    const put_t *put = NULL;
-    bool sound = true;
-    DL_FOREACH(self->puts, put) {
-        sound = sound && (put->failed_at == 0 || now - put->failed_at < SLOW_HELD_MS);
-        if (put->failed_at == 0) {
-            break; /* oldest first: the rest is younger */
-        }
-    }
-    return sound;
-}
-
-/* A marker that was not renewed is not sound any more. */
+/* A marker that was not renewed, or too late, is not sound any more. */
 static void on_renewed(wl_err_t err, void *ctx) {
     server_t *server = ctx;
     server->afresh = server->afresh || err != WL_OK;
@@ -334,9 +331,11 @@ static void on_renewed(wl_err_t err, void *ctx) {
 
 static void server_renew(wl_cache_remote_t *self, uint32_t number, int64_t now) {
     server_t *server = &self->servers[number];
+    int64_t until = now + server->clock + RENEW_VALID_MS;
     for (uint32_t p = 0; p < self->partitions; p++) {
         if (self->held_until[p] > now) {
-            wl_cache_redis_renew(self->cache, server->tag, p, server->afresh, on_renewed, server);
+            wl_cache_redis_renew(self->cache, server->tag, p, server->afresh, until, on_renewed,
+                                 server);
         }
     }
     server->afresh = false;
@@ -345,7 +344,7 @@ static void server_renew(wl_cache_remote_t *self, uint32_t number, int64_t now) 
 }
 
 static void servers_serve(wl_cache_remote_t *self, int64_t now) {
-    bool sound = puts_sound(self, now);
+    bool renews = wl_role_writes(self->hub->settings) && self->puts_failed == 0;
     for (uint32_t i = 0; i < WL_TRUST_SERVERS; i++) {
         server_t *server = &self->servers[i];
         uint64_t link = server->tag == NO_TAG ? 0 : tag_link(self, server->tag);
@@ -357,7 +356,7 @@ static void servers_serve(wl_cache_remote_t *self, int64_t now) {
             server->look_at = now;
             server->renew_at = now;
         }
-        if (wl_role_writes(self->hub->settings) && sound && now >= server->renew_at) {
+        if (renews && server->clock_link == link && now >= server->renew_at) {
             server_renew(self, i, now);
         }
         if (now >= server->look_at && !server->looking) {

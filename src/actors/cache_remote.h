@@ -1,12 +1,13 @@
-/* cache_remote.h: the Redis side of a cache actor: reads and puts that wait for Redis, the markers that
- * say whether copies may be served (domain/cache_trust.h). Part of the cache actor, on its thread.
+/* cache_remote.h: the Redis side of a cache actor: reads and puts that wait for Redis, the markers
+ * that say whether copies may be served (domain/cache_trust.h). Part of the cache actor, on its
+ * thread.
  *
- * Reads: one question per user under way, whoever asks; what is not a trusted copy, or does not come
- * in time, is handed back as a miss. Redis being away costs a database read, never a wrong answer.
- * Puts (writers only): a change is reported as done when it has taken effect. When a put fails its user
- * is taken out of Redis as soon as that goes again; after 6 s, when the marker has surely vanished and
- * nobody serves older copies any more, the change is done all the same.
- * Bounds: WAITING_MAX reads, beyond them a miss at once; PUTS_MAX puts, beyond them a change is not
+ * Reads: one question per user under way, whoever asks; what is not a trusted copy, or does not
+ * come in time, is handed back as a miss. Redis being away costs a database read, never a wrong
+ * answer. Puts (writers only): a change is reported as done when it has taken effect. When a put
+ * fails its user is taken out of Redis as soon as that goes again; after 6 s, when the marker has
+ * surely vanished and nobody serves older copies any more, the change is done all the same. Bounds:
+ * WAITING_MAX reads, beyond them a miss at once; PUTS_MAX puts, beyond them a change is not
  * reported, and the dispatcher delivers it again. */
 #ifndef WL_ACTORS_CACHE_REMOTE_H
 #define WL_ACTORS_CACHE_REMOTE_H

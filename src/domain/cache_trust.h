@@ -1,16 +1,17 @@
 /* cache_trust.h: may a copy from a shared cache be served? Pure bookkeeping, no sockets; one cache
  * thread.
  *
- * A copy is right if every write since it was filled has reached it and has stayed. Two things may break
- * that, and both show:
- *   - A writer's put failed. Each writer keeps a marker per partition on each server: since when its
- *     puts there have succeeded without a break, by the server's clock. It begins anew after each
- *     failure, and vanishes 5 s after the writer can no longer renew it.
- *   - The server forgot: it was killed, or a replica that lagged took its place. Then connections broke,
- *     the writer's (so its marker begins anew) and ours, which may be noticed earlier.
- * So a copy is served only if it was filled after the marker of its user's partition, after our own
- * last connection to that server was made anew, and while the marker was seen lately. All times in
- * `filled_at`, `since` and `server_now` are that server's own clock, so clocks of hosts do not matter.
+ * A copy is right if every write since it was filled has reached it and has stayed. Two things may
+ * break that, and both show:
+ *   - A writer's put failed. Each writer keeps a marker per partition on each server: since when
+ *     its puts there have succeeded without a break, by the server's clock. It begins anew after
+ *     each failure, and vanishes 5 s after the writer can no longer renew it.
+ *   - The server forgot: it was killed, or a replica that lagged took its place. Then connections
+ *     broke, the writer's (so its marker begins anew) and ours, which may be noticed earlier.
+ * So a copy is served only if it was filled after the marker of its user's partition, after our
+ * own last connection to that server was made anew, and while the marker was seen lately. All times
+ * in `filled_at`, `since` and `server_now` are that server's own clock: clocks of hosts do not
+ * matter.
  *
  * The first connections of a process do not count as made anew, or each start would find a cold
  * cache: what broke before is the writers' knowledge. Servers that appear later do count. */

@@ -29,8 +29,8 @@ WL_MUST_USE wl_err_t wl_decoder_asset_blob(wl_decoder_t *self, const void *bytes
  * next use. For passing a message on as it came. */
 wl_bytes_t wl_decoder_bytes(wl_decoder_t *self);
 
-/* For channel.c and tier.c only: the frame whose bytes the last message borrows from. Always initialised,
- * closed with the decoder. */
+/* For channel.c and tier.c only: the frame whose bytes the last message borrows from. Always
+ * initialised, closed with the decoder. */
 struct zmq_msg_t;
 struct zmq_msg_t *wl_decoder_frame(wl_decoder_t *self);
 

@@ -21,7 +21,7 @@ enum {
 size_t wl_cache_record_field(const wl_asset_t *asset, char ret[WL_CACHE_FIELD_BYTES_MAX + 1]);
 /* Returns the bytes of the value. The asset must be valid. */
 size_t wl_cache_record_pack(const wl_asset_t *asset, uint8_t ret[WL_CACHE_VALUE_BYTES_MAX]);
-/* WL_ERR_DAMAGED: no such field, or a value that was not packed here. ret->extra points into value. */
+/* WL_ERR_DAMAGED: no such field, or a value that was not packed here. ret->extra points into it. */
 WL_MUST_USE wl_err_t wl_cache_record_unpack(uint64_t uid, const char *field, size_t field_bytes,
                                             const void *value, size_t value_bytes, wl_asset_t *ret);
 

@@ -28,9 +28,10 @@ struct wl_cache_redis {
     wl_redis_arg_t args[ARGS_MAX];
 };
 
-/* KEYS user. ARGV commit, fence life, then field, value... A value whose first 40 bytes are larger is
- * newer. An asset that the fill has not brought, though it was read after this commit, has been
- * deleted since. The type is checked by HGET itself: another type is an error, and the copy a miss. */
+/* KEYS user. ARGV commit, fence life, then field, value... A value whose first 40 bytes are larger
+ * is newer. An asset that the fill has not brought, though it was read after this commit, has been
+ * deleted since. The type is checked by HGET itself: another type is an error, and the copy a miss.
+ */
 static const char script_put[] =
     "local s = redis.call('HGET', KEYS[1], '#s')\n"
     "if not s or s < ARGV[1] then redis.call('HSET', KEYS[1], '#s', ARGV[1]) end\n"
@@ -48,7 +49,8 @@ static const char script_put[] =
     "end\n"
     "return 1\n";
 
-/* KEYS user. ARGV commit, fence life. Whatever is there, of any type, goes; a fence that is one stays. */
+/* KEYS user. ARGV commit, fence life. Whatever is there, of any type, goes; a fence that is one
+ * stays. */
 static const char script_forget[] =
     "local s = redis.pcall('HGET', KEYS[1], '#s')\n"
     "redis.call('DEL', KEYS[1])\n"
@@ -57,8 +59,8 @@ static const char script_forget[] =
     "redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
     "return 1\n";
 
-/* KEYS user. ARGV commit, life in s, then field, value... What a whole hash already has and is newer is
- * kept: a put may have passed between the read and this. */
+/* KEYS user. ARGV commit, life in s, then field, value... What a whole hash already has and is
+ * newer is kept: a put may have passed between the read and this. */
 static const char script_fill[] =
     "local s = redis.call('HGET', KEYS[1], '#s')\n"
     "if s and s > ARGV[1] then return 0 end\n"
@@ -84,13 +86,13 @@ static const char script_look[] =
     "for i = 1, #KEYS do r[i + 1] = redis.call('GET', KEYS[i]) or '0' end\n"
     "return r\n";
 
-/* KEYS marker. ARGV afresh, life in ms. */
+/* KEYS marker. ARGV afresh, life in ms, until. */
 static const char script_renew[] =
     "local t = redis.call('TIME')\n"
+    "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
+    "if now > tonumber(ARGV[3]) then return 0 end\n"
     "local v = redis.call('GET', KEYS[1])\n"
-    "if ARGV[1] == '1' or not v then\n"
-    "  v = string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))\n"
-    "end\n"
+    "if ARGV[1] == '1' or not v then v = string.format('%.0f', now) end\n"
     "redis.call('SET', KEYS[1], v, 'PX', ARGV[2])\n"
     "return 1\n";
 
@@ -335,11 +337,13 @@ void wl_cache_redis_look(wl_cache_redis_t *self, uint32_t tag, uint32_t partitio
 }
 
 void wl_cache_redis_renew(wl_cache_redis_t *self, uint32_t tag, uint32_t partition, bool afresh,
-                          wl_cache_done_fn fn, void *ctx) {
+                          int64_t until, wl_cache_done_fn fn, void *ctx) {
     char text[KEY_BYTES];
     char life[16];
+    char last[24];
     (void)snprintf(life, sizeof life, "%d", WL_CACHE_MARKER_MS);
+    (void)snprintf(last, sizeof last, "%" PRId64, until);
     wl_redis_arg_t args[] = {marker_key(self, tag, partition, text), text_arg(afresh ? "1" : "0"),
-                             text_arg(life)};
-    wl_redis_script(self->redis, script_renew, 1, args, 3, on_done, done_new(fn, ctx, false));
+                             text_arg(life), text_arg(last)};
+    wl_redis_script(self->redis, script_renew, 1, args, 4, on_done, done_new(fn, ctx, true));
 }

@@ -1,6 +1,6 @@
 /* cache_redis.h: level 2 of the read path in Redis, shared by all readers and written by writers
- * (design section 8). Everything is asynchronous: each call is answered once by its callback, later,
- * from the loop that drives the Redis client. One handle belongs to one cache actor.
+ * (design section 8). Everything is asynchronous: each call is answered once by its callback,
+ * later, from the loop that drives the Redis client. One handle belongs to one cache actor.
  *
  * The hash of a user, <prefix><uid>:
  *     line/bucket   one asset (cache_record.h), tombstones too
@@ -39,22 +39,22 @@ typedef struct {
     uint32_t count;
 } wl_cache_copy_t;
 
-/* err: WL_OK; WL_ERR_NOT_FOUND: no whole user; WL_ERR_DAMAGED: bytes that no walletd wrote, the user
- * is being forgotten; else why Redis did not answer. copy is NULL unless WL_OK. */
+/* err: WL_OK; WL_ERR_NOT_FOUND: no whole user; WL_ERR_DAMAGED: bytes that no walletd wrote, the
+ * user is being forgotten; else why Redis did not answer. copy is NULL unless WL_OK. */
 typedef void (*wl_cache_copy_fn)(wl_err_t err, const wl_cache_copy_t *copy, void *ctx);
 void wl_cache_redis_get(wl_cache_redis_t *self, uint64_t uid, wl_cache_copy_fn fn, void *ctx);
 
 /* err: WL_OK, it took effect; WL_ERR_CONFLICT: a fill that the fence refuses; else Redis's. */
 typedef void (*wl_cache_done_fn)(wl_err_t err, void *ctx);
-/* A committed write: newer versions replace, equal ones that were pulled later too, older ones change
- * nothing. Assets are packed at once. fn may be NULL. */
+/* A committed write: newer versions replace, equal ones that were pulled later too, older ones
+ * change nothing. Assets are packed at once. fn may be NULL. */
 void wl_cache_redis_put(wl_cache_redis_t *self, uint64_t uid, const wl_asset_t *assets,
                         uint32_t count, uint64_t commit_seq, wl_cache_done_fn fn, void *ctx);
 /* A put that failed may or may not stand: takes the user out and leaves the fence. */
 void wl_cache_redis_forget(wl_cache_redis_t *self, uint64_t uid, uint64_t commit_seq,
                            wl_cache_done_fn fn, void *ctx);
-/* The whole user as read from the database at commit_seq. Of a key in both the newer stays. More than
- * WL_USER_ASSETS_MAX assets: WL_ERR_TOO_BIG, not kept. */
+/* The whole user as read from the database at commit_seq. Of a key in both the newer stays. More
+ * than WL_USER_ASSETS_MAX assets: WL_ERR_TOO_BIG, not kept. */
 void wl_cache_redis_fill(wl_cache_redis_t *self, uint64_t uid, const wl_asset_t *assets,
                          uint32_t count, uint64_t commit_seq, wl_cache_done_fn fn, void *ctx);
 
@@ -68,9 +68,10 @@ typedef void (*wl_cache_markers_fn)(wl_err_t err, int64_t now, const int64_t *si
 void wl_cache_redis_look(wl_cache_redis_t *self, uint32_t tag, uint32_t partitions,
                          wl_cache_markers_fn fn, void *ctx);
 /* Renews the marker of one partition there. afresh: it begins now; else it goes on from what Redis
- * has, or begins now when it has none. */
+ * has, or begins now when it has none. until: Redis's clock, ms: a renewal that arrives later, over a
+ * connection that was given up meanwhile, changes nothing; WL_ERR_CONFLICT. */
 void wl_cache_redis_renew(wl_cache_redis_t *self, uint32_t tag, uint32_t partition, bool afresh,
-                          wl_cache_done_fn fn, void *ctx);
+                          int64_t until, wl_cache_done_fn fn, void *ctx);
 /* The hash slot of all keys with a tag. Pure. */
 uint32_t wl_cache_redis_tag_slot(uint32_t tag);
 /* Who serves a user: see wl_redis_server() and wl_redis_link(). */

@@ -164,7 +164,8 @@ bool sim_asset(const sim_t *self, const sim_line_t *line, uint64_t uid, wl_asset
         .count = coupon ? (uint32_t)(1 + hash % 5) : 0,
         .kind = (uint8_t)line->kind,
         /* one change of fifty takes the asset away */
-        .state = !line->foreign && !self->keep && hash % 50 == 1 ? WL_STATE_GONE : WL_STATE_AVAILABLE,
+        .state =
+            !line->foreign && !self->keep && hash % 50 == 1 ? WL_STATE_GONE : WL_STATE_AVAILABLE,
         .scale = line->scale,
         .changed_at = 1700000000000 + (int64_t)(version * 1000),
         .expires_at = coupon ? 4102444800000 : 0, /* 2100-01-01 */

@@ -1,5 +1,6 @@
-/* servers.h: private Redis and MariaDB servers and the Node.js peer for a benchmark, in its folder and
- * on free ports; they die with the worker. Needs redis-server, mariadbd and node in the PATH. */
+/* servers.h: private Redis and MariaDB servers and the Node.js peer for a benchmark, in its folder
+ * and on free ports; they die with the worker. Needs redis-server, mariadbd and node in the PATH.
+ */
 #ifndef WL_TOOLS_WALLETBENCH_SERVERS_H
 #define WL_TOOLS_WALLETBENCH_SERVERS_H
 

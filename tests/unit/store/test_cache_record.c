@@ -30,8 +30,13 @@ static void draw_text(char *ret, size_t least, size_t most) {
 }
 
 static wl_asset_t draw_asset(uint8_t extra[WL_EXTRA_BYTES_MAX]) {
-    static const uint64_t versions[] = {0, 1, 1u << 31, (uint64_t)1 << 53, ((uint64_t)1 << 53) + 1,
-                                        WL_VERSION_MAX - 1, WL_VERSION_MAX};
+    static const uint64_t versions[] = {0,
+                                        1,
+                                        1u << 31,
+                                        (uint64_t)1 << 53,
+                                        ((uint64_t)1 << 53) + 1,
+                                        WL_VERSION_MAX - 1,
+                                        WL_VERSION_MAX};
     wl_asset_t asset = {.uid = 42,
                         .version = draw(2) == 0 ? versions[draw(7)] : draw(WL_VERSION_MAX),
                         .amount = draw_i64(),
@@ -144,8 +149,8 @@ Test(cache_record, the_largest_asset_fits) {
     memset(asset.unit, 'u', WL_UNIT_MAX);
     record_t record = pack(&asset);
     cr_assert_eq(record.field_bytes, WL_CACHE_FIELD_BYTES_MAX);
-    cr_assert(!damaged_or_sound(record.field, record.field_bytes, record.value,
-                                record.value_bytes));
+    cr_assert(
+        !damaged_or_sound(record.field, record.field_bytes, record.value, record.value_bytes));
 }
 
 Test(cache_record, a_pull_before_1970_counts_as_1970) {
@@ -170,8 +175,8 @@ Test(cache_record, every_truncation_and_every_tail_is_damage) {
         }
         memcpy(longer, record.value, record.value_bytes);
         longer[record.value_bytes] = 0;
-        cr_assert(damaged_or_sound(record.field, record.field_bytes, longer,
-                                   record.value_bytes + 1));
+        cr_assert(
+            damaged_or_sound(record.field, record.field_bytes, longer, record.value_bytes + 1));
     }
 }
 

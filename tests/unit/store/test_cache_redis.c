@@ -33,14 +33,14 @@ TestSuite(cache_redis, .init = world_start, .fini = world_end, .timeout = 60);
 TestSuite(cache_redis_cluster, .init = cluster_start, .fini = world_end, .timeout = 60);
 
 /* The same test on one server and on a cluster. */
-#define BOTH(name)                                                                             \
-    static void name(void);                                                                    \
-    Test(cache_redis, name) {                                                                  \
-        name();                                                                                \
-    }                                                                                          \
-    Test(cache_redis_cluster, name) {                                                          \
-        name();                                                                                \
-    }                                                                                          \
+#define BOTH(name)                    \
+    static void name(void);           \
+    Test(cache_redis, name) {         \
+        name();                       \
+    }                                 \
+    Test(cache_redis_cluster, name) { \
+        name();                       \
+    }                                 \
     static void name(void)
 
 static wl_asset_t cash(uint64_t version, int64_t amount) {
@@ -291,9 +291,9 @@ BOTH(forgetting_takes_out_another_type_too) {
 }
 
 BOTH(damaged_fields_are_noticed_and_deleted) {
-    static const char *const damages[] = {"HSET @ cash/ x", "HSET @ cash x", "HSET @ #t soon",
-                                          "HSET @ coin/ 00000000000000000001", "HDEL @ #t",
-                                          "HSET @ #t 9999999999999999999999"};
+    static const char *const damages[] = {"HSET @ cash/ x", "HSET @ cash x",
+                                          "HSET @ #t soon", "HSET @ coin/ 00000000000000000001",
+                                          "HDEL @ #t",      "HSET @ #t 9999999999999999999999"};
     for (size_t i = 0; i < WL_COUNT_OF(damages); i++) {
         wl_asset_t asset = cash(7, 10);
         cr_assert_eq(fill(&handle, UID, &asset, 1, 9 + i), WL_OK, "%s", damages[i]);
@@ -386,7 +386,7 @@ static look_answer_t look(uint32_t tag, uint32_t partitions) {
 
 static void renew(uint32_t tag, uint32_t partition, bool afresh) {
     done_answer_t answer = {0};
-    wl_cache_redis_renew(handle.cache, tag, partition, afresh, on_done_answer, &answer);
+    wl_cache_redis_renew(handle.cache, tag, partition, afresh, INT64_MAX, on_done_answer, &answer);
     cr_assert_eq(handle_wait(&handle, &answer), WL_OK);
 }
 
@@ -427,6 +427,22 @@ BOTH(a_marker_that_is_not_renewed_vanishes) {
     cr_expect_gt(look(5, 2).since[1], 0);
     renew(5, 0, false);
     cr_expect_gt(look(5, 1).since[0], 0, "and begins again");
+}
+
+BOTH(a_renewal_that_comes_late_changes_nothing) {
+    renew(5, 0, true);
+    look_answer_t before = look(5, 2);
+    for (uint32_t p = 0; p < 2; p++) {
+        done_answer_t answer = {0};
+        wl_cache_redis_renew(handle.cache, 5, p, true, before.now - 1, on_done_answer, &answer);
+        cr_expect_eq(handle_wait(&handle, &answer), WL_ERR_CONFLICT);
+    }
+    look_answer_t after = look(5, 2);
+    cr_expect(after.since[0] == before.since[0] && after.since[1] == 0);
+    done_answer_t answer = {0};
+    wl_cache_redis_renew(handle.cache, 5, 1, false, after.now + 5000, on_done_answer, &answer);
+    cr_expect_eq(handle_wait(&handle, &answer), WL_OK);
+    cr_expect_gt(look(5, 2).since[1], 0);
 }
 
 BOTH(a_damaged_marker_is_an_error) {
