@@ -244,7 +244,7 @@ static void hub_take_keys(wl_hub_t *self, const wl_msg_t *msg) {
  * keeper: not from other hosts. */
 static bool message_near(wl_msg_id_t id) {
     return id == WL_MSG_KEYS || id == WL_MSG_SUSPECT || id == WL_MSG_SEEN || id == WL_MSG_CONFIG ||
-           id == WL_MSG_LEASE || id == WL_MSG_STATS;
+           id == WL_MSG_LEASE || id == WL_MSG_STATS || id == WL_MSG_TALLY;
 }
 
 static void hub_take(wl_hub_t *self, const wl_msg_t *msg) {

@@ -34,10 +34,19 @@ typedef struct {
     bool held[WL_LEASE_PARTITIONS_MAX]; /* as told and logged last */
 } keeper_t;
 
+/* Does its dispatcher run in this process? */
+static bool keeper_serves(const wl_settings_t *settings, uint32_t partition) {
+    return wl_topology_here(settings, WL_ACTOR_DISPATCHER, partition);
+}
+
 /* ---- telling --------------------------------------------------------------------------------- */
 
+/* Those on another host have a keeper of their own. */
 static void keeper_tell_one(keeper_t *self, wl_actor_kind_t kind, uint32_t instance,
                             const wl_lease_item_t *item) {
+    if (!wl_topology_here(self->hub.settings, kind, instance)) {
+        return;
+    }
     wl_encoder_t *to = wl_hub_to(&self->hub, kind, instance, WL_MSG_LEASE, 0);
     if (!wl_encoder_begun(to)) {
         wl_lease_begin(to, NULL);
@@ -91,11 +100,15 @@ static void keeper_tell_all(keeper_t *self) {
 }
 
 static void keeper_grant_all(keeper_t *self) {
+    uint32_t held = 0;
     for (uint32_t p = 0; p < self->partitions; p++) {
-        keeper_tell(
-            self, &(wl_lease_item_t){.partition = p, .epoch = EPOCH_FOR_EVER, .until = INT64_MAX});
+        if (keeper_serves(self->hub.settings, p)) {
+            wl_lease_item_t item = {.partition = p, .epoch = EPOCH_FOR_EVER, .until = INT64_MAX};
+            keeper_tell(self, &item);
+            held++;
+        }
     }
-    WL_GAUGE(&self->hub.counters, lease_held, self->partitions);
+    WL_GAUGE(&self->hub.counters, lease_held, held);
 }
 
 /* ---- one step -------------------------------------------------------------------------------- */
@@ -174,7 +187,9 @@ static wl_err_t keeper_ask(keeper_t *self) {
     uint32_t writers = 0;
     wl_err_t err = wl_lease_db_look(self->db, self->lease_ms, leases, &writers);
     for (uint32_t p = 0; err == WL_OK && p < self->partitions; p++) {
-        seen[p] = (wl_lease_seen_t){.free = leases[p].left_ms <= 0, .ours = leases[p].ours};
+        bool served = keeper_serves(self->hub.settings, p);
+        seen[p] = (wl_lease_seen_t){.free = served && leases[p].left_ms <= 0,
+                                    .ours = served && leases[p].ours};
     }
     if (err == WL_OK) {
         keeper_warn(self, writers);
@@ -255,7 +270,11 @@ static wl_err_t keeper_open_db(keeper_t *self, wl_fault_t *fault) {
 static wl_err_t keeper_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     keeper_t *self = arg;
     const wl_actor_options_t *options = boot->options;
-    bool shared = wl_store_shared(options->settings);
+    bool serves = false; /* without a dispatcher here it must not count as a writer */
+    for (uint32_t p = 0; p < options->settings->queue_partitions; p++) {
+        serves = serves || keeper_serves(options->settings, p);
+    }
+    bool shared = serves && wl_store_shared(options->settings);
     self->lease_ms = (uint32_t)options->settings->keeper_lease_ms;
     self->partitions = (uint32_t)options->settings->queue_partitions;
     wl_hub_handlers_t handlers = {.take = on_message,

@@ -263,3 +263,21 @@ Test(pending, keeps_the_first_buckets_when_a_line_names_too_many) {
     cr_assert_str_eq(pull.hints[3].bucket, "d");
     cr_assert_eq(pull.hints[3].version, 4);
 }
+
+/* Numbers of two holders of one queue never meet: the next one begins far above. */
+Test(pending, counts_on_from_where_it_is_told) {
+    WL_AUTO(wl_pending) pending = wl_pending_new(10);
+    wl_pending_add_t add = {.uid = 1, .line = "cash", .bucket = ""};
+    uint64_t seq = 0;
+    bool merged = false;
+    cr_expect_eq(wl_pending_seq(pending), 0u);
+    wl_pending_count_from(pending, UINT64_C(7) << 40);
+    cr_assert_eq(wl_pending_add(pending, &add, &seq, &merged), WL_OK);
+    cr_expect_eq(seq, (UINT64_C(7) << 40) + 1);
+    cr_expect_eq(wl_pending_seq(pending), seq);
+    wl_pending_pull_t pull;
+    cr_assert(wl_pending_fly(pending, "cash", 1, (wl_mono_ms_t){1}, &pull));
+    cr_expect_eq(pull.seq, seq);
+    cr_expect_not(wl_pending_done(pending, "cash", 1, 1), "a number of somebody else");
+    cr_expect(wl_pending_done(pending, "cash", 1, seq));
+}
