@@ -253,7 +253,8 @@ static wl_err_t check_shards(check_t *self) {
                               self->fault);
 }
 
-/* Redis and MySQL are spoken to without encryption: only those that this role uses are looked at. */
+/* Redis and MySQL are spoken to without encryption: only those that this role uses are looked at.
+ */
 static wl_err_t check_stores(check_t *self) {
     const wl_settings_t *settings = self->settings;
     wl_err_t err = WL_OK;

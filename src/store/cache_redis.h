@@ -68,8 +68,8 @@ typedef void (*wl_cache_markers_fn)(wl_err_t err, int64_t now, const int64_t *si
 void wl_cache_redis_look(wl_cache_redis_t *self, uint32_t tag, uint32_t partitions,
                          wl_cache_markers_fn fn, void *ctx);
 /* Renews the marker of one partition there. afresh: it begins now; else it goes on from what Redis
- * has, or begins now when it has none. until: Redis's clock, ms: a renewal that arrives later, over a
- * connection that was given up meanwhile, changes nothing; WL_ERR_CONFLICT. */
+ * has, or begins now when it has none. until: Redis's clock, ms: a renewal that arrives later, over
+ * a connection that was given up meanwhile, changes nothing; WL_ERR_CONFLICT. */
 void wl_cache_redis_renew(wl_cache_redis_t *self, uint32_t tag, uint32_t partition, bool afresh,
                           int64_t until, wl_cache_done_fn fn, void *ctx);
 /* The hash slot of all keys with a tag. Pure. */
