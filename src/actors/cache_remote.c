@@ -173,10 +173,22 @@ static void on_filled(wl_err_t err, void *ctx) {
     WL_COUNT(&self->hub->counters, cache_redis_failures, err != WL_OK && !refused);
 }
 
+/* A fill that takes longer does not count. What it has not seen may be a put that was given up,
+ * which leaves nothing in Redis; the rest of GIVE_UP_MS is for its way here from the database. */
+enum { FILL_VALID_MS = 2000 };
+static_assert(2 * FILL_VALID_MS < GIVE_UP_MS, "a fill ends before a put that it has not seen");
+
 void wl_cache_remote_fill(wl_cache_remote_t *self, uint64_t commit_seq,
                           const wl_fill_item_t *fill) {
+    uint32_t number = wl_cache_redis_server(self->cache, fill->uid);
+    uint64_t link = wl_cache_redis_link(self->cache, fill->uid);
+    if (link == 0 || number >= WL_TRUST_SERVERS || self->servers[number].clock_link != link) {
+        on_filled(WL_ERR_UNAVAILABLE, self); /* nobody is there, or its clock is not known yet */
+        return;
+    }
+    int64_t until = wl_mono_now().ms + self->servers[number].clock + FILL_VALID_MS;
     wl_cache_redis_fill(self->cache, fill->uid, fill->assets.at, fill->assets.count, commit_seq,
-                        on_filled, self);
+                        until, on_filled, self);
 }
 
 /* ---- puts ----------------------------------------------------------------------------------- */

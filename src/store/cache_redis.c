@@ -59,23 +59,25 @@ static const char script_forget[] =
     "redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
     "return 1\n";
 
-/* KEYS user. ARGV commit, life in s, then field, value... What a whole hash already has and is
- * newer is kept: a put may have passed between the read and this. */
+/* KEYS user. ARGV commit, life in s, until, then field, value... What a whole hash already has and
+ * is newer is kept: a put may have passed between the read and this. */
 static const char script_fill[] =
+    "local t = redis.call('TIME')\n"
+    "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
+    "if now > tonumber(ARGV[3]) then return 0 end\n"
     "local s = redis.call('HGET', KEYS[1], '#s')\n"
     "if s and s > ARGV[1] then return 0 end\n"
     "local old = {}\n"
     "if redis.call('HGET', KEYS[1], '#w') then\n"
-    "  for i = 3, #ARGV, 2 do\n"
+    "  for i = 4, #ARGV, 2 do\n"
     "    local v = redis.call('HGET', KEYS[1], ARGV[i])\n"
     "    if v and string.sub(v, 1, 40) > string.sub(ARGV[i + 1], 1, 40) then old[i + 1] = v end\n"
     "  end\n"
     "end\n"
     "redis.call('DEL', KEYS[1])\n"
-    "local t = redis.call('TIME')\n"
     "redis.call('HSET', KEYS[1], '#w', '1', '#s', ARGV[1], '#f', ARGV[1],\n"
-    "  '#t', string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000)))\n"
-    "for i = 3, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], old[i + 1] or ARGV[i + 1]) end\n"
+    "  '#t', string.format('%.0f', now))\n"
+    "for i = 4, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], old[i + 1] or ARGV[i + 1]) end\n"
     "redis.call('EXPIRE', KEYS[1], ARGV[2])\n"
     "return 1\n";
 
@@ -231,7 +233,7 @@ static done_t *done_new(wl_cache_done_fn fn, void *ctx, bool refusable) {
 
 static void assets_write(wl_cache_redis_t *self, const char *script, uint64_t uid,
                          const wl_asset_t *assets, uint32_t count, uint64_t commit_seq,
-                         const char *life, done_t *done) {
+                         const char *life, const char *until, done_t *done) {
     char text[KEY_BYTES];
     char commit[WL_CACHE_DIGITS];
     uint32_t at = 0;
@@ -239,6 +241,9 @@ static void assets_write(wl_cache_redis_t *self, const char *script, uint64_t ui
     self->args[at++] = user_key(self, uid, text);
     self->args[at++] = (wl_redis_arg_t){commit, sizeof commit};
     self->args[at++] = text_arg(life);
+    if (until != NULL) {
+        self->args[at++] = text_arg(until);
+    }
     for (uint32_t i = 0; i < count; i++) {
         size_t field = wl_cache_record_field(&assets[i], self->fields[i]);
         size_t value = wl_cache_record_pack(&assets[i], self->values[i]);
@@ -253,19 +258,23 @@ void wl_cache_redis_put(wl_cache_redis_t *self, uint64_t uid, const wl_asset_t *
     char life[16];
     WL_ASSERT(count <= WL_USER_ASSETS_MAX);
     (void)snprintf(life, sizeof life, "%d", FENCE_MS);
-    assets_write(self, script_put, uid, assets, count, commit_seq, life, done_new(fn, ctx, false));
+    assets_write(self, script_put, uid, assets, count, commit_seq, life, NULL,
+                 done_new(fn, ctx, false));
 }
 
 void wl_cache_redis_forget(wl_cache_redis_t *self, uint64_t uid, uint64_t commit_seq,
                            wl_cache_done_fn fn, void *ctx) {
     char life[16];
     (void)snprintf(life, sizeof life, "%d", FENCE_MS);
-    assets_write(self, script_forget, uid, NULL, 0, commit_seq, life, done_new(fn, ctx, false));
+    assets_write(self, script_forget, uid, NULL, 0, commit_seq, life, NULL,
+                 done_new(fn, ctx, false));
 }
 
 void wl_cache_redis_fill(wl_cache_redis_t *self, uint64_t uid, const wl_asset_t *assets,
-                         uint32_t count, uint64_t commit_seq, wl_cache_done_fn fn, void *ctx) {
+                         uint32_t count, uint64_t commit_seq, int64_t until, wl_cache_done_fn fn,
+                         void *ctx) {
     char life[16];
+    char last[24];
     if (count > WL_USER_ASSETS_MAX) {
         if (fn != NULL) {
             fn(WL_ERR_TOO_BIG, ctx);
@@ -274,7 +283,9 @@ void wl_cache_redis_fill(wl_cache_redis_t *self, uint64_t uid, const wl_asset_t 
     }
     uint32_t less = (uint32_t)(wl_random_u64() % (self->ttl_s / 10 + 1));
     (void)snprintf(life, sizeof life, "%u", self->ttl_s - less);
-    assets_write(self, script_fill, uid, assets, count, commit_seq, life, done_new(fn, ctx, true));
+    (void)snprintf(last, sizeof last, "%" PRId64, until);
+    assets_write(self, script_fill, uid, assets, count, commit_seq, life, last,
+                 done_new(fn, ctx, true));
 }
 
 /* ---- markers -------------------------------------------------------------------------------- */

@@ -44,7 +44,8 @@ typedef struct {
 typedef void (*wl_cache_copy_fn)(wl_err_t err, const wl_cache_copy_t *copy, void *ctx);
 void wl_cache_redis_get(wl_cache_redis_t *self, uint64_t uid, wl_cache_copy_fn fn, void *ctx);
 
-/* err: WL_OK, it took effect; WL_ERR_CONFLICT: a fill that the fence refuses; else Redis's. */
+/* err: WL_OK, it took effect; WL_ERR_CONFLICT: a fill that the fence refuses, or that came
+ * too late; else Redis's. */
 typedef void (*wl_cache_done_fn)(wl_err_t err, void *ctx);
 /* A committed write: newer versions replace, equal ones that were pulled later too, older ones
  * change nothing. Assets are packed at once. fn may be NULL. */
@@ -54,9 +55,12 @@ void wl_cache_redis_put(wl_cache_redis_t *self, uint64_t uid, const wl_asset_t *
 void wl_cache_redis_forget(wl_cache_redis_t *self, uint64_t uid, uint64_t commit_seq,
                            wl_cache_done_fn fn, void *ctx);
 /* The whole user as read from the database at commit_seq. Of a key in both the newer stays. More
- * than WL_USER_ASSETS_MAX assets: WL_ERR_TOO_BIG, not kept. */
+ * than WL_USER_ASSETS_MAX assets: WL_ERR_TOO_BIG, not kept. until: Redis's clock, ms: a fill that
+ * arrives later, over a connection that was given up meanwhile, changes nothing; WL_ERR_CONFLICT.
+ * The fence of a write that it has not seen may have gone by then, or was never set. */
 void wl_cache_redis_fill(wl_cache_redis_t *self, uint64_t uid, const wl_asset_t *assets,
-                         uint32_t count, uint64_t commit_seq, wl_cache_done_fn fn, void *ctx);
+                         uint32_t count, uint64_t commit_seq, int64_t until, wl_cache_done_fn fn,
+                         void *ctx);
 
 /* ---- markers -------------------------------------------------------------------------------- */
 enum { WL_CACHE_MARKER_MS = 5000 /* the life of one that is not renewed */ };

@@ -89,7 +89,8 @@ static inline wl_err_t put(handle_t *self, uint64_t uid, const wl_asset_t *asset
 static inline wl_err_t fill(handle_t *self, uint64_t uid, const wl_asset_t *assets, uint32_t count,
                             uint64_t commit_seq) {
     done_answer_t answer = {0};
-    wl_cache_redis_fill(self->cache, uid, assets, count, commit_seq, on_done_answer, &answer);
+    wl_cache_redis_fill(self->cache, uid, assets, count, commit_seq, INT64_MAX, on_done_answer,
+                        &answer);
     return handle_wait(self, &answer);
 }
 

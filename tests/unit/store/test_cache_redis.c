@@ -96,6 +96,26 @@ BOTH(a_fill_that_was_read_before_a_put_is_refused) {
     cr_expect_eq(amount_of("cash"), 20);
 }
 
+BOTH(a_fill_that_comes_late_changes_nothing) {
+    wl_asset_t asset = cash(7, 10);
+    cr_expect_eq(fill(&handle, UID, &asset, 1, 9), WL_OK);
+    int64_t now = get(&handle, UID).filled_at;
+    asset = cash(8, 20);
+    done_answer_t late = {0};
+    wl_cache_redis_fill(handle.cache, UID, &asset, 1, 10, now - 1, on_done_answer, &late);
+    cr_expect_eq(handle_wait(&handle, &late), WL_ERR_CONFLICT);
+    cr_expect_eq(amount_of("cash"), 10);
+    cr_expect_eq(ask_key(&handle, UID, "DEL @").integer, 1);
+    late = (done_answer_t){0};
+    wl_cache_redis_fill(handle.cache, UID, &asset, 1, 10, now - 1, on_done_answer, &late);
+    cr_expect_eq(handle_wait(&handle, &late), WL_ERR_CONFLICT);
+    cr_expect_eq(ask_key(&handle, UID, "EXISTS @").integer, 0);
+    done_answer_t soon = {0};
+    wl_cache_redis_fill(handle.cache, UID, &asset, 1, 10, now + 60000, on_done_answer, &soon);
+    cr_expect_eq(handle_wait(&handle, &soon), WL_OK);
+    cr_expect_eq(amount_of("cash"), 20);
+}
+
 BOTH(a_put_shows_in_the_next_get) {
     uint8_t extra[3] = {0x81, 0xa1, 'x'};
     wl_asset_t assets[2] = {cash(7, 10), coin(7, 3)};
@@ -252,8 +272,8 @@ BOTH(the_largest_users_pass_and_larger_ones_are_refused) {
         assets[i] = asset_of(UID, line, 7, 10);
     }
     done_answer_t answer = {0};
-    wl_cache_redis_fill(handle.cache, UID, assets, WL_USER_ASSETS_MAX + 1, 9, on_done_answer,
-                        &answer);
+    wl_cache_redis_fill(handle.cache, UID, assets, WL_USER_ASSETS_MAX + 1, 9, INT64_MAX,
+                        on_done_answer, &answer);
     cr_expect(answer.called == 1 && answer.err == WL_ERR_TOO_BIG);
     cr_expect_eq(fill(&handle, UID, assets, WL_USER_ASSETS_MAX, 9), WL_OK);
     cr_expect_eq(ask_key(&handle, UID, "HLEN @").integer > WL_USER_ASSETS_MAX, 1);

@@ -170,7 +170,7 @@ static void call_fill(call_t *call, wl_cache_redis_t *cache, uint32_t user) {
     uint64_t rows = seq + draw((uint32_t)(world.committed - seq) + 1); /* read a little later */
     uint32_t count = assets_of(user, state_at(user, rows), UINT32_MAX, false, assets);
     *call = (call_t){.what = FILL, .user = user, .seq = seq};
-    wl_cache_redis_fill(cache, uid_of(user), assets, count, seq, on_written, call);
+    wl_cache_redis_fill(cache, uid_of(user), assets, count, seq, INT64_MAX, on_written, call);
 }
 
 static void call_get(call_t *call, wl_cache_redis_t *cache, uint32_t user) {
