@@ -20,8 +20,8 @@ enum {
     RENEW_MS = 1000,     /* how often ours are renewed */
     RETRY_MS = 250,      /* how often held puts are tried again */
     RETRY_BATCH = 2000,  /* of them at once */
-    /* a marker is renewed up to RENEW_VALID_MS after a put failed, lives 5 s, and is seen up to a look
-     * later */
+    /* a marker is renewed up to RENEW_VALID_MS after a put failed, lives 5 s, and is seen up to a
+     * look later */
     GIVE_UP_MS = 6000,
     RENEW_VALID_MS = 500, /* a renewal that takes longer does not count */
     TAGS_MAX = 4096,      /* tried to find one for each server */
