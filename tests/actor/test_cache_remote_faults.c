@@ -193,6 +193,21 @@ Test(cache_remote_faults,
     stage_expect_counter(&self.stage, rpc_late, 1);
 }
 
+Test(cache_remote_faults, a_look_that_was_answered_late_is_not_believed) {
+    self.stage.settings.redis_timeout_ms = 5000;
+    cache_start("all");
+    wl_asset_t asset = old_asset(42);
+    (void)served_after_fills(&asset, 9);
+    redis_freeze();
+    wait_ms(400); /* a look is under way */
+    send_read(42);
+    wait_ms(1200);
+    redis_thaw();
+    wl_msg_t miss = neighbour_expect(&self.query, WL_MSG_READ, 1);
+    cr_expect_eq(miss.items.read[0].ticket, self.ticket);
+    stage_expect_counter(&self.stage, cache_untrusted, 1);
+}
+
 Test(cache_remote_faults, bytes_of_others_are_a_miss) {
     cache_start("all");
     wl_bytes_t body = {NULL, 0};
