@@ -209,7 +209,7 @@ static void query_fetched(query_t *self, const wl_msg_t *msg) {
             WL_COUNT(&self->hub.counters, presence_false_positive, fetched->assets.count == 0);
         }
         if (flight == NULL || (fetched->asked != 0 && fetched->asked != flight->number)) {
-            continue; /* nobody waits, or not for this answer: it may be older than one given since */
+            continue; /* nobody waits for it; it may be older than one given since */
         }
         DL_FOREACH(flight->waiters, waiter) {
             if (head->error == WL_OK) {

@@ -57,8 +57,8 @@ static const char script_forget[] =
     "redis.call('PEXPIRE', KEYS[1], ARGV[2])\n"
     "return 1\n";
 
-/* KEYS user. ARGV commit, life in s, then field, value... What a whole hash already has and is newer is
- * kept: a put may have passed between the read and this. */
+/* KEYS user. ARGV commit, life in s, then field, value... What a whole hash already has and is
+ * newer is kept: a put may have passed between the read and this. */
 static const char script_fill[] =
     "local s = redis.call('HGET', KEYS[1], '#s')\n"
     "if s and s > ARGV[1] then return 0 end\n"
