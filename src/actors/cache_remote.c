@@ -22,7 +22,7 @@ enum {
     RETRY_BATCH = 2000,   /* of them at once */
     RENEW_VALID_MS = 500, /* a renewal that takes longer does not count */
     TAGS_MAX = 4096,      /* tried to find one for each server */
-    NO_TAG = UINT32_MAX,
+    NO_TAG = TAGS_MAX, /* all tags are below */
     /* Of a put that failed: our last renewal counts until RENEW_VALID_MS later, the marker then
      * lives its life, and a look sent before its end may be believed for WL_TRUST_SEEN_MS, however
      * long answers take. */
