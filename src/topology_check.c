@@ -273,6 +273,22 @@ static wl_err_t check_stores(check_t *self) {
     return err;
 }
 
+/* Numbers that rest on each other. */
+static wl_err_t check_numbers(check_t *self) {
+    const wl_settings_t *settings = self->settings;
+    if (wl_role_writes(settings) && strcmp(settings->cache_store, "redis") == 0 &&
+        settings->cache_instances > 1) { /* they share the markers, but fail one by one */
+        return wl_fault(self->fault, WL_ERR_SETTINGS, "cache.instances",
+                        "must be 1 where a writer puts into Redis");
+    }
+    if (settings->tier_silence_ms >= settings->keeper_lease_ms) {
+        return wl_fault(
+            self->fault, WL_ERR_SETTINGS, "tier.silence_ms",
+            "must be below keeper.lease_ms: a writer is missed before another takes over");
+    }
+    return WL_OK;
+}
+
 wl_err_t wl_topology_check(const wl_settings_t *settings, wl_fault_t *fault) {
     check_t check = {.settings = settings, .fault = fault};
     wl_err_t err = check_shards(&check);
@@ -287,6 +303,9 @@ wl_err_t wl_topology_check(const wl_settings_t *settings, wl_fault_t *fault) {
     }
     if (err == WL_OK) {
         err = check_stores(&check);
+    }
+    if (err == WL_OK) {
+        err = check_numbers(&check);
     }
     return err == WL_OK ? wl_secure_check(settings, fault) : err;
 }

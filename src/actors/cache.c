@@ -140,7 +140,23 @@ static void cache_tell_done(void *ctx, uint32_t dispatcher, const char *line,
     wl_done_add(to, done);
 }
 
-/* The values of one user; *awaited: somebody waits to hear that they have taken effect. */
+/* What is known of the copy from now on: a change of this line has taken effect, or failed. */
+static void cache_settle_mark(cache_t *self, uint64_t uid, const char *line, uint64_t seq,
+                              uint8_t outcome) {
+    if (outcome == WL_PULL_OK) {
+        wl_marks_clear(self->marks, uid, line, seq);
+    } else {
+        cache_mark(self, uid, line, seq, WL_MARK_FAILING);
+    }
+}
+
+/* A put to Redis has taken effect: until now the copy there was the old one. */
+static void on_put(void *ctx, uint32_t dispatcher, const char *line, const wl_done_item_t *done) {
+    cache_settle_mark(ctx, done->uid, line, done->seq, done->outcome);
+    cache_tell_done(ctx, dispatcher, line, done);
+}
+
+/* The values of one user; awaited: somebody waits to hear that they have taken effect. */
 static void cache_keep(cache_t *self, const wl_stored_head_t *head, const wl_stored_item_t *stored,
                        bool awaited) {
     if (self->remote != NULL) { /* a writer puts; readers share what it has put */
@@ -172,10 +188,8 @@ static void cache_stored(cache_t *self, const wl_msg_t *msg) {
     }
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_stored_item_t *stored = &msg->items.stored[i];
-        if (stored->outcome == WL_PULL_OK) {
-            wl_marks_clear(self->marks, stored->uid, head->line, stored->seq);
-        } else {
-            cache_mark(self, stored->uid, head->line, stored->seq, WL_MARK_FAILING);
+        if (self->remote == NULL || !awaited) {
+            cache_settle_mark(self, stored->uid, head->line, stored->seq, stored->outcome);
         }
         cache_keep(self, head, stored, awaited);
     }
@@ -264,7 +278,7 @@ static wl_err_t cache_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     self->marks = wl_marks_new(USERS_MARKED_MAX);
     self->cover = wl_cache_cover_new(self->hub.settings);
     if (redis) {
-        wl_cache_remote_to_t to = {on_answered, cache_tell_done, self};
+        wl_cache_remote_to_t to = {on_answered, on_put, self};
         return wl_cache_remote_open(&self->hub, &to, &self->remote, &boot->fault);
     }
     if (!wl_role_reads(self->hub.settings)) {

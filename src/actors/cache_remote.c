@@ -14,18 +14,19 @@
 #include <utlist.h>
 
 enum {
-    WAITING_MAX = 65536, /* reads */
-    PUTS_MAX = 100000,   /* puts under way or held */
-    LOOK_MS = 250,       /* how often markers are read */
-    RENEW_MS = 1000,     /* how often ours are renewed */
-    RETRY_MS = 250,      /* how often held puts are tried again */
-    RETRY_BATCH = 2000,  /* of them at once */
-    /* a marker is renewed up to RENEW_VALID_MS after a put failed, lives 5 s, and is seen up to a
-     * look later */
-    GIVE_UP_MS = 6000,
+    WAITING_MAX = 65536,  /* reads */
+    PUTS_MAX = 100000,    /* puts under way or held */
+    LOOK_MS = 250,        /* how often markers are read */
+    RENEW_MS = 1000,      /* how often ours are renewed */
+    RETRY_MS = 250,       /* how often held puts are tried again */
+    RETRY_BATCH = 2000,   /* of them at once */
     RENEW_VALID_MS = 500, /* a renewal that takes longer does not count */
     TAGS_MAX = 4096,      /* tried to find one for each server */
-    NO_TAG = UINT32_MAX,
+    NO_TAG = TAGS_MAX, /* all tags are below */
+    /* Of a put that failed: our last renewal counts until RENEW_VALID_MS later, the marker then
+     * lives its life, and a look sent before its end may be believed for WL_TRUST_SEEN_MS, however
+     * long answers take. */
+    GIVE_UP_MS = RENEW_VALID_MS + WL_CACHE_MARKER_MS + WL_TRUST_SEEN_MS,
 };
 
 typedef struct waiter {
@@ -64,6 +65,7 @@ typedef struct {
     uint64_t look_link;  /* over which the look under way was sent */
     uint64_t clock_link; /* over which the clock was read */
     int64_t clock;       /* the server's, minus our monotonic ms */
+    int64_t look_sent;   /* monotonic ms when it was sent */
     bool looking;        /* a look is under way */
     bool afresh;         /* our next marker begins now */
 } server_t;
@@ -320,7 +322,8 @@ static void on_looked(wl_err_t err, int64_t server_now, const int64_t *since, ui
         int64_t now = wl_mono_now().ms;
         server->clock = server_now - now;
         server->clock_link = server->look_link;
-        wl_cache_trust_looked(self->trust, look->server, server->look_link, server_now, since, now);
+        wl_cache_trust_looked(self->trust, look->server, server->look_link, server_now, since,
+                              server->look_sent);
     }
     wl_free(look);
 }
@@ -332,6 +335,7 @@ static void server_look(wl_cache_remote_t *self, uint32_t number, uint64_t link,
     server->looking = true;
     server->look_link = link;
     server->look_at = now + LOOK_MS;
+    server->look_sent = now;
     wl_cache_redis_look(self->cache, server->tag, self->partitions, on_looked, look);
 }
 

@@ -5,7 +5,7 @@
  * Reads: one question per user under way, whoever asks; what is not a trusted copy, or does not
  * come in time, is handed back as a miss. Redis being away costs a database read, never a wrong
  * answer. Puts (writers only): a change is reported as done when it has taken effect. When a put
- * fails its user is taken out of Redis as soon as that goes again; after 6 s, when the marker has
+ * fails its user is taken out of Redis as soon as that goes again; after 6.5 s, when the marker has
  * surely vanished and nobody serves older copies any more, the change is done all the same. Bounds:
  * WAITING_MAX reads, beyond them a miss at once; PUTS_MAX puts, beyond them a change is not
  * reported, and the dispatcher delivers it again. */

@@ -78,7 +78,12 @@ static void lease_lose(wl_dispatcher_t *self) {
 
 static wl_err_t lease_load(wl_dispatcher_t *self) {
     wl_err_t err = wl_dispatcher_load_retries(self);
-    return err == WL_OK ? wl_dispatcher_mark_dead(self) : err;
+    if (err == WL_OK && wl_dispatcher_mark_dead(self) != WL_OK) {
+        /* only labels, and of all partitions: a server of others must not keep this one idle */
+        wl_log(WL_LOG_WARN, self->hub.name, "dead_unmarked",
+               "dead letters could not be read: their copies do not say stale");
+    }
+    return err;
 }
 
 static void lease_gain(wl_dispatcher_t *self) {

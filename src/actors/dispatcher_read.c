@@ -25,6 +25,7 @@
 enum {
     READ_ENTRIES = 256,       /* of one read of the store */
     DEAD_MARKED_MAX = 100000, /* newest dead letters marked at start; older ones lose the label */
+    TURN_MS = 50,             /* longest turn of reading */
     TURN_CHANGES = 8192,      /* of one turn, so that messages are taken in between */
     DIRECT_FLYING_MAX = 4096, /* payloads on their way to shards; more are pulled in turn */
 };
@@ -298,6 +299,11 @@ static bool read_step(wl_dispatcher_t *self, uint64_t after, wl_queue_entry_fn t
     return last != after;
 }
 
+/* Entries that are passed over cost reads of the store, too: the lease is looked at in between. */
+static bool turn_over(const wl_dispatcher_t *self) {
+    return wl_mono_now().ms - self->turn_at >= TURN_MS;
+}
+
 static void read_catch_up(wl_dispatcher_t *self) {
     for (uint32_t i = 0; i < self->lane_count; i++) {
         wl_lane_t *lane = self->lanes[i];
@@ -309,7 +315,7 @@ static void read_catch_up(wl_dispatcher_t *self) {
         }
         self->stop = false;
         self->catching = lane;
-        while (!self->stop && lane->behind) {
+        while (!self->stop && lane->behind && !turn_over(self)) {
             if (!read_step(self, lane->behind_after, on_passed_entry)) {
                 lane->behind = false;
             }
@@ -324,6 +330,7 @@ void wl_dispatcher_read(wl_dispatcher_t *self) {
         return;
     }
     self->turn_changes = 0;
+    self->turn_at = wl_mono_now().ms;
     if (self->retries_left &&
         wl_pending_stats(self->pending).keys < self->hub.settings->dispatcher_keys_max / 2) {
         wl_err_t err = wl_dispatcher_load_retries(self);
@@ -332,7 +339,7 @@ void wl_dispatcher_read(wl_dispatcher_t *self) {
     }
     read_catch_up(self);
     self->stop = false;
-    while (self->more && !self->stop && wl_dispatcher_may_ask(self)) {
+    while (self->more && !self->stop && !turn_over(self) && wl_dispatcher_may_ask(self)) {
         self->more = read_step(self, self->cursor, on_entry);
     }
     self->more = self->more || self->stop;

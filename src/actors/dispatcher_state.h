@@ -64,6 +64,7 @@ struct wl_dispatcher {
     bool stop;                           /* this turn has read enough, or nothing more fits */
     bool retries_left;                   /* rows of the retry table that did not fit */
     size_t turn_changes;                 /* added in this turn */
+    int64_t turn_at;                     /* monotonic ms when it began */
     wl_lane_t *catching;                 /* the lane whose passed-over entries are being read */
     wl_decoder_t *decoder;               /* owned; of payload entries */
     wl_change_t changes[WL_CHANGES_MAX]; /* of the entry being read */

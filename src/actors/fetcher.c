@@ -19,6 +19,7 @@ enum {
 typedef struct {
     uint64_t uid;
     int64_t deadline_at; /* monotonic ms */
+    uint64_t asked;      /* the question's number */
     uint32_t query;
 } wanted_t;
 
@@ -45,7 +46,8 @@ static void fetcher_tell(fetcher_t *self, const wanted_t *wanted, uint64_t commi
             .shard = self->shard, .commit_seq = commit_seq, .error = (uint32_t)err};
         wl_fetched_begin(to, &head);
     }
-    wl_fetched_add(to, &(wl_fetched_item_t){.uid = wanted->uid, .assets = assets});
+    wl_fetched_add(
+        to, &(wl_fetched_item_t){.uid = wanted->uid, .assets = assets, .asked = wanted->asked});
 }
 
 /* The rows of a user, which lie side by side and in the order of users, from *at on. */
@@ -160,8 +162,10 @@ static void fetcher_take_fetch(fetcher_t *self, const wl_msg_t *msg) {
             WL_COUNT(&self->hub.counters, msg_malformed, 1);
             continue;
         }
-        self->wanted[self->wanted_count++] =
-            (wanted_t){.uid = item->uid, .deadline_at = item->deadline_at, .query = query};
+        self->wanted[self->wanted_count++] = (wanted_t){.uid = item->uid,
+                                                        .deadline_at = item->deadline_at,
+                                                        .asked = item->asked,
+                                                        .query = query};
         if (self->wanted_count == BATCH_USERS) {
             fetcher_work(self);
         }

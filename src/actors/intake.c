@@ -303,12 +303,16 @@ static wl_err_t append_answer(wl_err_t err) {
 }
 
 static void intake_commit(intake_t *self) {
-    if (wl_intake_batch_entries(self->batch) == 0) {
+    uint32_t waiters = wl_intake_batch_waiters(self->batch);
+    bool entries = wl_intake_batch_entries(self->batch) > 0;
+    if (!entries && waiters == 0) {
         return;
     }
-    uint64_t last_ids[WL_PARTITIONS_MAX];
-    wl_err_t err = wl_intake_batch_append(self->batch, self->queue, last_ids);
-    uint32_t waiters = wl_intake_batch_waiters(self->batch);
+    uint64_t last_ids[WL_PARTITIONS_MAX] = {0};
+    wl_err_t err = WL_OK; /* a refresh of no line is answered, too */
+    if (entries) {
+        err = wl_intake_batch_append(self->batch, self->queue, last_ids);
+    }
     for (uint32_t i = 0; i < waiters; i++) {
         wl_intake_waiter_t waiter = wl_intake_batch_waiter_at(self->batch, i);
         if (err == WL_OK) {

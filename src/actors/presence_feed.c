@@ -101,6 +101,7 @@ static wl_err_t feed_send_beat(wl_presence_feed_t *self, const wl_tier_peer_t *p
         .next = self->next,
         .asked_at = follower == NULL ? 0 : follower->asked_at,
         .instances = wl_hub_instances(self->hub, WL_ACTOR_PRESENCE),
+        .partitions = (uint32_t)self->hub->settings->queue_partitions,
         .replayed = follower != NULL && follower->replayed,
         .sick = {(const uint8_t *)self->sick, self->sick_bytes},
     };

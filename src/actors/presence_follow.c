@@ -141,11 +141,14 @@ static void writer_begun(writer_t *self, const wl_msg_t *msg) {
 }
 
 static bool writer_fits(writer_t *self, const wl_beat_head_t *beat) {
-    bool fits = beat->instances == wl_hub_instances(self->follow->hub, WL_ACTOR_PRESENCE);
+    const wl_hub_t *hub = self->follow->hub;
+    bool fits = beat->instances == wl_hub_instances(hub, WL_ACTOR_PRESENCE) &&
+                beat->partitions == hub->settings->queue_partitions;
     if (!fits && !self->misfit) {
         wl_log(WL_LOG_ERROR, self->follow->hub->name, "tier_misfit",
-               "writer %u has %u presence actors: presence.instances must be the same", self->index,
-               beat->instances);
+               "writer %u has %u presence actors and %u partitions: presence.instances and "
+               "queue.partitions must be the same",
+               self->index, beat->instances, beat->partitions);
     }
     self->misfit = !fits;
     return fits;

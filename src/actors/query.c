@@ -26,7 +26,8 @@ typedef struct waiter {
 
 /* A user being read from the database, or waiting for it. */
 typedef struct flight {
-    uint64_t uid; /* the key */
+    uint64_t uid;    /* the key */
+    uint64_t number; /* of its question */
     uint32_t shard;
     bool under_way;             /* a fetcher was asked; otherwise in its lane's line */
     int64_t fetch_until;        /* deadline of the fetch under way, monotonic ms */
@@ -50,6 +51,7 @@ typedef struct {
     uint32_t lane_max;  /* users of one lane read at once */
     uint32_t wait_max;  /* requests waiting in one lane; the next gets `busy` */
     int64_t next_sweep; /* no deadline passes before, monotonic ms */
+    uint64_t flown;     /* flights so far */
     uint64_t batch;     /* counts messages taken: items of two never share a head */
 } query_t;
 
@@ -87,7 +89,8 @@ static void query_fetch(query_t *self, flight_t *flight, int64_t deadline_at) {
         int64_t sent_at = wl_hub_sent_at(&self->hub, WL_ACTOR_FETCHER, fetcher);
         wl_fetch_begin(to, &(wl_fetch_head_t){.query = self->hub.instance, .sent_at = sent_at});
     }
-    wl_fetch_add(to, &(wl_fetch_item_t){.uid = flight->uid, .deadline_at = deadline_at});
+    wl_fetch_add(to, &(wl_fetch_item_t){
+                         .uid = flight->uid, .deadline_at = deadline_at, .asked = flight->number});
     flight->fetch_until = deadline_at;
     WL_COUNT(&self->hub.counters, query_fetches, 1);
 }
@@ -138,6 +141,7 @@ static void query_wait(query_t *self, uint32_t frontend, const wl_read_item_t *r
     if (flight == NULL) {
         flight = wl_alloc_zero(1, sizeof *flight);
         flight->uid = read->uid;
+        flight->number = ++self->flown;
         flight->shard = shard;
         HASH_ADD(hh, self->flights, uid, sizeof flight->uid, flight);
         DL_APPEND(lane->line, flight);
@@ -204,8 +208,8 @@ static void query_fetched(query_t *self, const wl_msg_t *msg) {
             query_fill(self, head, fetched);
             WL_COUNT(&self->hub.counters, presence_false_positive, fetched->assets.count == 0);
         }
-        if (flight == NULL) {
-            continue;
+        if (flight == NULL || (fetched->asked != 0 && fetched->asked != flight->number)) {
+            continue; /* nobody waits for it; it may be older than one given since */
         }
         DL_FOREACH(flight->waiters, waiter) {
             if (head->error == WL_OK) {

@@ -7,7 +7,7 @@ typedef struct {
     uint64_t link;      /* of the connection, 0 = none was made yet */
     bool anew;          /* made anew, and the server's clock is not known since */
     int64_t fresh_from; /* server's clock: copies filled before are not served; 0 = all */
-    int64_t looked_at;  /* monotonic ms when the markers were read, 0 = not over this connection */
+    int64_t looked_at;  /* monotonic ms when the markers were asked for, 0 = not over this one */
     int64_t since[WL_TRUST_PARTITIONS_MAX];
 } server_t;
 

@@ -25,7 +25,7 @@ enum {
     WL_TRUST_SERVERS = 128,       /* server numbers are below */
     WL_TRUST_PARTITIONS_MAX = 16, /* of the queue */
     WL_TRUST_STARTING_MS = 5000,  /* connections made so soon after the start are the first ones */
-    WL_TRUST_SEEN_MS = 2000       /* markers seen longer ago say nothing */
+    WL_TRUST_SEEN_MS = 1000       /* markers asked for longer ago say nothing */
 };
 
 typedef struct wl_cache_trust wl_cache_trust_t;
@@ -38,7 +38,9 @@ void wl_cache_trust_destroy(wl_cache_trust_t **self); /* NULL and *NULL are acce
  * anew: whatever was written there before may be gone. */
 bool wl_cache_trust_link(wl_cache_trust_t *self, uint32_t server, uint64_t link, int64_t now);
 
-/* The markers were read over that connection: since[partition], 0 = there is none. */
+/* The markers were read over that connection: since[partition], 0 = there is none. now: when they
+ * were asked for, not when the answer came: writers rely on WL_TRUST_SEEN_MS, and an answer may be
+ * old when it comes. */
 void wl_cache_trust_looked(wl_cache_trust_t *self, uint32_t server, uint64_t link,
                            int64_t server_now, const int64_t *since, int64_t now);
 

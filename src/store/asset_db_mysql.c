@@ -90,6 +90,9 @@ static wl_err_t db_begin(wl_asset_db_t *base) {
         if (err != WL_OK) {
             wl_mysql_rollback(self->link);
         }
+        if (err == WL_ERR_UNAVAILABLE) { /* also a server that was made read_only: not this one */
+            wl_mysql_drop(self->link);
+        }
     }
     return err;
 }

@@ -30,8 +30,7 @@ struct wl_cache_redis {
 
 /* KEYS user. ARGV commit, fence life, then field, value... A value whose first 40 bytes are larger
  * is newer. An asset that the fill has not brought, though it was read after this commit, has been
- * deleted since. The type is checked by HGET itself: another type is an error, and the copy a miss.
- */
+ * deleted since. The type is checked by HGET itself: another type is an error, the copy a miss. */
 static const char script_put[] =
     "local s = redis.call('HGET', KEYS[1], '#s')\n"
     "if not s or s < ARGV[1] then redis.call('HSET', KEYS[1], '#s', ARGV[1]) end\n"
@@ -49,8 +48,7 @@ static const char script_put[] =
     "end\n"
     "return 1\n";
 
-/* KEYS user. ARGV commit, fence life. Whatever is there, of any type, goes; a fence that is one
- * stays. */
+/* KEYS user. ARGV commit, fence life. Whatever is there, of any type, goes; a sound fence stays. */
 static const char script_forget[] =
     "local s = redis.pcall('HGET', KEYS[1], '#s')\n"
     "redis.call('DEL', KEYS[1])\n"

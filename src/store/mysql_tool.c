@@ -54,6 +54,10 @@ static void connection_drop(wl_mysql_t *self, wl_err_t why) {
     self->why = why;
 }
 
+void wl_mysql_drop(wl_mysql_t *self) {
+    connection_drop(self, WL_ERR_UNAVAILABLE);
+}
+
 static wl_err_t connection_make(wl_mysql_t *self) {
     int64_t begun = wl_mono_now().ms;
     wl_err_t err = wl_mysql_connect(&self->target, &self->db, &self->problem);

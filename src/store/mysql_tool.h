@@ -73,6 +73,8 @@ bool wl_mysql_copy(const wl_mysql_t *self, uint32_t column, char *ret, size_t by
 WL_MUST_USE wl_err_t wl_mysql_begin(wl_mysql_t *self);
 WL_MUST_USE wl_err_t wl_mysql_commit(wl_mysql_t *self);
 void wl_mysql_rollback(wl_mysql_t *self);
+/* Closes the connection: the next use makes one to whoever the address names by then. */
+void wl_mysql_drop(wl_mysql_t *self);
 
 /* What the server said about the last error; for logs. "" = nothing. */
 const char *wl_mysql_problem(const wl_mysql_t *self);

@@ -128,6 +128,9 @@ static wl_err_t server_look(wl_queue_redis_t *self, wl_queue_part_t *part) {
 
 /* Partitions may share a server that was looked at. */
 static bool part_borrow(wl_queue_redis_t *self, wl_queue_part_t *part, uint64_t link) {
+    if (link != 0 && part->safe_link == link) {
+        return true; /* what it knows itself is newer */
+    }
     for (uint32_t i = 0; link != 0 && i < self->queue.partitions; i++) {
         if (self->parts[i].safe_link == link) {
             part->replicated = self->parts[i].replicated;

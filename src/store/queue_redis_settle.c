@@ -195,7 +195,7 @@ static wl_err_t settled_take(const redisReply *reply, void *arg) {
     return wl_queue_redis_number(reply, &gone);
 }
 
-/* One script: as much as fits of what is left, in the order of wl_settle_t. */
+/* One script: as much as fits of what is left: retries, letters, ends of retries, then acks. */
 static wl_err_t settle_step(wl_queue_redis_t *self, const wl_settle_t *settle, progress_t *at) {
     wl_queue_args_t *rows = wl_queue_args_new();
     progress_t from = *at;
@@ -204,11 +204,12 @@ static wl_err_t settle_step(wl_queue_redis_t *self, const wl_settle_t *settle, p
         wl_queue_row_retry_field(rows, &settle->retries[at->retries]);
         wl_queue_row_retry_value(rows, &settle->retries[at->retries++]);
     }
-    for (; step_left(rows, count, settle->retry_end_count, at->ends) > 0; count++) {
-        wl_queue_row_retry_field(rows, &settle->retry_ends[at->ends++]);
-    }
+    /* letters before the ends of their retries: a settlement of several steps may end between */
     for (; step_left(rows, count, settle->dead_count, at->dead) > 0; count++) {
         wl_queue_row_letter_args(rows, &settle->dead[at->dead++]);
+    }
+    for (; step_left(rows, count, settle->retry_end_count, at->ends) > 0; count++) {
+        wl_queue_row_retry_field(rows, &settle->retry_ends[at->ends++]);
     }
     for (; step_left(rows, count, settle->ack_count, at->acks) > 0; count++) {
         wl_queue_args_text(rows, "%" PRIu64, settle->acks[at->acks++]);

@@ -53,6 +53,7 @@ static void writer_beat(writer_t *writer) {
         .next = writer->next,
         .asked_at = writer->asked_at,
         .instances = 1,
+        .partitions = (uint32_t)self.stage.settings.queue_partitions,
         .replayed = writer->replayed,
         .sick = {(const uint8_t *)writer->sick, writer->sick == NULL ? 0 : strlen(writer->sick)},
     };
