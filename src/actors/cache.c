@@ -3,6 +3,7 @@
 #include "actors/cache_cover.h"
 #include "actors/cache_remote.h"
 #include "actors/render.h"
+#include "actors/store_options.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/slot.h"
@@ -284,9 +285,7 @@ static wl_err_t cache_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     if (!wl_role_reads(self->hub.settings)) {
         return WL_OK; /* nobody would ever read what is kept here */
     }
-    wl_cache_options_t options = {
-        .bytes_max = self->hub.settings->cache_bytes_max / self->hub.settings->cache_instances,
-    };
+    wl_cache_options_t options = wl_store_options_cache(self->hub.settings);
     return wl_cache_open(&options, &self->store);
 }
 

@@ -1,6 +1,7 @@
 #include "actors/cache_remote.h"
 
 #include "actors/redis_loop.h"
+#include "actors/store_options.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -22,7 +23,7 @@ enum {
     RETRY_BATCH = 2000,   /* of them at once */
     RENEW_VALID_MS = 500, /* a renewal that takes longer does not count */
     TAGS_MAX = 4096,      /* tried to find one for each server */
-    NO_TAG = TAGS_MAX, /* all tags are below */
+    NO_TAG = TAGS_MAX,    /* all tags are below */
     /* Of a put that failed: our last renewal counts until RENEW_VALID_MS later, the marker then
      * lives its life, and a look sent before its end may be believed for WL_TRUST_SEEN_MS, however
      * long answers take. */
@@ -280,10 +281,6 @@ static void puts_retry(wl_cache_remote_t *self, int64_t now) {
     self->down_said = self->down_said && self->puts != NULL;
 }
 
-uint32_t wl_cache_remote_waiting(const wl_cache_remote_t *self) {
-    return self->put_count;
-}
-
 /* ---- markers -------------------------------------------------------------------------------- */
 
 /* Finds for each server a tag whose keys it serves. */
@@ -419,11 +416,8 @@ static void on_after(void *arg) {
 wl_err_t wl_cache_remote_open(wl_hub_t *hub, const wl_cache_remote_to_t *to,
                               wl_cache_remote_t **ret, wl_fault_t *fault) {
     const wl_settings_t *settings = hub->settings;
-    wl_redis_options_t options = {.nodes = settings->cache_redis,
-                                  .cluster = settings->cache_cluster,
-                                  .user = settings->redis_user,
-                                  .password_file = settings->redis_password_file,
-                                  .timeout_ms = (uint32_t)settings->redis_timeout_ms};
+    wl_redis_options_t options =
+        wl_store_options_redis(settings, settings->cache_redis, settings->cache_cluster);
     wl_redis_t *redis = NULL;
     wl_err_t err = wl_redis_new(&options, &redis, fault);
     if (err != WL_OK) {
@@ -441,7 +435,7 @@ wl_err_t wl_cache_remote_open(wl_hub_t *hub, const wl_cache_remote_to_t *to,
                                                        .prefix = settings->cache_prefix,
                                                        .ttl_s = (uint32_t)settings->cache_ttl_s});
     self->loop = wl_redis_loop_new(hub->loop, redis, on_after, self);
-    if (strcmp(settings->shard_store, "sqlite") == 0) { /* nobody else could hold them */
+    if (!wl_store_shared(settings)) { /* nobody else could hold them */
         for (uint32_t p = 0; p < self->partitions; p++) {
             self->held_until[p] = INT64_MAX;
         }

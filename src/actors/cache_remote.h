@@ -41,7 +41,5 @@ void wl_cache_remote_lease(wl_cache_remote_t *self, const wl_msg_t *msg);
 void wl_cache_remote_tick(wl_cache_remote_t *self);
 /* Sends what was asked in this turn. */
 void wl_cache_remote_turn(wl_cache_remote_t *self);
-/* Puts that have not taken effect yet. */
-uint32_t wl_cache_remote_waiting(const wl_cache_remote_t *self);
 
 #endif

@@ -1,20 +1,17 @@
 #include "actors/change_queue.h"
 
+#include "actors/store_options.h"
 #include "base/log.h"
 
-#include <stdio.h>
 #include <string.h>
 
 wl_err_t wl_change_queue_open(const wl_settings_t *settings, const char *actor, wl_queue_use_t use,
                               uint32_t partition, wl_queue_t **ret, wl_fault_t *fault) {
-    char path[600];
+    wl_store_text_t text;
     bool redis = strcmp(settings->queue_store, "redis") == 0;
-    (void)snprintf(path, sizeof path, "%s/queue.db", settings->server_data_dir);
-    wl_redis_options_t where = {.nodes = settings->queue_redis,
-                                .cluster = settings->queue_cluster,
-                                .user = settings->redis_user,
-                                .password_file = settings->redis_password_file,
-                                .timeout_ms = (uint32_t)settings->redis_timeout_ms};
+    const char *path = wl_store_options_queue(settings, &text);
+    wl_redis_options_t where =
+        wl_store_options_redis(settings, settings->queue_redis, settings->queue_cluster);
     wl_queue_options_t options = {.path = redis ? NULL : path,
                                   .use = use,
                                   .redis = &where,

@@ -1,4 +1,5 @@
 #include "actors/presence_state.h"
+#include "actors/store_options.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -236,7 +237,7 @@ static void tiers_lines(wl_presence_t *self) {
 
 wl_err_t wl_presence_tiers_open(wl_presence_t *self, wl_fault_t *fault) {
     const wl_settings_t *settings = self->hub.settings;
-    self->tours = strcmp(settings->shard_store, "mysql") == 0 || !wl_role_writes(settings);
+    self->tours = wl_store_shared(settings) || !wl_role_writes(settings);
     if (self->tours) {
         self->coverage = wl_coverage_new(
             1 + wl_settings_list_count(settings->tier_writers), tiers_partitions(self),

@@ -41,6 +41,15 @@ const char *wl_store_options_queue(const wl_settings_t *settings, wl_store_text_
     return text->path;
 }
 
+wl_redis_options_t wl_store_options_redis(const wl_settings_t *settings, const char *nodes,
+                                          bool cluster) {
+    return (wl_redis_options_t){.nodes = nodes,
+                                .cluster = cluster,
+                                .user = settings->redis_user,
+                                .password_file = settings->redis_password_file,
+                                .timeout_ms = (uint32_t)settings->redis_timeout_ms};
+}
+
 wl_cache_options_t wl_store_options_cache(const wl_settings_t *settings) {
     return (wl_cache_options_t){.bytes_max = settings->cache_bytes_max / settings->cache_instances};
 }

@@ -6,6 +6,7 @@
 #include "base/settings.h"
 #include "store/asset_db.h"
 #include "store/cache.h"
+#include "store/redis.h"
 
 /* Texts that the options point into: keep it until the store is open. */
 typedef struct {
@@ -24,6 +25,9 @@ wl_mysql_options_t wl_store_options_mysql(const wl_settings_t *settings, uint32_
                                           wl_store_text_t *text);
 /* The file of the durable queue, when queue.store = sqlite. */
 const char *wl_store_options_queue(const wl_settings_t *settings, wl_store_text_t *text);
+/* A Redis, with what all of ours share; nodes are borrowed. */
+wl_redis_options_t wl_store_options_redis(const wl_settings_t *settings, const char *nodes,
+                                          bool cluster);
 /* One of all caches. */
 wl_cache_options_t wl_store_options_cache(const wl_settings_t *settings);
 
