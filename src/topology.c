@@ -45,7 +45,7 @@ static const tier_t kind_tiers[WL_ACTOR_KINDS] = {
     [WL_ACTOR_PULLER] = TIER_WRITER, [WL_ACTOR_DISPATCHER] = TIER_WRITER,
     [WL_ACTOR_INTAKE] = TIER_WRITER, [WL_ACTOR_FRONTEND] = TIER_READER,
     [WL_ACTOR_KEEPER] = TIER_WRITER, [WL_ACTOR_CONFIG] = TIER_BOTH,
-    [WL_ACTOR_GUARD] = TIER_BOTH,
+    [WL_ACTOR_GUARD] = TIER_BOTH,    [WL_ACTOR_DETAILS] = TIER_READER,
 };
 
 bool wl_role_reads(const wl_settings_t *settings) {
@@ -64,6 +64,7 @@ static uint32_t kind_instances(const wl_settings_t *settings, wl_actor_kind_t ki
     case WL_ACTOR_CACHE: return (uint32_t)settings->cache_instances;
     case WL_ACTOR_PRESENCE: return (uint32_t)settings->presence_instances;
     case WL_ACTOR_QUERY: return (uint32_t)settings->query_instances;
+    case WL_ACTOR_DETAILS: return (uint32_t)settings->details_instances;
     case WL_ACTOR_PULLER: return (uint32_t)settings->puller_instances;
     case WL_ACTOR_DISPATCHER: return (uint32_t)settings->queue_partitions;
     case WL_ACTOR_INTAKE: return wl_settings_list_count(settings->intake_endpoint);

@@ -25,6 +25,7 @@
     A(CACHE, cache)           \
     A(PRESENCE, presence)     \
     A(QUERY, query)           \
+    A(DETAILS, details)       \
     A(PULLER, puller)         \
     A(DISPATCHER, dispatcher) \
     A(KEEPER, keeper)         \

@@ -68,14 +68,18 @@ static wl_outbox_t *outbox_open(wl_hub_t *self, wl_actor_kind_t kind) {
  * nothing waits for it, so those are opened at the start; all others when they are first used. */
 #define TO(NAME) (1u << WL_ACTOR_##NAME)
 static const uint32_t sends_to[WL_ACTOR_KINDS] = {
-    [WL_ACTOR_FRONTEND] = TO(PRESENCE),
-    [WL_ACTOR_PRESENCE] = TO(CACHE) | TO(FRONTEND) | TO(FETCHER) | TO(SHARD) | TO(DISPATCHER),
+    [WL_ACTOR_FRONTEND] = TO(PRESENCE) | TO(DETAILS),
+    [WL_ACTOR_PRESENCE] = TO(CACHE) | TO(FRONTEND) | TO(FETCHER) | TO(SHARD) | TO(DISPATCHER) |
+                          TO(PULLER) | TO(QUERY) | TO(DETAILS),
     [WL_ACTOR_CACHE] = TO(QUERY) | TO(FRONTEND) | TO(DISPATCHER),
-    [WL_ACTOR_QUERY] = TO(FETCHER) | TO(CACHE) | TO(FRONTEND) | TO(DISPATCHER),
-    [WL_ACTOR_FETCHER] = TO(QUERY) | TO(PRESENCE),
+    [WL_ACTOR_QUERY] =
+        TO(FETCHER) | TO(CACHE) | TO(FRONTEND) | TO(DISPATCHER) | TO(PRESENCE) | TO(DETAILS),
+    [WL_ACTOR_DETAILS] = TO(PRESENCE) | TO(FRONTEND) | TO(DISPATCHER),
+    [WL_ACTOR_FETCHER] = TO(QUERY) | TO(PRESENCE) | TO(PULLER) | TO(SHARD) | TO(DISPATCHER),
     [WL_ACTOR_SHARD] = TO(PRESENCE),
-    [WL_ACTOR_PULLER] = TO(SHARD) | TO(DISPATCHER) | TO(FRONTEND) | TO(CACHE) | TO(QUERY),
-    [WL_ACTOR_DISPATCHER] = TO(PULLER) | TO(PRESENCE) | TO(SHARD) | TO(INTAKE),
+    [WL_ACTOR_PULLER] = TO(SHARD) | TO(DISPATCHER) | TO(FRONTEND) | TO(CACHE) | TO(QUERY) |
+                        TO(PRESENCE) | TO(DETAILS),
+    [WL_ACTOR_DISPATCHER] = TO(PULLER) | TO(PRESENCE) | TO(SHARD) | TO(INTAKE) | TO(FETCHER),
     [WL_ACTOR_INTAKE] = TO(DISPATCHER),
 };
 #undef TO
@@ -206,24 +210,21 @@ static int64_t deadline_here(int64_t deadline_at, int64_t sent_at, int64_t now) 
     return now + (left < BUDGET_MS_MAX ? left : BUDGET_MS_MAX);
 }
 
-/* From here on the deadlines of a message from another host are ours. */
-static void hub_settle_deadlines(wl_msg_t *msg) {
-    bool read = msg->id == WL_MSG_READ && msg->head.read.sent_at != 0;
-    bool fetch = msg->id == WL_MSG_FETCH && msg->head.fetch.sent_at != 0;
-    int64_t now = read || fetch ? wl_mono_now().ms : 0;
-    for (uint32_t i = 0; read && i < msg->count; i++) {
-        int64_t *at = &msg->items.read[i].deadline_at;
-        *at = deadline_here(*at, msg->head.read.sent_at, now);
+/* NAME, name: messages whose head says when they were sent and whose items have deadlines. */
+#define TIMED(T) T(READ, read) T(GATHER, gather) T(FETCH, fetch) T(LIVE, live)
+
+void wl_hub_settle_deadlines(wl_msg_t *msg) {
+#define SETTLE(NAME, name)                                         \
+    if (msg->id == WL_MSG_##NAME && msg->head.name.sent_at != 0) { \
+        int64_t now = wl_mono_now().ms;                            \
+        for (uint32_t i = 0; i < msg->count; i++) {                \
+            int64_t *at = &msg->items.name[i].deadline_at;         \
+            *at = deadline_here(*at, msg->head.name.sent_at, now); \
+        }                                                          \
+        msg->head.name.sent_at = 0;                                \
     }
-    for (uint32_t i = 0; fetch && i < msg->count; i++) {
-        int64_t *at = &msg->items.fetch[i].deadline_at;
-        *at = deadline_here(*at, msg->head.fetch.sent_at, now);
-    }
-    if (read) {
-        msg->head.read.sent_at = 0;
-    } else if (fetch) {
-        msg->head.fetch.sent_at = 0;
-    }
+    TIMED(SETTLE)
+#undef SETTLE
 }
 
 static void hub_take_keys(wl_hub_t *self, const wl_msg_t *msg) {
@@ -301,7 +302,7 @@ static uint32_t hub_drain(wl_hub_t *self, zsock_t *inbox) {
         if (err == WL_OK && inbox == self->far_inbox && message_near(msg.id)) {
             WL_COUNT(&self->counters, msg_unexpected, 1);
         } else if (err == WL_OK) {
-            hub_settle_deadlines(&msg);
+            wl_hub_settle_deadlines(&msg);
             hub_take(self, &msg);
         } else {
             WL_COUNT(&self->counters, msg_malformed, 1);

@@ -109,6 +109,9 @@ uint32_t wl_hub_fetcher(const wl_hub_t *self, uint32_t shard, uint64_t turn);
  * two hosts have nothing in common, so the receiving hub moves deadlines to its own. 0: the same
  * host. */
 int64_t wl_hub_sent_at(const wl_hub_t *self, wl_actor_kind_t kind, uint32_t instance);
+/* Moves the deadlines of a message that says when it was sent to our clock. The hub has done so for
+ * what came into the mailbox; to be called for what came in by a socket of the actor's own. */
+void wl_hub_settle_deadlines(wl_msg_t *msg);
 /* Sends what was built. A message whose mailbox is full is dropped and counted (msg_full): every
  * conversation survives that by its own deadline or redelivery. Also done after each turn. */
 void wl_hub_flush(wl_hub_t *self);

@@ -53,3 +53,7 @@ bool wl_line_id_valid(const char *text) {
     size_t bytes = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-");
     return bytes >= 1 && bytes <= WL_LINE_ID_MAX && text[bytes] == '\0';
 }
+
+bool wl_asset_is_consent(const wl_asset_t *asset) {
+    return strcmp(asset->bucket, WL_BUCKET_CONSENT) == 0;
+}

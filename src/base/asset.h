@@ -62,6 +62,12 @@ typedef struct {
     const uint8_t *extra;           /* borrowed msgpack map, NULL when extra_bytes is 0 */
 } wl_asset_t;
 
+/* A user's consent to a line is a record of that line in this bucket, which no line can name:
+ * state available = given until expires_at, gone = withdrawn; version and changed_at say when. It
+ * travels and is guarded like any other record, and is never shown as one. */
+#define WL_BUCKET_CONSENT "!consent"
+bool wl_asset_is_consent(const wl_asset_t *asset);
+
 /* [a-z0-9_-]{1,32}, NUL-terminated */
 bool wl_line_id_valid(const char *text);
 

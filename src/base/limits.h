@@ -43,6 +43,8 @@ enum {
     WL_HINTS_MAX = 4,               /* version hints kept per (uid, line) */
 
     /* lines */
+    WL_LINE_URLS_MAX = 8,                 /* endpoints of one line */
+    WL_DETAILS_MAX = 100,                 /* items of one page of details */
     WL_PULL_UIDS_MAX = 200,               /* users of one pull */
     WL_LINE_RESPONSE_BYTES_MAX = 1048576, /* default cap of one answer */
 };

@@ -10,6 +10,14 @@
 typedef enum { WL_MODE_SYNC, WL_MODE_LIVE, WL_MODE_LINK, WL_MODE_COUNT } wl_mode_t;
 typedef enum { WL_ADAPTER_HTTP, WL_ADAPTER_ZMQ, WL_ADAPTER_NONE, WL_ADAPTER_COUNT } wl_adapter_t;
 
+/* Whose calls go first when several lines wait for the same puller. */
+typedef enum {
+    WL_PRIORITY_HIGH,
+    WL_PRIORITY_NORMAL,
+    WL_PRIORITY_LOW,
+    WL_PRIORITY_COUNT
+} wl_priority_t;
+
 /* How a number of a foreign answer becomes minor units. */
 typedef enum {
     WL_AMOUNT_MINOR,   /* an integer or a text of digits: minor units already */
@@ -64,7 +72,22 @@ typedef struct {
     uint32_t attempts_max;  /* pulls of one (user, line) before it becomes a dead letter */
     uint32_t retry_base_ms; /* first back-off, doubled each time */
     uint32_t retry_max_ms;
-    uint64_t fresh_ms;         /* an older copy is pulled when its user looks, 0 = never */
+    uint64_t fresh_ms;    /* an older copy is pulled when its user looks, 0 = never */
+    uint64_t swr_ms;      /* live: up to so much older is shown at once and asked for meanwhile */
+    uint64_t sie_ms;      /* when the line fails, a copy older than fresh_ms by more than this is
+                        `missing`; 0 = any copy is shown, as stale */
+    bool must_revalidate; /* a copy that is not fresh is no amount: it is only named as last good */
+    bool consent;         /* nothing is asked, kept or shown without the user's consent */
+    bool details;         /* the line answers /details */
+    bool summary;         /* the line answers /summary */
+    uint32_t details_fresh_ms; /* how long a first page is kept */
+    uint32_t summary_fresh_ms; /* how long the sums of the current month are kept */
+    wl_priority_t priority;
+    uint64_t quota;     /* calls a day (UTC), 0 = no limit */
+    bool adaptive;      /* fewer calls at once while the line is slow or fails */
+    uint32_t hedge_ms;  /* a second call when the first takes longer, 0 = never */
+    uint32_t url_count; /* 1 ..: url is urls[0] */
+    char urls[WL_LINE_URLS_MAX][WL_URL_MAX + 1];
     uint32_t breaker_failures; /* failures in a row that open the breaker */
     uint32_t breaker_open_ms;  /* how long it stays open before a probe */
     wl_sanity_t sanity;
@@ -115,6 +138,7 @@ int wl_config_line_index(const wl_config_t *self, const char *line_id);
 /* "sync", "http", ...; "none" is the adapter of links; "?" when out of range. */
 const char *wl_mode_name(wl_mode_t mode);
 const char *wl_adapter_name(wl_adapter_t adapter);
+const char *wl_priority_name(wl_priority_t priority);
 
 /* The documented keys, one "path\ttype\tdefault\tbounds\tdoc" line each, for docs and tidy. */
 void wl_config_document(void (*print)(const char *row, void *arg), void *arg);

@@ -48,27 +48,66 @@ static wl_err_t line_check_link(wl_config_reader_t *reader, const wl_line_t *lin
     return WL_OK;
 }
 
-/* Picks the adapter by the scheme, or checks that both agree. */
-static wl_err_t line_check_url(wl_config_reader_t *reader, wl_line_t *line) {
-    if (line->url[0] == '\0') {
-        return wl_config_reader_fault(reader, NULL, "\"url\" is required unless the mode is link");
+/* Fills urls: one "url", or a list "urls", whose first one is then url. */
+static wl_err_t line_read_urls(wl_config_reader_t *reader, const json_t *value, wl_line_t *line) {
+    const json_t *given = json_object_get(value, "urls");
+    if (given == NULL) {
+        line->url_count = 1;
+        memcpy(line->urls[0], line->url, sizeof line->url);
+        return WL_OK;
     }
-    bool http = text_starts(line->url, "http://") || text_starts(line->url, "https://");
-    bool tcp = text_starts(line->url, "tcp://");
-    if (line->adapter == WL_ADAPTER_NONE) {
-        line->adapter = tcp ? WL_ADAPTER_ZMQ : WL_ADAPTER_HTTP;
+    if (line->url[0] != '\0' || line->mode == WL_MODE_LINK) {
+        return wl_config_reader_fault(reader, "urls",
+                                      line->url[0] != '\0' ? "give url or urls, not both"
+                                                           : "a link has one target: url");
     }
-    if (line->adapter == WL_ADAPTER_HTTP && (!http || !authority_valid(line->url, false))) {
-        return wl_config_reader_fault(reader, "url",
-                                      http || tcp || strstr(line->url, "://") != NULL
+    size_t index = 0;
+    const json_t *element = NULL;
+    json_array_foreach(given, index, element) {
+        const char *text = json_string_value(element);
+        if (text == NULL || strlen(text) > WL_URL_MAX || text[0] == '\0') {
+            return wl_config_reader_fault(reader, "urls", "element %zu is not a url", index);
+        }
+        memcpy(line->urls[index], text, strlen(text) + 1);
+    }
+    line->url_count = (uint32_t)index;
+    if (index == 0) {
+        return wl_config_reader_fault(reader, "urls", "must not be empty");
+    }
+    memcpy(line->url, line->urls[0], sizeof line->url);
+    return WL_OK;
+}
+
+/* Every url fits the adapter, which the scheme of the first one picks unless it was given. */
+static wl_err_t line_check_url(wl_config_reader_t *reader, const wl_line_t *line, const char *url) {
+    const char *key = line->url_count > 1 ? "urls" : "url";
+    bool http = text_starts(url, "http://") || text_starts(url, "https://");
+    bool tcp = text_starts(url, "tcp://");
+    if (line->adapter == WL_ADAPTER_HTTP && (!http || !authority_valid(url, false))) {
+        return wl_config_reader_fault(reader, key,
+                                      http || tcp || strstr(url, "://") != NULL
                                           ? "adapter http needs http://host[:port] or https://"
                                           : "must start with http://, https:// or tcp://");
     }
     if (line->adapter == WL_ADAPTER_ZMQ &&
-        (!tcp || !authority_valid(line->url, true) || strchr(line->url + 6, '/') != NULL)) {
-        return wl_config_reader_fault(reader, "url", "adapter zmq needs tcp://host:port");
+        (!tcp || !authority_valid(url, true) || strchr(url + 6, '/') != NULL)) {
+        return wl_config_reader_fault(reader, key, "adapter zmq needs tcp://host:port");
     }
     return WL_OK;
+}
+
+static wl_err_t line_check_urls(wl_config_reader_t *reader, wl_line_t *line) {
+    if (line->url[0] == '\0') {
+        return wl_config_reader_fault(reader, NULL, "\"url\" is required unless the mode is link");
+    }
+    if (line->adapter == WL_ADAPTER_NONE) {
+        line->adapter = text_starts(line->url, "tcp://") ? WL_ADAPTER_ZMQ : WL_ADAPTER_HTTP;
+    }
+    wl_err_t err = WL_OK;
+    for (uint32_t i = 0; err == WL_OK && i < line->url_count; i++) {
+        err = line_check_url(reader, line, line->urls[i]);
+    }
+    return err;
 }
 
 static wl_err_t line_check(wl_config_reader_t *reader, wl_line_t *line) {
@@ -87,7 +126,7 @@ static wl_err_t line_check(wl_config_reader_t *reader, wl_line_t *line) {
         return wl_config_reader_fault(reader, NULL, "\"unit\" is required for kind %s",
                                       wl_kind_name(line->kind));
     }
-    return line_check_url(reader, line);
+    return line_check_urls(reader, line);
 }
 
 static wl_err_t line_read_sanity(wl_config_reader_t *reader, const json_t *value, wl_line_t *line) {
@@ -143,7 +182,13 @@ static wl_err_t line_read(wl_config_reader_t *reader, const char *id, const json
     if (line->burst == 0) { /* not given: the least that can be given is 1 */
         line->burst = line->rate > 0 ? line->rate : 1;
     }
-    err = line_check(reader, line);
+    if (line->priority == WL_PRIORITY_COUNT) { /* not given */
+        line->priority = line->kind == WL_KIND_CASH ? WL_PRIORITY_HIGH : WL_PRIORITY_NORMAL;
+    }
+    err = line_read_urls(reader, value, line);
+    if (err == WL_OK) {
+        err = line_check(reader, line);
+    }
     if (err == WL_OK) {
         err = line_read_sanity(reader, value, line);
     }

@@ -9,6 +9,7 @@
 
 static const char *const mode_names[WL_MODE_COUNT] = {"sync", "live", "link"};
 static const char *const adapter_names[WL_ADAPTER_COUNT] = {"http", "zmq", "none"};
+static const char *const priority_names[WL_PRIORITY_COUNT] = {"high", "normal", "low"};
 static const char *const amount_rule_names[WL_AMOUNT_RULE_COUNT] = {"minor", "decimal"};
 
 const char *wl_mode_name(wl_mode_t mode) {
@@ -17,6 +18,14 @@ const char *wl_mode_name(wl_mode_t mode) {
 
 const char *wl_adapter_name(wl_adapter_t adapter) {
     return (unsigned)adapter < WL_ADAPTER_COUNT ? adapter_names[adapter] : "?";
+}
+
+const char *wl_priority_name(wl_priority_t priority) {
+    return (unsigned)priority < WL_PRIORITY_COUNT ? priority_names[priority] : "?";
+}
+
+static const char *choice_priority(unsigned index) {
+    return wl_priority_name((wl_priority_t)index);
 }
 
 static const char *choice_kind(unsigned index) {
@@ -73,6 +82,8 @@ static const wl_config_row_t rows[] = {
         .max = WL_ADAPTER_NONE, .doc = "how the line is asked: HTTP JSON or ZeroMQ MessagePack"),
     TEXT(LINE, TEXT, wl_line_t, url,
          "http://, https:// or tcp://host:port; required but for links, where it is the target"),
+    NEST(LINE, LIST, "urls", WL_LINE_URLS_MAX, false,
+         "instead of url: several endpoints of one line, of one scheme"),
     TEXT(LINE, ID, wl_line_t, secret, "name of the signing key in secrets_dir; empty = unsigned"),
     TEXT(LINE, TEXT, wl_line_t, unit, "the only unit the line may send; required but for coupons"),
     NUMBER(LINE, wl_line_t, scale, 0, 0, WL_SCALE_MAX, "decimal digits of one unit"),
@@ -91,7 +102,32 @@ static const wl_config_row_t rows[] = {
     NUMBER(LINE, wl_line_t, retry_base_ms, 200, 1, HOUR_MS, "first back-off, doubled each time"),
     NUMBER(LINE, wl_line_t, retry_max_ms, 60000, 1, DAY_MS, "longest back-off"),
     NUMBER(LINE, wl_line_t, fresh_ms, 0, 0, 10 * YEAR_MS,
-           "an older copy is pulled when its user looks, 0 = never"),
+           "sync: an older copy is pulled when its user looks, 0 = never; live: a younger copy is "
+           "shown without asking"),
+    NUMBER(
+        LINE, wl_line_t, swr_ms, 0, 0, 10 * YEAR_MS,
+        "live: a copy up to so much older than fresh_ms is shown at once and asked for meanwhile"),
+    NUMBER(
+        LINE, wl_line_t, sie_ms, 0, 0, 10 * YEAR_MS,
+        "when the line fails, a copy older than fresh_ms by more than this is missing, 0 = never"),
+    ROW(LINE, FLAG, "must_revalidate", FIELD(wl_line_t, must_revalidate),
+        .doc = "a copy older than fresh_ms is asked for first and never shown as an amount"),
+    ROW(LINE, FLAG, "consent", FIELD(wl_line_t, consent),
+        .doc = "nothing is asked, kept or shown without the user's consent"),
+    ROW(LINE, FLAG, "details", FIELD(wl_line_t, details), .doc = "the line answers /details"),
+    ROW(LINE, FLAG, "summary", FIELD(wl_line_t, summary), .doc = "the line answers /summary"),
+    NUMBER(LINE, wl_line_t, details_fresh_ms, 5000, 0, DAY_MS,
+           "how long the first page of a user's details is kept"),
+    NUMBER(LINE, wl_line_t, summary_fresh_ms, 60000, 0, DAY_MS,
+           "how long the sums of the current month are kept; past months are kept for a day"),
+    ROW(LINE, CHOICE, "priority", FIELD(wl_line_t, priority), .choice = choice_priority,
+        .fallback = WL_PRIORITY_COUNT, .fallback_text = "high for cash, else normal",
+        .max = WL_PRIORITY_COUNT, .doc = "whose calls go first when several lines wait"),
+    NUMBER(LINE, wl_line_t, quota, 0, 0, VERSION_MAX, "calls a day (UTC), 0 = no limit"),
+    ROW(LINE, FLAG, "adaptive", FIELD(wl_line_t, adaptive), .fallback = true,
+        .doc = "fewer calls at once than concurrency while the line is slow or fails"),
+    NUMBER(LINE, wl_line_t, hedge_ms, 0, 0, 60000,
+           "a second call, of one in twenty at most, when the first takes longer, 0 = never"),
     NUMBER(LINE, wl_line_t, breaker_failures, 5, 1, 1000,
            "failures in a row that open the breaker"),
     NUMBER(LINE, wl_line_t, breaker_open_ms, 2000, 1, HOUR_MS, "how long before a probe"),

@@ -40,6 +40,14 @@ typedef enum {
     WL_PULL_PERMANENT = 3 /* will not get better by itself: dead letter */
 } wl_pull_outcome_t;
 
+/* What a LIVE asks for. */
+typedef enum {
+    WL_LIVE_ASSETS = 0,  /* the user's assets now, as a pull */
+    WL_LIVE_DETAILS = 1, /* a page of what happened to them */
+    WL_LIVE_SUMMARY = 2, /* sums of a month, or of all */
+    WL_LIVE_CONSENT = 3  /* not the line: the user's consent is written down */
+} wl_live_what_t;
+
 /* In the head of a STORED or NOTICE that came from another process: nobody here waits for DONE. */
 #define WL_DISPATCHER_NONE UINT32_MAX
 
