@@ -182,12 +182,12 @@ static wl_err_t frontend_take_page(frontend_t *self, const wl_rpc_request_t *req
     wl_ticket_t *ticket = frontend_admit(self, request, now);
     ticket->uid = args->uid;
     uint32_t owner = wl_uid_owner(args->uid, wl_hub_instances(&self->hub, WL_ACTOR_DETAILS));
-    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_DETAILS, owner, WL_MSG_PAGE, 0);
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_DETAILS, owner, WL_MSG_STATEMENT, 0);
     if (!wl_encoder_begun(to)) {
         int64_t sent_at = wl_hub_sent_at(&self->hub, WL_ACTOR_DETAILS, owner);
-        wl_page_begin(to, &(wl_page_head_t){.frontend = self->hub.instance, .sent_at = sent_at});
+        wl_statement_begin(to, &(wl_statement_head_t){.frontend = self->hub.instance, .sent_at = sent_at});
     }
-    wl_page_item_t page = {
+    wl_statement_item_t item = {
         .ticket = ticket->number,
         .uid = args->uid,
         .deadline_at = ticket->deadline_at,
@@ -196,9 +196,9 @@ static wl_err_t frontend_take_page(frontend_t *self, const wl_rpc_request_t *req
         .limit = args->limit,
         .cursor = {(const uint8_t *)args->cursor, args->cursor_bytes},
     };
-    memcpy(page.line, args->line, sizeof page.line);
-    memcpy(page.month, args->month, sizeof page.month);
-    wl_page_add(to, &page);
+    memcpy(item.line, args->line, sizeof item.line);
+    memcpy(item.month, args->month, sizeof item.month);
+    wl_statement_add(to, &item);
     return WL_OK;
 }
 
