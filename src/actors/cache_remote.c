@@ -362,11 +362,11 @@ wl_err_t wl_cache_remote_open(wl_hub_t *hub, const wl_cache_remote_to_t *to,
     self->partitions = (uint32_t)settings->queue_partitions;
     self->trust = wl_cache_trust_new(self->partitions, now);
     self->withdrawn = wl_recent_users_new(WITHDRAWN_MAX);
-    self->puts = wl_cache_puts_new(hub, self->cache, to, GIVE_UP_MS);
     self->cache =
         wl_cache_redis_new(&(wl_cache_redis_options_t){.redis = redis,
                                                        .prefix = settings->cache_prefix,
                                                        .ttl_s = (uint32_t)settings->cache_ttl_s});
+    self->puts = wl_cache_puts_new(hub, self->cache, to, GIVE_UP_MS);
     self->loop = wl_redis_loop_new(hub->loop, redis, on_after, self);
     if (!wl_store_shared(settings)) { /* nobody else could hold them */
         for (uint32_t p = 0; p < self->partitions; p++) {
