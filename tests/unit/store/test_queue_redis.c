@@ -73,6 +73,35 @@ static void partitions_check(void) {
     wl_queue_close(&intake);
 }
 
+Test(queue_redis, a_partition_that_fails_refuses_its_own_entries_only) {
+    enum { PARTS = 4 };
+    queue_backend = IN_REDIS;
+    wl_redis_t *redis = raw_open();
+    cr_assert_eq(raw(redis, "changes", "SET % x").err, WL_OK); /* of partition 0 */
+    wl_queue_t *intake = queue_open_as((queue_way_t){.use = WL_QUEUE_APPEND, .partitions = PARTS});
+    wl_queue_entry_t entries[2 * PARTS];
+    for (uint32_t i = 0; i < 2 * PARTS; i++) {
+        entries[i] = entry_make("cash", "body", 4);
+        entries[i].partition = i % PARTS;
+        entries[i].id = 99; /* what stood there before says nothing */
+    }
+    cr_assert_eq(wl_queue_append(intake, entries, 2 * PARTS), WL_ERR_DAMAGED);
+    for (uint32_t i = 0; i < 2 * PARTS; i++) {
+        cr_expect_eq(entries[i].id > 0, i % PARTS != 0, "entry %u", i);
+    }
+    for (uint32_t p = 1; p < PARTS; p++) {
+        wl_queue_t *queue = queue_open_as(
+            (queue_way_t){.use = WL_QUEUE_SETTLE, .partition = p, .partitions = PARTS});
+        uint64_t last = 0;
+        cr_assert_eq(claim(queue, 1), WL_OK);
+        cr_expect_eq(read_all(queue, 0, 9, &last), 2u);
+        cr_expect_eq(last, entries[p + PARTS].id);
+        wl_queue_close(&queue);
+    }
+    wl_redis_destroy(&redis);
+    wl_queue_close(&intake);
+}
+
 Test(queue_redis, appends_to_partitions_that_are_read_apart) {
     queue_backend = IN_REDIS;
     partitions_check();
