@@ -33,6 +33,7 @@ typedef struct {
     bool away;                   /* the last transaction found no server */
     uint32_t failures;           /* transactions since the last that committed */
     int64_t shut_until;          /* monotonic ms: nothing is tried before */
+    wl_refused_item_t refused;   /* the stale epoch that was told last, in this transaction */
     uint64_t hand_backs;         /* batches handed back: no two share a head */
 } shard_t;
 
@@ -148,7 +149,21 @@ static wl_err_t shard_transact(shard_t *self, uint32_t users, uint64_t *ret_comm
     return err;
 }
 
+/* Its dispatcher may not know: the keeper lets go of the lease, if it is still held. */
+static void shard_tell_refused(shard_t *self, const wl_stored_line_t *head) {
+    if (head->dispatcher == self->refused.partition && head->epoch == self->refused.epoch) {
+        return;
+    }
+    self->refused = (wl_refused_item_t){.partition = head->dispatcher, .epoch = head->epoch};
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_KEEPER, 0, WL_MSG_REFUSED, 0);
+    if (!wl_encoder_begun(to)) {
+        wl_refused_begin(to, NULL);
+    }
+    wl_refused_add(to, &self->refused);
+}
+
 static void shard_tell_stored(shard_t *self, uint64_t commit_seq) {
+    self->refused = (wl_refused_item_t){.partition = UINT32_MAX};
     uint32_t presences = wl_hub_instances(&self->hub, WL_ACTOR_PRESENCE);
     uint64_t log_seq = wl_asset_db_owner_seq(self->db);
     for (size_t i = 0; i < self->batch->item_count; i++) {
@@ -156,6 +171,7 @@ static void shard_tell_stored(shard_t *self, uint64_t commit_seq) {
         const wl_stored_line_t *shared = &self->batch->heads[from->head];
         if (shared->stale) {
             WL_COUNT(&self->hub.counters, store_stale_epoch, 1);
+            shard_tell_refused(self, shared);
             continue;
         }
         uint32_t presence = wl_uid_owner(from->uid, presences);
