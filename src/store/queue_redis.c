@@ -22,7 +22,9 @@
 #include "base/clock.h"
 #include "store/queue_redis_rows.h"
 
+#include <inttypes.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -383,6 +385,38 @@ static wl_err_t open_look(wl_queue_redis_t *self, wl_fault_t *fault) {
     return WL_OK;
 }
 
+/* What stands in partitions that the settings do not know any more would never be read. A server
+ * that does not tell is no reason to stay away. */
+static wl_err_t open_look_beyond(wl_queue_redis_t *self, const char *prefix, wl_fault_t *fault) {
+    static const struct {
+        const char *word;
+        size_t key; /* of wl_queue_part_t */
+    } looks[] = {{"XLEN", offsetof(wl_queue_part_t, changes)},
+                 {"HLEN", offsetof(wl_queue_part_t, retries)}};
+    for (uint32_t p = self->queue.partitions; p < WL_PARTITIONS_MAX; p++) {
+        wl_queue_part_t part = {.looked_at = 0};
+        uint64_t counts[WL_COUNT_OF(looks)] = {0};
+        part_name(&part, prefix, p);
+        for (size_t i = 0; i < WL_COUNT_OF(looks); i++) {
+            wl_queue_question_t question = {.take = replicas_take, .arg = &counts[i]};
+            wl_queue_args_t *args = wl_queue_redis_begin(self);
+            wl_queue_args_word(args, looks[i].word);
+            wl_queue_args_word(args, (const char *)&part + looks[i].key);
+            wl_queue_redis_command(self, part.changes, &question);
+            wl_queue_redis_wait(self);
+            counts[i] = question.err == WL_OK ? counts[i] : 0;
+        }
+        if (counts[0] + counts[1] > 0) {
+            return wl_fault(fault, WL_ERR_SETTINGS, "queue.partitions",
+                            "is %u, but partition %u has %" PRIu64 " entries and %" PRIu64
+                            " retries that nobody would read: let a writer with at least %u "
+                            "partitions work them off first",
+                            self->queue.partitions, p, counts[0], counts[1], p + 1);
+        }
+    }
+    return WL_OK;
+}
+
 static wl_err_t options_check(const wl_queue_options_t *options, wl_fault_t *fault) {
     size_t prefix = options->prefix == NULL ? 0 : strlen(options->prefix);
     if (options->redis == NULL || prefix == 0 || prefix > PREFIX_MAX ||
@@ -418,6 +452,9 @@ wl_err_t wl_queue_redis_open(const wl_queue_options_t *options, wl_queue_t **ret
     err = wl_redis_new(options->redis, &self->redis, fault);
     if (err == WL_OK) {
         err = open_look(self, fault);
+    }
+    if (err == WL_OK) {
+        err = open_look_beyond(self, options->prefix, fault);
     }
     if (err != WL_OK) {
         redis_close(&self->queue);

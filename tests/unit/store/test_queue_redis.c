@@ -33,6 +33,34 @@ static wl_err_t ack(wl_queue_t *queue, const uint64_t *ids, size_t count) {
     return wl_queue_settle(queue, &(wl_settle_t){.acks = ids, .ack_count = count});
 }
 
+static wl_err_t append_to(wl_queue_t *queue, uint32_t partition) {
+    wl_queue_entry_t entry = entry_make("cash", "body", 4);
+    entry.partition = partition;
+    return wl_queue_append(queue, &entry, 1);
+}
+
+Test(queue_redis, refuses_fewer_partitions_than_have_something) {
+    queue_backend = IN_REDIS;
+    queue_way_t way = {.use = WL_QUEUE_SETTLE, .partition = 3, .partitions = 4};
+    wl_queue_t *queue = queue_open_as(way);
+    cr_assert_eq(append_to(queue, 3), WL_OK);
+    wl_redis_options_t where = queue_redis();
+    wl_queue_options_t fewer = {
+        .use = WL_QUEUE_APPEND, .redis = &where, .prefix = queue_prefix, .partitions = 3};
+    wl_queue_t *other = NULL;
+    wl_fault_t fault = {0};
+    cr_assert_eq(wl_queue_open(&fewer, &other, &fault), WL_ERR_SETTINGS);
+    cr_expect_str_eq(fault.where, "queue.partitions");
+    cr_expect(strstr(fault.message, "partition 3 has 1 entries") != NULL, "%s", fault.message);
+    uint64_t last = 0;
+    cr_assert_eq(claim(queue, 1), WL_OK);
+    cr_assert_eq(read_all(queue, 0, 9, &last), 1u);
+    cr_assert_eq(ack(queue, &last, 1), WL_OK);
+    cr_assert_eq(wl_queue_open(&fewer, &other, &fault), WL_OK, "nothing is left there");
+    wl_queue_close(&other);
+    wl_queue_close(&queue);
+}
+
 /* ---- partitions ------------------------------------------------------------------------------ */
 
 static void partitions_check(void) {
