@@ -34,8 +34,8 @@ WL_MUST_USE wl_err_t wl_lease_db_look(wl_lease_db_t *self, uint32_t lease_ms,
                                       wl_lease_t *ret_leases, uint32_t *ret_writers);
 /* Takes a free partition or one of ours. The epoch grows by one, or more: it is at least the
  * minutes since 2026, so that after rows were restored from a backup it is newer than any that
- * shards and queue have seen; unless more than one a minute were taken. WL_ERR_CONFLICT: somebody was
- * faster. */
+ * shards and queue have seen; unless more than one a minute were taken. WL_ERR_CONFLICT: somebody
+ * was faster. */
 WL_MUST_USE wl_err_t wl_lease_db_take(wl_lease_db_t *self, uint32_t partition, uint32_t lease_ms,
                                       uint64_t *ret_epoch);
 /* Holds on to it, also when it has ended and nobody took it. WL_ERR_CONFLICT: it is somebody
