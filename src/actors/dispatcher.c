@@ -124,6 +124,7 @@ static wl_err_t dispatcher_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     WL_ASSERT(wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER) <= WL_PARTITIONS_MAX);
     self->pending = wl_pending_new((uint32_t)settings->dispatcher_keys_max);
     self->settlement = wl_settlement_new();
+    wl_dispatcher_open_gates(self);
     self->decoder = wl_decoder_new();
     self->unpacker = wl_unpacker_new();
     self->more = true;
@@ -145,8 +146,10 @@ static void dispatcher_close(void *arg) {
     msgpack_sbuffer_destroy(&self->body);
     msgpack_sbuffer_destroy(&self->list);
     for (uint32_t i = 0; i < self->lane_count; i++) {
+        wl_free(self->lanes[i]->unheard);
         wl_free(self->lanes[i]);
     }
+    wl_free(self->gates);
     wl_hub_close(&self->hub);
 }
 
