@@ -19,8 +19,8 @@ WL_MUST_USE wl_err_t wl_notify_changes(const msgpack_object *args,
                                        wl_fault_t *fault);
 
 /* assets: required, 1 .. WL_PAYLOAD_ASSETS_MAX maps as wl_value_asset() reads them, each with a
- * uid; their line is `line` or absent, and is set; no reserved buckets. Rules about values are the caller's. Repacked
- * extras live in zone. */
+ * uid and no reserved bucket; their line is `line` or absent, and is set. Rules about values are
+ * the caller's. Repacked extras live in zone. */
 WL_MUST_USE wl_err_t wl_notify_assets(const msgpack_object *args, const char *line,
                                       msgpack_zone *zone,
                                       wl_asset_t ret_assets[WL_PAYLOAD_ASSETS_MAX],
