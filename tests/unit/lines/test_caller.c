@@ -370,6 +370,23 @@ Test(caller, http_asks_for_sums_without_what_is_not_wanted) {
     fake_http_destroy(&fake);
 }
 
+Test(caller, a_page_that_makes_no_sense_is_refused_at_once) {
+    fake_http_t *fake = fake_http_new(FAKE_BODY);
+    fake->body = "{\"items\":[]}";
+    wl_page_ask_t ask_page = details_of(0);
+    use_http(fake);
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 5), WL_ERR_BAD_REQUEST);
+    ask_page = details_of(7);
+    ask_page.cursor_bytes = WL_LINE_CURSOR_MAX + 1;
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 5), WL_ERR_BAD_REQUEST);
+    ask_page.cursor_bytes = 0;
+    ask_page.limit = 0;
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 5), WL_OK);
+    wait_for(1);
+    cr_assert_not_null(strstr(fake->last, "?uid=7&month=2026-11&limit=100 HTTP"), "%s", fake->last);
+    fake_http_destroy(&fake);
+}
+
 Test(caller, http_a_page_that_is_not_there_is_no_failure) {
     fake_http_t *fake = fake_http_new(FAKE_NOT_FOUND);
     wl_page_ask_t ask_page = {.kind = WL_PAGE_SUMMARY, .uid = 7};
