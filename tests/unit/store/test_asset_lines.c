@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "store/asset_row.h"
 
+#include <limits.h>
 #include <sqlite3.h>
 
 enum { USERS_MAX = 4096 };
@@ -365,16 +366,19 @@ Test(asset_lines_mysql, a_page_of_users_does_not_read_the_whole_table) {
     }
     (void)commit(db);
     const char *rows_read = "SELECT variable_value FROM information_schema.global_status WHERE"
-                            " variable_name = 'INNODB_ROWS_READ'";
-    uint64_t page[PAGE];
-    uint32_t count = 0;
-    uint64_t after = 0;
-    bool last = false;
-    long long before = world_number(rows_read);
-    cr_assert_eq(wl_asset_db_users(db, 100, "rare", PAGE, page, &count, &after, &last), WL_OK);
-    long long read = world_number(rows_read) - before;
-    cr_expect(count == 0 && after == 150 && !last);
-    cr_expect_geq(read, PAGE, "%lld rows: the number is counted", read);
-    cr_expect_lt(read, USERS, "%lld rows", read); /* other tests use the server, too */
+                            " variable_name = 'HANDLER_READ_NEXT'";
+    long long least = LLONG_MAX; /* other tests use the server, too */
+    for (int i = 0; i < 10; i++) {
+        uint64_t page[PAGE];
+        uint32_t count = 0;
+        uint64_t after = 0;
+        bool last = false;
+        long long before = world_number(rows_read);
+        cr_assert_eq(wl_asset_db_users(db, 100, "rare", PAGE, page, &count, &after, &last), WL_OK);
+        long long read = world_number(rows_read) - before;
+        least = read < least ? read : least;
+        cr_expect(count == 0 && after == 150 && !last);
+    }
+    cr_expect(least >= PAGE && least < PAGE * 4, "%lld rows", least);
     wl_asset_db_close(&db);
 }
