@@ -1,6 +1,7 @@
 #include "actors/shard.h"
 
 #include "actors/hub.h"
+#include "actors/shard_consent.h"
 #include "actors/store_batch.h"
 #include "actors/store_options.h"
 #include "base/alloc.h"
@@ -12,6 +13,7 @@
 #include "domain/asset_rules.h"
 #include "domain/retry.h"
 #include "store/asset_db.h"
+#include "store/asset_lines.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +21,7 @@
 enum {
     TRIES_MAX = 4,        /* of a transaction that another one is in the way of */
     PRESENCE_MAX = 16,    /* as settings.def allows */
+    TICK_MS = 100,        /* between attempts to wipe what was purged */
     PAUSE_MS_MIN = 250,   /* after a transaction that failed; doubled by each further one */
     PAUSE_MS_MAX = 10000, /* also how late a server that is back may be noticed */
 };
@@ -30,6 +33,8 @@ typedef struct {
     uint64_t told[PRESENCE_MAX]; /* STORED messages to each, lost ones as well */
     uint64_t safe[PRESENCE_MAX]; /* owner log number that each has on disk, 0 = not said */
     uint64_t trimmed;            /* up to here the log was trimmed */
+    wl_wall_ms_t now;            /* of the transaction */
+    bool withdrawn;              /* something was purged since the last wipe that worked */
     bool away;                   /* the last transaction found no server */
     uint32_t failures;           /* transactions since the last that committed */
     int64_t shut_until;          /* monotonic ms: nothing is tried before */
@@ -72,15 +77,62 @@ static wl_err_t shard_keep(shard_t *self, const wl_asset_t *asset, wl_apply_resu
     return WL_OK;
 }
 
+/* Without a consent that stands nothing of a line that needs one is kept. It is looked up once for
+ * all assets of an item. */
+static wl_err_t shard_check_consent(shard_t *self, const wl_line_t *line, const wl_asset_t *asset,
+                                    wl_stored_user_t *item, bool *ret_allowed) {
+    wl_err_t err = WL_OK;
+    bool needed = line != NULL && line->consent && !wl_asset_is_consent(asset);
+    if (needed && item->consent == WL_CONSENT_UNKNOWN) {
+        bool stands = false;
+        err = wl_shard_consent_stands(self->db, item->uid, line->id, self->now, &stands);
+        item->consent = stands ? WL_CONSENT_STANDS : WL_CONSENT_MISSING;
+    }
+    *ret_allowed = !needed || item->consent == WL_CONSENT_STANDS;
+    return err;
+}
+
+/* A consent record. Once it is withdrawn, nothing of the line that this transaction has stored for
+ * the user before is there any more, so nothing of it is told. */
+static wl_err_t shard_apply_consent(shard_t *self, const wl_asset_t *record, wl_stored_user_t *item,
+                                    wl_apply_result_t *ret_result) {
+    wl_store_batch_t *batch = self->batch;
+    bool withdrawn = false;
+    wl_err_t err = wl_shard_consent_apply(self->db, record, ret_result, &withdrawn);
+    item->consent = WL_CONSENT_UNKNOWN;
+    for (wl_stored_user_t *one = batch->items; err == WL_OK && withdrawn && one <= item; one++) {
+        if (one->uid == item->uid && strcmp(batch->heads[one->head].line, record->line) == 0) {
+            one->kept_count = 0;
+            one->owns = false;
+        }
+    }
+    self->withdrawn = self->withdrawn || withdrawn;
+    return err;
+}
+
+/* The consent records and the assets that may be. */
+static wl_err_t shard_apply_record(shard_t *self, const wl_line_t *line, const wl_asset_t *asset,
+                                   wl_stored_user_t *item, wl_apply_result_t *ret_result,
+                                   bool *ret_sane) {
+    if (wl_asset_is_consent(asset)) {
+        return shard_apply_consent(self, asset, item, ret_result);
+    }
+    wl_err_t err = shard_check_step(self, line, asset, ret_sane);
+    return err == WL_OK && *ret_sane ? wl_asset_db_apply(self->db, asset, ret_result) : err;
+}
+
 /* An error ends the transaction. */
 static wl_err_t shard_apply_asset(shard_t *self, const wl_line_t *line, const wl_asset_t *asset,
                                   wl_stored_user_t *item) {
     bool sane = true;
+    bool allowed = false;
     wl_apply_result_t result = WL_APPLY_OLDER;
-    wl_err_t err = shard_check_step(self, line, asset, &sane);
-    if (err == WL_OK && sane) {
-        err = wl_asset_db_apply(self->db, asset, &result);
+    wl_err_t err = shard_check_consent(self, line, asset, item, &allowed);
+    if (err != WL_OK || !allowed) {
+        self->batch->barred += err == WL_OK;
+        return err;
     }
+    err = shard_apply_record(self, line, asset, item, &result, &sane);
     bool record_refused =
         err == WL_ERR_OVERFLOW || err == WL_ERR_TOO_BIG || err == WL_ERR_MALFORMED;
     if (err != WL_OK && !record_refused) {
@@ -93,7 +145,8 @@ static wl_err_t shard_apply_asset(shard_t *self, const wl_line_t *line, const wl
     }
     self->batch->stored += result == WL_APPLY_STORED;
     self->batch->older += result == WL_APPLY_OLDER;
-    return shard_keep(self, asset, result, item);
+    bool consent_again = result == WL_APPLY_TOUCHED && wl_asset_is_consent(asset);
+    return shard_keep(self, asset, consent_again ? WL_APPLY_OLDER : result, item);
 }
 
 static wl_err_t shard_apply_item(shard_t *self, wl_stored_user_t *item) {
@@ -103,6 +156,7 @@ static wl_err_t shard_apply_item(shard_t *self, wl_stored_user_t *item) {
     item->outcome = item->asked;
     item->kept_count = 0;
     item->owns = false;
+    item->consent = WL_CONSENT_UNKNOWN;
     for (uint32_t i = 0; err == WL_OK && i < item->asset_count; i++) {
         err = shard_apply_asset(self, line, &batch->assets[item->asset_first + i], item);
     }
@@ -126,6 +180,8 @@ static wl_err_t shard_transact(shard_t *self, uint32_t users, uint64_t *ret_comm
     batch->stored = 0;
     batch->older = 0;
     batch->refused = 0;
+    batch->barred = 0;
+    self->now = wl_wall_now();
     wl_err_t err = wl_asset_db_begin(self->db);
     if (err != WL_OK) {
         return err;
@@ -271,6 +327,7 @@ static void shard_commit(shard_t *self) {
         WL_COUNT(&self->hub.counters, store_assets, self->batch->stored);
         WL_COUNT(&self->hub.counters, store_older_refused, self->batch->older);
         WL_COUNT(&self->hub.counters, pull_quarantined, self->batch->refused);
+        WL_COUNT(&self->hub.counters, consent_refused, self->batch->barred);
         shard_tell_stored(self, commit_seq);
         self->away = false;
         self->failures = 0;
@@ -348,17 +405,37 @@ static void on_turn_end(void *arg) {
     shard_commit(arg);
 }
 
+/* Wipes what purged rows have left in the database's log, a moment after the commits, so that many
+ * withdrawals cost one wipe. */
+static void on_tick(void *arg) {
+    shard_t *self = arg;
+    bool due = false;
+    if (self->withdrawn) {
+        wl_err_t err = wl_asset_db_scrub(self->db, &due);
+        self->withdrawn = err != WL_OK || due;
+    }
+}
+
+static bool tick_hurried(void *arg) {
+    return ((const shard_t *)arg)->withdrawn;
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 static wl_err_t shard_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     shard_t *self = arg;
-    wl_hub_handlers_t handlers = {.take = on_message, .flush = on_turn_end};
+    wl_hub_handlers_t handlers = {.take = on_message,
+                                  .flush = on_turn_end,
+                                  .tick = on_tick,
+                                  .hurried = tick_hurried,
+                                  .tick_ms = TICK_MS};
     wl_err_t err = wl_hub_open(&self->hub, pipe, boot, &handlers, self, &boot->fault);
     if (err != WL_OK) {
         return err;
     }
     WL_ASSERT(wl_hub_instances(&self->hub, WL_ACTOR_PRESENCE) <= PRESENCE_MAX);
     self->batch = wl_store_batch_new();
+    self->withdrawn = true; /* maybe, by a process that died before it was wiped */
     wl_store_text_t text;
     wl_asset_db_options_t options =
         wl_store_options_assets(self->hub.settings, self->hub.instance, false, &text);
