@@ -69,10 +69,10 @@ static wl_outbox_t *outbox_open(wl_hub_t *self, wl_actor_kind_t kind) {
  * nothing waits for it, so those are opened at the start; all others when they are first used. */
 #define TO(NAME) (1u << WL_ACTOR_##NAME)
 static const uint32_t sends_to[WL_ACTOR_KINDS] = {
-    [WL_ACTOR_FRONTEND] = TO(PRESENCE) | TO(DETAILS),
+    [WL_ACTOR_FRONTEND] = TO(PRESENCE) | TO(DETAILS) | TO(FRONTEND) | TO(DISPATCHER),
     [WL_ACTOR_PRESENCE] = TO(CACHE) | TO(FRONTEND) | TO(FETCHER) | TO(SHARD) | TO(DISPATCHER) |
                           TO(PULLER) | TO(QUERY) | TO(DETAILS),
-    [WL_ACTOR_CACHE] = TO(QUERY) | TO(FRONTEND) | TO(DISPATCHER),
+    [WL_ACTOR_CACHE] = TO(QUERY) | TO(DETAILS) | TO(FRONTEND) | TO(DISPATCHER) | TO(PRESENCE),
     [WL_ACTOR_QUERY] =
         TO(FETCHER) | TO(CACHE) | TO(FRONTEND) | TO(DISPATCHER) | TO(PRESENCE) | TO(DETAILS),
     [WL_ACTOR_DETAILS] = TO(PRESENCE) | TO(FRONTEND) | TO(DISPATCHER),

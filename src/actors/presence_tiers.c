@@ -23,6 +23,13 @@ static uint64_t lease_epoch(const wl_presence_t *self, uint32_t partition, int64
     return lease->epoch > 0 ? lease->epoch : 1;
 }
 
+uint64_t wl_presence_epoch(const wl_presence_t *self, uint64_t uid) {
+    uint32_t partition = wl_presence_partition(self, uid);
+    return partition < wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER)
+               ? lease_epoch(self, partition, wl_mono_now().ms)
+               : 0;
+}
+
 static uint32_t tiers_held(void *arg, wl_claim_t ret_claims[static WL_COVERAGE_PARTITIONS_MAX]) {
     const wl_presence_t *self = arg;
     int64_t now = wl_mono_now().ms;
@@ -44,6 +51,16 @@ bool wl_presence_knows(const wl_presence_t *self, uint64_t uid) {
                                               wl_hub_shard(&self->hub, uid)));
 }
 
+/* What is kept of these users' details may be behind. */
+static void tiers_tell_details(wl_presence_t *self, uint32_t partition) {
+    wl_cover_head_t head = {.presence = self->hub.instance, .covered = false};
+    for (uint32_t i = 0; i < wl_hub_instances(&self->hub, WL_ACTOR_DETAILS); i++) {
+        wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_DETAILS, i, WL_MSG_COVER, ++self->batch);
+        wl_cover_begin(to, &head);
+        wl_cover_add(to, &(wl_cover_item_t){.partition = partition});
+    }
+}
+
 /* Caches may keep copies of these users from now on, or must forget them. */
 static void tiers_tell_cover(wl_presence_t *self, uint32_t partition, bool covered) {
     self->told[partition] = covered;
@@ -55,6 +72,9 @@ static void tiers_tell_cover(wl_presence_t *self, uint32_t partition, bool cover
         wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_CACHE, i, WL_MSG_COVER, ++self->batch);
         wl_cover_begin(to, &head);
         wl_cover_add(to, &(wl_cover_item_t){.partition = partition});
+    }
+    if (!covered) {
+        tiers_tell_details(self, partition);
     }
     wl_hub_flush(&self->hub);
 }
@@ -189,14 +209,11 @@ static bool tiers_snapshot(void *arg, void **ret_blob, size_t *ret_bytes) {
 
 /* A user looks at an old copy: whoever holds the partition is told. */
 static void tiers_refresh(wl_presence_t *self, const wl_msg_t *msg, bool pass_on) {
-    int64_t now = wl_mono_now().ms;
     self->batch++;
     for (uint32_t i = 0; i < msg->count; i++) {
         uint64_t uid = msg->items.refresh[i].uid;
         uint32_t partition = wl_presence_partition(self, uid);
-        bool ours = partition < wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER) &&
-                    lease_epoch(self, partition, now) > 0;
-        if (ours) {
+        if (wl_presence_epoch(self, uid) > 0) {
             wl_encoder_t *to =
                 wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, partition, WL_MSG_REFRESH, self->batch);
             if (!wl_encoder_begun(to)) {
@@ -218,6 +235,24 @@ void wl_presence_take_refresh(wl_presence_t *self, const wl_msg_t *msg) {
 
 static void tiers_refresh_of_reader(void *arg, const wl_msg_t *msg) {
     tiers_refresh(arg, msg, false);
+}
+
+static void tiers_live_of_reader(void *arg, wl_msg_t *msg, uint64_t reader) {
+    wl_presence_take_live_of(arg, msg, reader);
+}
+
+static void tiers_lived_of_writer(void *arg, const wl_msg_t *msg) {
+    wl_presence_take_lived_of(arg, msg);
+}
+
+static void tiers_seen(void *arg) {
+    wl_presence_release(arg);
+}
+
+void wl_presence_listen(wl_presence_t *self) {
+    if (self->follow != NULL) {
+        wl_presence_follow_listen(self->follow, wl_mono_now().ms);
+    }
 }
 
 /* ---- health of lines ------------------------------------------------------------------------- */
@@ -278,6 +313,8 @@ wl_err_t wl_presence_tiers_open(wl_presence_t *self, wl_fault_t *fault) {
         .held = tiers_held,
         .snapshot = tiers_snapshot,
         .refresh = tiers_refresh_of_reader,
+        .live = tiers_live_of_reader,
+        .seen = tiers_seen,
     };
     const wl_presence_follow_owner_t follow = {
         .arg = self,
@@ -285,6 +322,7 @@ wl_err_t wl_presence_tiers_open(wl_presence_t *self, wl_fault_t *fault) {
         .take = tiers_take,
         .lost = tiers_lost,
         .heard = tiers_judge,
+        .lived = tiers_lived_of_writer,
     };
     wl_err_t err = WL_OK;
     if (wl_role_writes(settings)) {

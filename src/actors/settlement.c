@@ -168,6 +168,11 @@ void wl_settlement_end(wl_settlement_t *self, uint64_t uid, const char *line) {
     settlement_change(self, pair);
 }
 
+void wl_settlement_forget(wl_settlement_t *self, uint64_t uid, const char *line) {
+    settlement_have(self, uid, line)->stored = true;
+    wl_settlement_end(self, uid, line);
+}
+
 void wl_settlement_dead(wl_settlement_t *self, const wl_dead_letter_t *letter) {
     wl_dead_letter_t copy = *letter;
     if (letter->body_bytes > 0) {

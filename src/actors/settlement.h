@@ -25,6 +25,8 @@ void wl_settlement_retry(wl_settlement_t *self, const wl_retry_row_t *row);
 void wl_settlement_spill(wl_settlement_t *self, const wl_retry_row_t *row);
 /* The pair has ended: its retry, if there is one, goes. */
 void wl_settlement_end(wl_settlement_t *self, uint64_t uid, const char *line);
+/* The same for good: also when a row stands in the store that was never loaded. */
+void wl_settlement_forget(wl_settlement_t *self, uint64_t uid, const char *line);
 /* A letter, copied with its body; the pair's retry, if there is one, goes. uid 0: a whole entry. */
 void wl_settlement_dead(wl_settlement_t *self, const wl_dead_letter_t *letter);
 /* An entry all of whose effects are durable once what was gathered so far is. */

@@ -395,6 +395,21 @@ bool wl_pending_fail(wl_pending_t *self, const char *line, uint64_t uid, uint64_
     return true;
 }
 
+bool wl_pending_drop(wl_pending_t *self, const char *line, uint64_t uid) {
+    row_t *row = pending_find(self, line, uid);
+    if (row == NULL) {
+        return false;
+    }
+    if (row->flight != NULL) {
+        wl_aim_end(&self->aims, &row->flight->aim);
+        row_land(self, row);
+    } else {
+        row_leave(self, row);
+    }
+    row_forget(self, row);
+    return true;
+}
+
 bool wl_pending_flight(const wl_pending_t *self, const char *line, uint64_t uid, uint64_t seq,
                        wl_pending_pull_t *ret_pull) {
     const row_t *row = pending_find_flight(self, line, uid, seq);

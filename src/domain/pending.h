@@ -105,6 +105,10 @@ bool wl_pending_fail(wl_pending_t *self, const char *line, uint64_t uid, uint64_
 bool wl_pending_hold(wl_pending_t *self, const char *line, uint64_t uid, uint64_t seq,
                      wl_mono_ms_t due);
 
+/* Forgets a pair in whatever state, as if all that it was to cover were done: its entries end. The
+ * answer of a pull that flies finds nothing later. false: there is no such pair. */
+bool wl_pending_drop(wl_pending_t *self, const char *line, uint64_t uid);
+
 /* Takes this pair alone, if it waits: false otherwise. */
 bool wl_pending_fly(wl_pending_t *self, const char *line, uint64_t uid, wl_mono_ms_t now,
                     wl_pending_pull_t *ret_pull);

@@ -32,6 +32,7 @@ typedef struct {
                              void *arg, uint64_t *ret_count);
     wl_err_t (*dead_discard)(wl_queue_t *self, const wl_dead_choice_t *choice, wl_retry_fn tell,
                              void *arg, uint64_t *ret_count);
+    wl_err_t (*dead_forget)(wl_queue_t *self, uint64_t uid, const char *line, uint64_t *ret_count);
 } wl_queue_ops_t;
 
 /* The first member of each backend's handle. */

@@ -352,6 +352,7 @@ static const wl_queue_ops_t redis_ops = {
     .dead_get = wl_queue_redis_dead_get,
     .dead_redrive = wl_queue_redis_dead_redrive,
     .dead_discard = wl_queue_redis_dead_discard,
+    .dead_forget = wl_queue_redis_dead_forget,
 };
 
 static void part_name(wl_queue_part_t *part, const char *prefix, uint32_t partition) {

@@ -92,5 +92,7 @@ WL_MUST_USE wl_err_t wl_queue_redis_dead_redrive(wl_queue_t *self, const wl_dead
                                                  wl_retry_fn tell, void *arg, uint64_t *ret_count);
 WL_MUST_USE wl_err_t wl_queue_redis_dead_discard(wl_queue_t *self, const wl_dead_choice_t *choice,
                                                  wl_retry_fn tell, void *arg, uint64_t *ret_count);
+WL_MUST_USE wl_err_t wl_queue_redis_dead_forget(wl_queue_t *self, uint64_t uid, const char *line,
+                                                uint64_t *ret_count);
 
 #endif

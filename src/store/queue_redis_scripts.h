@@ -42,6 +42,9 @@ extern const char wl_queue_script_stats[];
 extern const char wl_queue_script_redrive[];
 /* dead, audit | audit text, note, audit lines kept; then number ... -> letters removed */
 extern const char wl_queue_script_discard[];
+/* dead | uid, line, start of the range as of XRANGE, letters looked at -> newest letter looked at
+ * ("" = there are no more), letters removed */
+extern const char wl_queue_script_forget[];
 /* changes | section -> INFO of the server that holds the partition */
 extern const char wl_queue_script_info[];
 

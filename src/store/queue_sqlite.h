@@ -23,6 +23,7 @@ typedef enum {
     WL_QUEUE_SQL_DEAD_LIST,
     WL_QUEUE_SQL_DEAD_PICK,
     WL_QUEUE_SQL_DEAD_DELETE,
+    WL_QUEUE_SQL_DEAD_FORGET,
     WL_QUEUE_SQL_AUDIT,
     WL_QUEUE_SQL_AUDIT_TRIM,
     WL_QUEUE_SQL_COUNT
@@ -61,5 +62,7 @@ WL_MUST_USE wl_err_t wl_queue_sqlite_dead_redrive(wl_queue_t *self, const wl_dea
                                                   wl_retry_fn tell, void *arg, uint64_t *ret_count);
 WL_MUST_USE wl_err_t wl_queue_sqlite_dead_discard(wl_queue_t *self, const wl_dead_choice_t *choice,
                                                   wl_retry_fn tell, void *arg, uint64_t *ret_count);
+WL_MUST_USE wl_err_t wl_queue_sqlite_dead_forget(wl_queue_t *self, uint64_t uid, const char *line,
+                                                 uint64_t *ret_count);
 
 #endif

@@ -197,3 +197,23 @@ Test(settlement, remembers_nothing_of_what_was_spilled) {
     cr_expect_eq(stats.retries, 0u);
     world_close(&world);
 }
+
+Test(settlement, forgets_a_row_that_was_never_loaded) {
+    world_t world;
+    world_open(&world);
+    retry(&world, 1, 1);
+    retry(&world, 2, 1);
+    (void)write_out(&world);
+    wl_settlement_destroy(&world.settlement);
+    world.settlement = wl_settlement_new(); /* another process, whose memory had no room for it */
+    wl_settlement_end(world.settlement, 1, "cash");
+    (void)write_out(&world);
+    cr_expect_eq(stats_of(&world).retries, 2u);
+    retry(&world, 2, 2);
+    wl_settlement_forget(world.settlement, 1, "cash");
+    wl_settlement_forget(world.settlement, 2, "cash");
+    wl_settlement_forget(world.settlement, 3, "cash");
+    (void)write_out(&world);
+    cr_expect_eq(stats_of(&world).retries, 0u);
+    world_close(&world);
+}

@@ -408,6 +408,18 @@ static void model_step_hold(model_t *model) {
     }
 }
 
+static void model_step_drop(model_t *model) {
+    unsigned number = model_below(model, PAIRS);
+    bool there = model->pairs[number].state != NONE;
+    MODEL_CHECK(wl_pending_drop(model->real, model_line(number), model_uid(number)) == there);
+    for (unsigned i = 0; there && i < model->add_count; i++) {
+        model_add_t *add = &model->adds[i];
+        add->ended = add->ended || add->pair == number;
+        add->settled = add->settled || add->pair == number;
+    }
+    model->pairs[number] = (model_pair_t){0};
+}
+
 static void model_step_lost(model_t *model) {
     unsigned line = model_below(model, LINES);
     int64_t before_ms = model->now_ms - model_below(model, 60);
@@ -482,7 +494,7 @@ static void model_check(model_t *model) {
 }
 
 static void model_step(model_t *model) {
-    unsigned choice = model_below(model, 35);
+    unsigned choice = model_below(model, 36);
     if (choice < 12) {
         model_step_add(model);
     } else if (choice < 15) {
@@ -499,8 +511,10 @@ static void model_step(model_t *model) {
         model_step_lost(model);
     } else if (choice < 34) {
         model_step_fly(model);
-    } else {
+    } else if (choice < 35) {
         model_step_hold(model);
+    } else {
+        model_step_drop(model);
     }
     model_check(model);
 }
