@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TEXT_BYTES = 2 * WL_CURSOR_KEY_BYTES, PATH_BYTES = 512 };
+enum { TEXT_BYTES = 2 * WL_CURSOR_KEY_BYTES, PATH_BYTES = 640 };
 
 /* Makes the file unless it is there. Written under another name first: whoever starts at the same
  * moment reads the whole key of one of us. */

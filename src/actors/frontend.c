@@ -185,7 +185,8 @@ static wl_err_t frontend_take_page(frontend_t *self, const wl_rpc_request_t *req
     wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_DETAILS, owner, WL_MSG_STATEMENT, 0);
     if (!wl_encoder_begun(to)) {
         int64_t sent_at = wl_hub_sent_at(&self->hub, WL_ACTOR_DETAILS, owner);
-        wl_statement_begin(to, &(wl_statement_head_t){.frontend = self->hub.instance, .sent_at = sent_at});
+        wl_statement_begin(
+            to, &(wl_statement_head_t){.frontend = self->hub.instance, .sent_at = sent_at});
     }
     wl_statement_item_t item = {
         .ticket = ticket->number,

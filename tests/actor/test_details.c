@@ -196,7 +196,8 @@ static void take_reply(world_t *self, const wl_reply_item_t *reply) {
     cr_assert_eq(
         msgpack_unpack_next(&self->reply, (const char *)reply->body.at, reply->body.count, NULL),
         MSGPACK_UNPACK_SUCCESS);
-    (void)wl_args_text(&self->reply.data, "next", self->next, WL_CURSOR_TEXT_MAX, NULL);
+    wl_err_t err = wl_args_text(&self->reply.data, "next", self->next, WL_CURSOR_TEXT_MAX, NULL);
+    cr_assert(err == WL_OK || err == WL_ERR_NOT_FOUND);
 }
 
 /* Plays the lines until the request is answered. */
@@ -228,7 +229,7 @@ static bool reply_names(world_t *self, const char *key, const char *line) {
     const msgpack_object *list = reply_value(self, key);
     for (uint32_t i = 0; i < list->via.array.size; i++) {
         char name[64] = "";
-        (void)wl_value_text(&list->via.array.ptr[i], name, sizeof name - 1);
+        cr_assert_eq(wl_value_text(&list->via.array.ptr[i], name, sizeof name - 1), WL_OK);
         if (strcmp(name, line) == 0) {
             return true;
         }
@@ -408,7 +409,7 @@ Test(details, refuses_cursors_of_others) {
     static world_t self;
     world_open(&self);
     for (int i = 0; i < 30; i++) {
-        char id[8];
+        char id[16];
         (void)snprintf(id, sizeof id, "i%02d", i);
         line_add(&self.lines[0], i, id, 1, true);
     }
@@ -492,7 +493,7 @@ Test(details, sums_of_a_line_without_them_are_added_up_once) {
     int64_t in = 0;
     int64_t out = 0;
     for (int i = 0; i < 450; i++) {
-        char id[8];
+        char id[16];
         int64_t time = month.from.ms - 50000 + i * 1000;
         int64_t amount = i % 3 == 0 ? -i : i;
         (void)snprintf(id, sizeof id, "%04d", i);
