@@ -1,5 +1,5 @@
 /* queue_job.h: what dispatchers have to remember of long work, as a backfill: a few small records
- * with a name in each partition of the queue, durable as an append. Works on any queue handle, on
+ * with a name in each partition of the queue, as durable as a settlement. Works on any handle, on
  * its thread. */
 #ifndef WL_STORE_QUEUE_JOB_H
 #define WL_STORE_QUEUE_JOB_H
