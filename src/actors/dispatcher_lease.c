@@ -51,6 +51,7 @@ static void lease_forget(wl_dispatcher_t *self) {
     wl_settlement_destroy(&self->settlement);
     self->pending = wl_pending_new((uint32_t)self->hub.settings->dispatcher_keys_max);
     self->settlement = wl_settlement_new();
+    wl_backfills_forget(self->backfills);
     wl_pending_count_from(self->pending, seq); /* also when the same lease is obtained again */
     wl_dispatcher_reset_lanes(self);
     self->epoch = 0;

@@ -79,6 +79,7 @@ void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, ui
         fail_retry(self, lane, &pull, attempts, delay_ms, reason);
     }
     (void)wl_pending_fail(self->pending, lane->line, uid, seq, due, give_up, &attempts);
+    wl_dispatcher_backfill_ended(self, lane->line, uid, false);
 }
 
 /* ---- outcomes -------------------------------------------------------------------------------- */
@@ -106,6 +107,7 @@ void wl_dispatcher_take_done(wl_dispatcher_t *self, const wl_msg_t *msg) {
             wl_dispatcher_fail(self, lane, done->uid, done->seq, outcome, done_reason(outcome));
         } else if (wl_pending_done(self->pending, lane->line, done->uid, done->seq)) {
             wl_settlement_end(self->settlement, done->uid, lane->line);
+            wl_dispatcher_backfill_ended(self, lane->line, done->uid, true);
             if (done->notified_at > 0) {
                 int64_t fresh_ms = now - done->notified_at;
                 WL_COUNT(&self->hub.counters, fresh_count, 1);

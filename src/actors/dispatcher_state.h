@@ -6,10 +6,12 @@
  *     dispatcher_gates.h   shards that cannot write: their users wait, others go on
  *     dispatcher_settle.c  outcomes -> retries, dead letters, acknowledgements
  *     dispatcher_tally.c   numbers of all dispatchers of the process, for operators
+ *     dispatcher_backfill.c  all users of a line once more
  *     dispatcher_admin.c   operators */
 #ifndef WL_ACTORS_DISPATCHER_STATE_H
 #define WL_ACTORS_DISPATCHER_STATE_H
 
+#include "actors/dispatcher_backfill.h"
 #include "actors/dispatcher_gates.h"
 #include "actors/dispatcher_tally.h"
 #include "actors/hub.h"
@@ -45,6 +47,7 @@ struct wl_dispatcher {
     wl_queue_t *queue;              /* owned */
     wl_pending_t *pending;          /* owned */
     wl_settlement_t *settlement;    /* owned */
+    wl_backfills_t *backfills;      /* owned */
     wl_lane_t *lanes[WL_LANES_MAX]; /* owned; pointers do not move */
     uint32_t lane_count;
     wl_gate_t *gates; /* owned; one for each shard */

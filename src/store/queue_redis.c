@@ -353,17 +353,17 @@ static const wl_queue_ops_t redis_ops = {
     .dead_redrive = wl_queue_redis_dead_redrive,
     .dead_discard = wl_queue_redis_dead_discard,
     .dead_forget = wl_queue_redis_dead_forget,
+    .job_set = wl_queue_redis_job_set,
+    .job_put = wl_queue_redis_job_put,
+    .jobs = wl_queue_redis_jobs,
 };
 
 static void part_name(wl_queue_part_t *part, const char *prefix, uint32_t partition) {
     struct {
         char *key;
         const char *name;
-    } keys[] = {{part->changes, "changes"},
-                {part->state, "state"},
-                {part->retries, "retries"},
-                {part->dead, "dead"},
-                {part->audit, "audit"}};
+    } keys[] = {{part->changes, "changes"}, {part->state, "state"}, {part->retries, "retries"},
+                {part->dead, "dead"},       {part->audit, "audit"}, {part->jobs, "jobs"}};
     for (size_t i = 0; i < WL_COUNT_OF(keys); i++) {
         (void)snprintf(keys[i].key, WL_QUEUE_KEY_MAX, "%s{%u}:%s", prefix, partition, keys[i].name);
     }

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/settings.h"
+#include "tools/walletctl/backfill.h"
 #include "tools/walletctl/keys.h"
 #include "tools/walletctl/show.h"
 #include "tools/walletctl/statement.h"
@@ -275,6 +276,8 @@ static const ctl_verb_t verbs[] = {
     {"notify", "LINE UID[:VERSION]...", "say that users of a line changed; returns when durable", 2,
      1 + WL_CHANGES_MAX, run_notify},
     {"lines", "", "health and work of each line", 0, 0, run_lines},
+    {"lines backfill", "LINE [--rate N] [--all] [--no-wait] [--status] [--stop]",
+     "pull all users of a line once more, and watch it", 1, 1, ctl_lines_backfill},
     {"queue", "", "what waits in the durable queue", 0, 0, run_queue},
     {"dlq list", "[--line LINE] [--limit N]", "dead letters, newest first", 0, 0, run_dlq_list},
     {"dlq show", "ID", "one dead letter", 1, 1, run_dlq_show},
