@@ -44,6 +44,27 @@ static void cache_pass_on(cache_t *self, uint32_t frontend, const wl_read_item_t
     wl_read_add(to, read);
 }
 
+/* A hit that cannot be shown before lines were asked. */
+static void cache_gather(cache_t *self, uint32_t frontend, const wl_read_item_t *read,
+                         const wl_asset_t *assets, uint32_t count) {
+    uint32_t owner = wl_uid_owner(read->uid, wl_hub_instances(&self->hub, WL_ACTOR_QUERY));
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_QUERY, owner, WL_MSG_GATHER, frontend);
+    if (!wl_encoder_begun(to)) {
+        int64_t sent_at = wl_hub_sent_at(&self->hub, WL_ACTOR_QUERY, owner);
+        wl_gather_begin(to, &(wl_gather_head_t){.frontend = frontend, .sent_at = sent_at});
+    }
+    wl_gather_add(to, &(wl_gather_item_t){
+                          .ticket = read->ticket,
+                          .uid = read->uid,
+                          .deadline_at = read->deadline_at,
+                          .method = read->method,
+                          .filter = read->filter,
+                          .marks = read->marks,
+                          .floors = read->floors,
+                          .assets = {(wl_asset_t *)assets, count}, /* only read */
+                      });
+}
+
 /* Renders a hit, or passes a miss on; with what is known now about changes on their way. */
 static void cache_answer(cache_t *self, uint32_t frontend, wl_read_item_t *read,
                          const wl_asset_t *assets, uint32_t count, bool hit) {
@@ -52,6 +73,10 @@ static void cache_answer(cache_t *self, uint32_t frontend, wl_read_item_t *read,
         wl_marks_text(self->marks, read->uid, self->marks_text, sizeof self->marks_text);
     if (hit) {
         WL_COUNT(&self->hub.counters, cache_hits, 1);
+        if (wl_render_asks(&self->hub, read, assets, count)) {
+            cache_gather(self, frontend, read, assets, count);
+            return;
+        }
         wl_render_reply(&self->render, &self->hub, frontend, read, assets, count, WL_SOURCE_CACHE);
     } else {
         WL_COUNT(&self->hub.counters, cache_misses, 1);
