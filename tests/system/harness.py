@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 
 import msgpack
@@ -356,8 +358,26 @@ class LineSim:
     def stats(self):
         return json.loads(self._http("/stats"))
 
-    def fault(self, line, fault, rate=1.0):
-        self._http("/fault", {"line": line, "fault": fault, "rate": rate})
+    def fault(self, line, fault, rate=1.0, **more):
+        """more: ms, see linesim --help."""
+        self._http("/fault", {"line": line, "fault": fault, "share": rate, **more})
+
+    def reset(self, line=""):
+        """The counts of stats() begin again."""
+        self._http("/reset", {"line": line})
+
+    def details_add(self, line, uid, **more):
+        """more: time, amount, title; returns {"id", "time"}."""
+        query = urllib.parse.urlencode({"line": line, "uid": uid, **more})
+        return json.loads(self._http(f"/details/add?{query}"))
+
+    def details_delete(self, line, uid, item):
+        """False: there is no such item."""
+        query = urllib.parse.urlencode({"line": line, "uid": uid, "id": item})
+        try:
+            return self._http(f"/details/delete?{query}") is not None
+        except (urllib.error.HTTPError, subprocess.CalledProcessError):
+            return False
 
     def burst(self, changes, mode="req", rate=0):
         """rate 0: as fast as it goes; changes 0: no more of them."""

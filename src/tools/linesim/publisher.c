@@ -108,7 +108,7 @@ static void pack_text(msgpack_packer *pack, const char *text) {
 static void message_draw(publisher_t *self, message_t *message, uint64_t most) {
     sim_t *sim = self->options.sim;
     (void)pthread_mutex_lock(&sim->lock);
-    message->line = &sim->lines[sim_random(sim) % sim->line_count];
+    message->line = &sim->lines[sim->lines[sim_random(sim) % sim->line_count].truth];
     uint64_t count = 1 + sim_random(sim) % self->options.batch_max;
     message->count = (uint32_t)(count < most ? count : most);
     for (uint32_t i = 0; i < message->count; i++) {
