@@ -211,7 +211,12 @@ static int64_t deadline_here(int64_t deadline_at, int64_t sent_at, int64_t now) 
 }
 
 /* NAME, name: messages whose head says when they were sent and whose items have deadlines. */
-#define TIMED(T) T(READ, read) T(GATHER, gather) T(FETCH, fetch) T(LIVE, live)
+#define TIMED(T)            \
+    T(READ, read)           \
+    T(GATHER, gather)       \
+    T(STATEMENT, statement) \
+    T(FETCH, fetch)         \
+    T(LIVE, live)
 
 void wl_hub_settle_deadlines(wl_msg_t *msg) {
 #define SETTLE(NAME, name)                                         \

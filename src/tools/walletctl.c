@@ -17,6 +17,8 @@ enum {
     OPTION_LINE,
     OPTION_NOTE,
     OPTION_LIMIT,
+    OPTION_MONTH,
+    OPTION_KIND,
     OPTION_SERVER_KEY,
     OPTION_SCOPE,
     OPTION_DIR,
@@ -35,6 +37,8 @@ static const struct option long_options[] = {
     {"line", required_argument, NULL, OPTION_LINE},
     {"note", required_argument, NULL, OPTION_NOTE},
     {"limit", required_argument, NULL, OPTION_LIMIT},
+    {"month", required_argument, NULL, OPTION_MONTH},
+    {"kind", required_argument, NULL, OPTION_KIND},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -80,6 +84,8 @@ static bool option_take(ctl_options_t *options, int option, ctl_exit_t *ret_code
     case OPTION_JSON: options->json = true; return true;
     case OPTION_LINE: options->line = optarg; return true;
     case OPTION_NOTE: options->note = optarg; return true;
+    case OPTION_MONTH: options->month = optarg; return true;
+    case OPTION_KIND: options->kind = optarg; return true;
     case OPTION_LIMIT: return number_option("--limit", optarg, LIMIT_MAX, &options->limit);
     case OPTION_TIMEOUT:
         if (number_option("--timeout", optarg, TIMEOUT_MS_MAX, &number)) {

@@ -6,6 +6,7 @@
 #include "base/settings.h"
 #include "tools/walletctl/keys.h"
 #include "tools/walletctl/show.h"
+#include "tools/walletctl/statement.h"
 
 #include <limits.h>
 #include <string.h>
@@ -266,6 +267,9 @@ static const ctl_verb_t verbs[] = {
     {"golden", "UID", "the four golden slots of a user", 1, 1, run_golden},
     {"assets", "UID [LINE...]", "all that a user owns, or what some lines hold", 1,
      1 + WL_LINES_MAX, run_assets},
+    {"details", "UID [--line LINE] [--month MONTH] [--kind KIND] [--limit N]",
+     "what happened to a user's assets, newest first", 1, 1, ctl_details},
+    {"summary", "UID LINE [MONTH]", "sums of a month, 2026-11, or of all", 2, 3, ctl_summary},
     {"has", "UID...", "do these users own anything?", 1, WL_HAS_UIDS_MAX, run_has},
     {"refresh", "UID [LINE...]", "ask the lines anew for a user", 1, 1 + WL_LINES_MAX, run_refresh},
     {"notify", "LINE UID[:VERSION]...", "say that users of a line changed; returns when durable", 2,

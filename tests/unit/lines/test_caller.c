@@ -2,6 +2,7 @@
 
 #include "fake_http.h"
 #include "fake_zmq.h"
+#include "lines/page.h"
 #include "lines/sign.h"
 
 #include <criterion/criterion.h>
@@ -21,6 +22,9 @@ typedef struct {
     uint32_t asset_count;
     int64_t amounts;  /* sum */
     uint64_t version; /* of the last asset */
+    uint64_t uid;     /* the first one asked */
+    size_t page_bytes;
+    uint8_t page[4096];
 } seen_t;
 
 static zloop_t *loop;
@@ -42,7 +46,13 @@ static void on_answer(const wl_answer_t *answer, void *arg) {
                      .http_status = answer->http_status,
                      .retry_after_ms = answer->retry_after_ms,
                      .elapsed_ms = answer->elapsed_ms,
-                     .asset_count = answer->asset_count};
+                     .asset_count = answer->asset_count,
+                     .uid = answer->uids[0],
+                     .page_bytes = answer->page_bytes};
+    cr_assert(answer->page_bytes <= sizeof into->page);
+    if (answer->page != NULL) {
+        memcpy(into->page, answer->page, answer->page_bytes);
+    }
     memcpy(into->reason, answer->reason, sizeof into->reason);
     for (uint32_t i = 0; i < answer->asset_count; i++) {
         cr_assert_eq(answer->assets[i].pulled_at, 1700000000000);
@@ -52,7 +62,7 @@ static void on_answer(const wl_answer_t *answer, void *arg) {
     if (ask_again > 0) {
         ask_again--;
         cr_assert_eq(wl_caller_ask(caller, &line, answer->uids, answer->uid_count,
-                                   answer->call_id + 1, (wl_wall_ms_t){1700000000000}),
+                                   answer->call_id + 1, (wl_wall_ms_t){1700000000000}, 0),
                      WL_OK);
     }
 }
@@ -99,7 +109,7 @@ static void wait_for(uint32_t count) {
 
 static wl_err_t ask(uint64_t call_id) {
     static const uint64_t uids[] = {1, 2, 3};
-    return wl_caller_ask(caller, &line, uids, 3, call_id, (wl_wall_ms_t){1700000000000});
+    return wl_caller_ask(caller, &line, uids, 3, call_id, (wl_wall_ms_t){1700000000000}, 0);
 }
 
 static void use_http(const fake_http_t *fake) {
@@ -288,6 +298,98 @@ Test(caller, versions_made_for_a_line_grow_from_call_to_call) {
         wait_for(i + 1);
         cr_assert_eq(seen[i].version, 1700000000000000u + i);
     }
+    fake_http_destroy(&fake);
+}
+
+/* Pages. */
+
+static wl_page_ask_t details_of(uint64_t uid) {
+    static const char cursor[] = "a/b c&d";
+    return (wl_page_ask_t){.kind = WL_PAGE_DETAILS,
+                           .uid = uid,
+                           .month = "2026-11",
+                           .cursor = (const uint8_t *)cursor,
+                           .cursor_bytes = strlen(cursor),
+                           .limit = 20};
+}
+
+static void decode_page(const seen_t *from, wl_page_t *ret) {
+    WL_AUTO(wl_page_reader) reader = wl_page_reader_new();
+    cr_assert_eq(from->err, WL_OK, "%s", from->reason);
+    cr_assert_eq(wl_page_decode(reader, from->page, from->page_bytes, ret), WL_OK);
+}
+
+static void decode_sums(const seen_t *from, wl_sums_t *ret) {
+    WL_AUTO(wl_page_reader) reader = wl_page_reader_new();
+    cr_assert_eq(from->err, WL_OK, "%s", from->reason);
+    cr_assert_eq(wl_sums_decode(reader, from->page, from->page_bytes, ret), WL_OK);
+}
+
+Test(caller, http_asks_for_a_page_of_details) {
+    fake_http_t *fake = fake_http_new(FAKE_BODY);
+    fake->body = "{\"items\":[{\"id\":\"x\",\"time\":1700000000000,\"amount\":\"-5\"}],"
+                 "\"next\":\"more\"}";
+    static wl_page_t page;
+    wl_page_ask_t ask_page = details_of(7);
+    use_http(fake);
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 5), WL_OK);
+    cr_assert_eq(wl_caller_in_flight(caller), 1);
+    wait_for(1);
+    cr_assert_eq(seen[0].uid, 7);
+    cr_assert_eq(seen[0].asset_count, 0);
+    decode_page(&seen[0], &page);
+    cr_assert_eq(page.count, 1);
+    cr_assert_eq(page.items[0].amount, -5);
+    cr_assert_str_eq(page.items[0].unit, "CNY");
+    cr_assert_eq(page.next_bytes, 4);
+    const char *request = "GET /api/details?uid=7&month=2026-11&cursor=a%2Fb%20c%26d&limit=20 HTTP";
+    cr_assert_eq(strncmp(fake->last, request, strlen(request)), 0, "%s", fake->last);
+    cr_assert_null(strstr(fake->last, "Content-"));
+    fake_http_destroy(&fake);
+}
+
+Test(caller, http_asks_for_sums_without_what_is_not_wanted) {
+    fake_http_t *fake = fake_http_new(FAKE_BODY);
+    fake->body = "{\"in\":12,\"out\":\"5\",\"count\":3}";
+    wl_page_ask_t ask_page = {.kind = WL_PAGE_SUMMARY, .uid = UINT64_MAX, .limit = 9};
+    wl_sums_t sums;
+    use_http(fake);
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 5), WL_OK);
+    wait_for(1);
+    decode_sums(&seen[0], &sums);
+    cr_assert_eq(sums.in, 12);
+    cr_assert_eq(sums.out, 5);
+    cr_assert_eq(sums.count, 3);
+    const char *request = "GET /api/summary?uid=18446744073709551615 HTTP";
+    cr_assert_eq(strncmp(fake->last, request, strlen(request)), 0, "%s", fake->last);
+    fake_http_destroy(&fake);
+}
+
+Test(caller, http_a_page_that_is_not_there_is_no_failure) {
+    fake_http_t *fake = fake_http_new(FAKE_NOT_FOUND);
+    wl_page_ask_t ask_page = {.kind = WL_PAGE_SUMMARY, .uid = 7};
+    use_http(fake);
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 5), WL_OK);
+    wait_for(1);
+    cr_assert_eq(seen[0].err, WL_ERR_NOT_FOUND);
+    cr_assert_eq(seen[0].page_bytes, 0);
+    cr_assert_eq(ask(6), WL_OK);
+    wait_for(2);
+    cr_assert_eq(seen[1].err, WL_ERR_UNAVAILABLE, "of assets it is one");
+    fake_http_destroy(&fake);
+}
+
+Test(caller, http_a_broken_page_is_malformed) {
+    fake_http_t *fake = fake_http_new(FAKE_BODY);
+    fake->body = "{\"items\":[{\"id\":\"x\",\"time\":1,\"amount\":1.5}]}";
+    wl_page_ask_t ask_page = details_of(7);
+    use_http(fake);
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 5), WL_OK);
+    wait_for(1);
+    cr_assert_eq(seen[0].err, WL_ERR_MALFORMED);
+    cr_assert_str_eq(seen[0].reason,
+                     "item 0: amount: must be an integer or a text of digits, never a float");
+    cr_assert_eq(seen[0].page_bytes, 0);
     fake_http_destroy(&fake);
 }
 
