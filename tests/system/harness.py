@@ -366,6 +366,10 @@ class LineSim:
         """The counts of stats() begin again."""
         self._http("/reset", {"line": line})
 
+    def change(self, line, uid):
+        """Changes one asset and tells nobody; returns its new version."""
+        return json.loads(self._http(f"/change?line={line}&uid={uid}"))["version"]
+
     def details_add(self, line, uid, **more):
         """more: time, amount, title; returns {"id", "time"}."""
         query = urllib.parse.urlencode({"line": line, "uid": uid, **more})

@@ -430,6 +430,9 @@ def main():
     check_http_wire(sim, line)
     check_zmq_wire(sim, twin)
     check_counts(sim, line, twin)
+    version = int(line.assets([9])[1]["assets"][0]["version"])
+    assert sim.change("cashz", 9) == version + 1, "another endpoint, the same asset"
+    assert int(line.assets([9])[1]["assets"][0]["version"]) == version + 1
     sim.stop()
     check_signed()
     check_scenario()

@@ -199,6 +199,24 @@ static char *details_edit(control_t *self, struct MHD_Connection *connection, bo
     return text;
 }
 
+/* /change; *ret_status is the HTTP status. */
+static char *asset_change(control_t *self, struct MHD_Connection *connection,
+                          unsigned *ret_status) {
+    uint64_t uid = strtoull(argument(connection, "uid"), NULL, 10);
+    (void)pthread_mutex_lock(&self->sim->lock);
+    sim_line_t *line = sim_line_find(self->sim, argument(connection, "line"));
+    uint64_t version = line == NULL ? 0 : sim_change(self->sim, line, uid);
+    (void)pthread_mutex_unlock(&self->sim->lock);
+    *ret_status = version == 0 ? 404 : 200;
+    if (version == 0) {
+        return error_text("line, uid", "are not known");
+    }
+    json_t *document = json_pack("{s:I}", "version", (json_int_t)version);
+    char *text = json_dumps(document, JSON_COMPACT);
+    json_decref(document);
+    return text;
+}
+
 static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status, char *text,
                                size_t bytes) {
     struct MHD_Response *response =
@@ -261,9 +279,11 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
         return MHD_YES;
     }
     bool add = strcmp(path, "/details/add") == 0;
-    if (add || strcmp(path, "/details/delete") == 0) {
+    bool change = strcmp(path, "/change") == 0;
+    if (add || change || strcmp(path, "/details/delete") == 0) {
         unsigned status = 0;
-        char *text = details_edit(self, connection, add, &status);
+        char *text = change ? asset_change(self, connection, &status)
+                            : details_edit(self, connection, add, &status);
         return respond(connection, status, text, strlen(text));
     }
     return strcmp(method, "POST") == 0 ? on_post(self, connection, path, upload)

@@ -6,6 +6,7 @@
  *                                     or absent = all
  *     POST /reset {line?}             counts of /stats to 0
  *     POST /burst {changes, mode, rate}   change assets and tell walletd; 0 = stop
+ *     /change?line=ID&uid=N           change one asset and tell nobody: {"version"}
  *     /details/add?line=ID&uid=N[&time=MS][&amount=MINOR][&title=TEXT]   {"id", "time"}; time is
  *                                     now when absent
  *     /details/delete?line=ID&uid=N&id=ID

@@ -31,6 +31,20 @@ sim_line_t *sim_line_find(sim_t *self, const char *id) {
     return NULL;
 }
 
+sim_line_t *sim_line_draw(sim_t *self) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < self->line_count; i++) {
+        count += self->lines[i].told;
+    }
+    uint64_t left = count == 0 ? 0 : sim_random(self) % count;
+    for (uint32_t i = 0; i < self->line_count; i++) {
+        if (self->lines[i].told && left-- == 0) {
+            return &self->lines[self->lines[i].truth];
+        }
+    }
+    return NULL;
+}
+
 static wl_err_t number_read(const char *text, unsigned long max, unsigned long *ret) {
     char *end = NULL;
     unsigned long value = strtoul(text, &end, 10);
@@ -95,7 +109,8 @@ static wl_err_t line_set(sim_t *self, sim_line_t *line, const char *key, const c
         return WL_OK;
     }
     if ((strcmp(key, "details") == 0 && flag_read(value, &line->details)) ||
-        (strcmp(key, "summary") == 0 && flag_read(value, &line->summary))) {
+        (strcmp(key, "summary") == 0 && flag_read(value, &line->summary)) ||
+        (strcmp(key, "told") == 0 && flag_read(value, &line->told))) {
         return WL_OK;
     }
     const sim_line_t *other = strcmp(key, "as") == 0 ? sim_line_find(self, value) : NULL;
@@ -140,6 +155,7 @@ wl_err_t sim_line_add(sim_t *self, const char *description, wl_fault_t *fault) {
     line->truth = self->line_count;
     line->details = true;
     line->summary = true;
+    line->told = true;
     char *copy = wl_strdup(description);
     char *rest = copy;
     const char *id = strsep(&rest, ",");
@@ -207,6 +223,11 @@ void sim_close(sim_t *self) {
         details_destroy(&self->lines[i].bookings);
     }
     (void)pthread_mutex_destroy(&self->lock);
+}
+
+uint64_t sim_change(sim_t *self, sim_line_t *line, uint64_t uid) {
+    uint64_t user = uid - self->first_uid;
+    return user < self->users ? ++self->lines[line->truth].versions[user] : 0;
 }
 
 bool sim_asset(const sim_t *self, const sim_line_t *line, uint64_t uid, wl_asset_t *ret) {

@@ -26,6 +26,7 @@ typedef struct {
     bool foreign;   /* answers in another shape, without versions */
     bool details;   /* offers them */
     bool summary;   /* likewise */
+    bool told;      /* its changes are told to walletd */
     uint32_t truth; /* number of the line whose assets it has: its own, unless as= says another */
     int64_t give_up_ms; /* how long callers wait, for ZeroMQ: see calls.h; 0 = not known */
     fault_plan_t plan;
@@ -62,6 +63,8 @@ void sim_users_open(sim_t *self, double owners);
 void sim_close(sim_t *self);
 
 sim_line_t *sim_line_find(sim_t *self, const char *id);
+/* A line whose changes are told, by chance; NULL: there is none. The lock is held. */
+sim_line_t *sim_line_draw(sim_t *self);
 /* From now on the line misbehaves like this; id "" = all lines. false: no such line. Takes the
  * lock. */
 bool sim_plan_set(sim_t *self, const char *id, const fault_plan_t *plan);
@@ -70,6 +73,8 @@ bool sim_plan_set(sim_t *self, const char *id, const fault_plan_t *plan);
 uint64_t sim_random(sim_t *self);
 double sim_random_share(sim_t *self); /* [0, 1) */
 
+/* Changes what a user owns; returns the new version, 0 = no such user. The lock is held. */
+uint64_t sim_change(sim_t *self, sim_line_t *line, uint64_t uid);
 /* The truth about a user; the lock is held. false: owns nothing and never did. */
 bool sim_asset(const sim_t *self, const sim_line_t *line, uint64_t uid, wl_asset_t *ret);
 
