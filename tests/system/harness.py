@@ -400,6 +400,24 @@ class LineSim:
         assert self.process.wait(10) == 0, self.log.read_text(errors="replace")[-2000:]
 
 
+def line_value(seed, number, uid, version, coupon=False, keep=False):
+    """What the linesim with this seed holds in its line of this number (0 = the first) at a version:
+    (amount, count, pending), or None for a tombstone, of which there are none with --keep."""
+    mask = 2**64 - 1
+
+    def mix(x):
+        x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9 & mask
+        x = (x ^ (x >> 27)) * 0x94d049bb133111eb & mask
+        return x ^ (x >> 31)
+
+    value = mix(seed ^ mix(uid) ^ mix(version * 64 + number))
+    if value % 50 == 1 and not keep:
+        return None
+    if coupon:
+        return 0, 1 + value % 5, 0
+    return value % 10000000, 0, (value >> 32) % 5000 if value % 7 == 0 else 0
+
+
 def line_config(kind, url, unit="CNY", scale=2, **more):
     """The configuration of one synchronised line."""
     config = {"kind": kind, "mode": "sync", "title": kind.capitalize(), "url": url, **more}

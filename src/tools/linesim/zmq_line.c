@@ -300,11 +300,7 @@ static void answer_build(zmq_lines_t *self, const sim_call_t *call, const reques
                          msgpack_sbuffer *answer) {
     if (call->fault == SIM_FAULT_GARBAGE) {
         (void)msgpack_sbuffer_write(answer, "\xc1\xff\xdf garbage", 12);
-    } else if (call->fault == SIM_FAULT_HUGE) {
-        char *huge = wl_alloc_zero(1, HUGE_BYTES);
-        (void)msgpack_sbuffer_write(answer, huge, HUGE_BYTES);
-        wl_free(huge);
-    } else if (call->fault != SIM_FAULT_HANG) {
+    } else if (call->fault != SIM_FAULT_HANG && call->fault != SIM_FAULT_HUGE) {
         answer_pack(self, call, request, answer);
         answer->size -= call->fault == SIM_FAULT_TRUNCATED ? answer->size / 2 : 0;
     }
@@ -343,7 +339,13 @@ static void serve_request(zmq_lines_t *self, uint32_t index, const request_t *re
         .what = request->what, .uids = request->uids, .uid_count = request->count, .fd = -1};
     sim_call_t call = sim_call_begin(self->sim, line, &asked);
     answer_build(self, &call, request, &answer);
-    if (answer.size > 0) {
+    if (call.fault == SIM_FAULT_HUGE) {
+        zframe_t *huge = zframe_new(NULL, HUGE_BYTES); /* fresh pages, which nobody touches */
+        zmsg_remove(message, body);
+        zframe_destroy(&body);
+        (void)zmsg_append(message, &huge);
+        answer_send(self, self->routers[index], message, &call);
+    } else if (answer.size > 0) {
         zframe_reset(body, answer.data, answer.size);
         answer_send(self, self->routers[index], message, &call);
     } else {
