@@ -27,6 +27,32 @@ static bool presence_test(wl_presence_t *self, uint64_t uid) {
 
 /* ---- reads ---------------------------------------------------------------------------------- */
 
+/* Nothing is stored of this user. That ends the read unless a line is to be asked all the same. */
+static void presence_absent(wl_presence_t *self, uint32_t frontend, const wl_read_item_t *read) {
+    const wl_config_t *config = self->hub.config;
+    wl_method_t method = (wl_method_t)read->method;
+    if (config == NULL || !wl_render_method(method) ||
+        !wl_demand_possible_absent(config, wl_render_shows(method), read->floors.count)) {
+        wl_reply_item_t reply = {.ticket = read->ticket, .absent = true, .uid = read->uid};
+        wl_reply_add(wl_render_to(&self->hub, frontend), &reply);
+        return;
+    }
+    uint32_t query = wl_uid_owner(read->uid, wl_hub_instances(&self->hub, WL_ACTOR_QUERY));
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_QUERY, query, WL_MSG_GATHER, frontend);
+    if (!wl_encoder_begun(to)) {
+        int64_t sent_at = wl_hub_sent_at(&self->hub, WL_ACTOR_QUERY, query);
+        wl_gather_begin(to, &(wl_gather_head_t){.frontend = frontend, .sent_at = sent_at});
+    }
+    wl_gather_add(to, &(wl_gather_item_t){
+                          .ticket = read->ticket,
+                          .uid = read->uid,
+                          .deadline_at = read->deadline_at,
+                          .method = read->method,
+                          .filter = read->filter,
+                          .floors = read->floors,
+                      });
+}
+
 static void presence_read(wl_presence_t *self, const wl_msg_t *msg) {
     uint32_t frontend = msg->head.read.frontend;
     if (!presence_frontend(self, frontend)) {
@@ -35,8 +61,7 @@ static void presence_read(wl_presence_t *self, const wl_msg_t *msg) {
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_read_item_t *read = &msg->items.read[i];
         if (!presence_test(self, read->uid)) {
-            wl_reply_item_t reply = {.ticket = read->ticket, .absent = true, .uid = read->uid};
-            wl_reply_add(wl_render_to(&self->hub, frontend), &reply);
+            presence_absent(self, frontend, read);
             continue;
         }
         uint32_t cache = wl_presence_cache_of(self, read->uid);

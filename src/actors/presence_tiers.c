@@ -79,6 +79,29 @@ static void tiers_tell_cover(wl_presence_t *self, uint32_t partition, bool cover
     wl_hub_flush(&self->hub);
 }
 
+/* A cache that has missed a message knows nothing of it, and may keep what it has in memory only
+ * after a look at every shard that began later. A COVER that gets lost, too, is noticed the same
+ * way and said again. Where nobody covers anything the dispatcher hears of no end, and repeats. */
+static void tiers_missed(wl_presence_t *self, int64_t now) {
+    uint64_t lost = wl_hub_lost(&self->hub, WL_ACTOR_CACHE);
+    if (self->coverage == NULL || lost == self->cache_lost) {
+        return;
+    }
+    self->cache_lost = lost;
+    self->cache_lost_at = now;
+    for (uint32_t p = 0; p < tiers_partitions(self); p++) {
+        tiers_tell_cover(self, p, false);
+    }
+}
+
+static bool tiers_caches_hear(const wl_presence_t *self) {
+    bool hear = self->cache_lost == wl_hub_lost(&self->hub, WL_ACTOR_CACHE);
+    for (uint32_t s = 0; s < wl_owner_log_shards(self->log); s++) {
+        hear = hear && (self->cache_lost_at == 0 || self->toured_at[s] > self->cache_lost_at);
+    }
+    return hear;
+}
+
 /* Judges the coverage anew and says what has changed. */
 static void tiers_judge(void *arg) {
     wl_presence_t *self = arg;
@@ -87,10 +110,11 @@ static void tiers_judge(void *arg) {
     }
     (void)wl_coverage_update(self->coverage, wl_mono_now().ms);
     uint32_t covered = 0;
+    bool hear = tiers_caches_hear(self);
     for (uint32_t p = 0; p < tiers_partitions(self); p++) {
         bool covers = wl_coverage_covers_all(self->coverage, p);
-        if (covers != self->told[p]) {
-            tiers_tell_cover(self, p, covers);
+        if ((covers && hear) != self->told[p]) {
+            tiers_tell_cover(self, p, covers && hear);
         }
         covered += covers;
     }
@@ -111,6 +135,7 @@ static void tiers_lost(void *arg, uint32_t partition) {
 void wl_presence_toured(wl_presence_t *self, uint32_t shard, int64_t asked_at,
                         uint64_t commit_seq) {
     self->commits[shard] = commit_seq;
+    self->toured_at[shard] = asked_at;
     if (self->coverage != NULL) {
         wl_coverage_toured(self->coverage, shard, asked_at);
         tiers_judge(self);
@@ -310,6 +335,7 @@ wl_err_t wl_presence_tiers_open(wl_presence_t *self, wl_fault_t *fault) {
 }
 
 void wl_presence_tiers_tick(wl_presence_t *self, int64_t now) {
+    tiers_missed(self, now);
     tiers_claim(self, now);
     if (self->feed != NULL) {
         wl_presence_feed_tick(self->feed, now);

@@ -205,3 +205,9 @@ const char wl_queue_script_forget[] =
     "return {#rows > 0 and rows[#rows][1] or '', count}\n";
 
 const char wl_queue_script_info[] = "return redis.call('INFO', ARGV[1])\n";
+
+const char wl_queue_script_job[] = "if ARGV[1] ~= '' then\n" LUA_FENCE "end\n"
+                                   "if ARGV[3] == '' then\n"
+                                   "  return redis.call('HDEL', KEYS[1], ARGV[2])\n"
+                                   "end\n"
+                                   "return redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])\n";
