@@ -19,6 +19,7 @@ enum {
     OPTION_LIMIT,
     OPTION_MONTH,
     OPTION_KIND,
+    OPTION_UNTIL,
     OPTION_RATE,
     OPTION_ALL,
     OPTION_STOP,
@@ -44,6 +45,7 @@ static const struct option long_options[] = {
     {"limit", required_argument, NULL, OPTION_LIMIT},
     {"month", required_argument, NULL, OPTION_MONTH},
     {"kind", required_argument, NULL, OPTION_KIND},
+    {"until", required_argument, NULL, OPTION_UNTIL},
     {"rate", required_argument, NULL, OPTION_RATE},
     {"all", no_argument, NULL, OPTION_ALL},
     {"stop", no_argument, NULL, OPTION_STOP},
@@ -96,6 +98,7 @@ static bool option_take(ctl_options_t *options, int option, ctl_exit_t *ret_code
     case OPTION_NOTE: options->note = optarg; return true;
     case OPTION_MONTH: options->month = optarg; return true;
     case OPTION_KIND: options->kind = optarg; return true;
+    case OPTION_UNTIL: options->until = optarg; return true;
     case OPTION_ALL: options->all = true; return true;
     case OPTION_STOP: options->stop = true; return true;
     case OPTION_STATUS: options->status = true; return true;
