@@ -35,7 +35,7 @@ struct wl_presence_held {
     wl_presence_held_t *next; /* utlist */
 };
 
-/* ---- answers ---------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static bool live_asker_here(const wl_presence_t *self, uint8_t asker, uint32_t instance) {
     bool known = asker == WL_ACTOR_QUERY || asker == WL_ACTOR_DETAILS || asker == WL_ACTOR_FRONTEND;
@@ -97,7 +97,7 @@ static void live_refuse(wl_presence_t *self, const wl_live_head_t *asked,
     live_answer(self, &head, &lived);
 }
 
-/* ---- questions -------------------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 /* Who answers it in this process; a line that we do not know, or a user's question to one that
  * needs a consent, is judged behind us. */
@@ -260,7 +260,7 @@ void wl_presence_take_live_of(wl_presence_t *self, const wl_msg_t *msg, uint64_t
     live_answered(self, &(wl_lived_head_t){.reader = reader});
 }
 
-/* ---- held answers ----------------------------------------------------------------------------- */
+/* ---- held answers ---------------------------------------------------------------------------- */
 
 /* Must readers know first what this answer says? Then it is held, or said to be so. */
 static bool live_hold(wl_presence_t *self, const wl_lived_head_t *head, wl_lived_item_t *item) {
@@ -303,7 +303,7 @@ void wl_presence_release(wl_presence_t *self) {
     WL_GAUGE(&self->hub.counters, consents_held, self->held_count);
 }
 
-/* ---- answers on their way --------------------------------------------------------------------- */
+/* ---- answers on their way -------------------------------------------------------------------- */
 
 void wl_presence_take_lived(wl_presence_t *self, const wl_msg_t *msg) {
     const wl_lived_head_t *head = &msg->head.lived;
@@ -324,7 +324,7 @@ void wl_presence_take_lived_of(wl_presence_t *self, const wl_msg_t *msg) {
     }
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 void wl_presence_live_open(wl_presence_t *self) {
     self->letter = wl_encoder_new();
