@@ -1,10 +1,14 @@
-/* details.h (actor): what happened to a user's assets: pages of one line or of all, and sums.
+/* details.h (actor): what happened to a user's assets: one list over lines, page by page, and sums.
  * Control   $TERM
  * Binds     inproc://details.<i> (PULL)
- * Takes     READ (wallet.details, wallet.summary) from frontends, LIVED from presence, NOTICE and
- *           STORED from presence, consents by way of query, CONFIG, LINE
+ * Opens     the file of the key that seals cursors
+ * Takes     STATEMENT from frontends, LIVED, NOTICE and COVER from presence, STORED of consents
+ *           from query, CONFIG, LINE
  * Sends     LIVE to presence, REPLY to frontends, DONE to the dispatcher for consents
- * Promises  never blocks */
+ * Promises  never blocks; every request is answered by its own deadline, a list with what has come
+ *           until then and the names of the lines that have not; first pages and sums are kept for
+ *           a moment and dropped with the first notice of a change; at most REQUESTS_MAX requests
+ *           and PAGES_MAX pages are held, the next request is told `busy` */
 #ifndef WL_ACTORS_DETAILS_H
 #define WL_ACTORS_DETAILS_H
 

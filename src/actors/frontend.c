@@ -1,6 +1,7 @@
 #include "actors/frontend.h"
 
 #include "actors/access.h"
+#include "actors/page_args.h"
 #include "actors/render.h"
 #include "actors/request_args.h"
 #include "actors/server_info.h"
@@ -30,6 +31,7 @@ typedef struct {
     uint32_t presences;      /* presence actors */
     int64_t opened_at;       /* monotonic ms */
     wl_wallet_args_t wallet; /* of the request being taken */
+    wl_page_args_t page;     /* likewise */
     uint64_t uids[WL_HAS_UIDS_MAX];         /* wallet.has_assets: as asked */
     uint64_t owned_uids[WL_HAS_UIDS_MAX];   /* those of one presence actor */
     uint64_t owned_places[WL_HAS_UIDS_MAX]; /* their positions in the request */
@@ -165,8 +167,40 @@ static wl_err_t frontend_take_wallet(frontend_t *self, const wl_rpc_request_t *r
         .deadline_at = ticket->deadline_at,
         .method = (uint8_t)request->method,
         .filter = {(const uint8_t *)args->filter, args->filter_bytes},
+        .floors = {(const uint8_t *)args->floors, args->floors_bytes},
     };
     wl_read_add(to, &read);
+    return WL_OK;
+}
+
+static wl_err_t frontend_take_page(frontend_t *self, const wl_rpc_request_t *request, int64_t now,
+                                   wl_fault_t *fault) {
+    wl_page_args_t *args = &self->page;
+    wl_err_t err = wl_page_args_read(request, self->hub.config, args, fault);
+    if (err != WL_OK) {
+        return err;
+    }
+    wl_ticket_t *ticket = frontend_admit(self, request, now);
+    ticket->uid = args->uid;
+    uint32_t owner = wl_uid_owner(args->uid, wl_hub_instances(&self->hub, WL_ACTOR_DETAILS));
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_DETAILS, owner, WL_MSG_STATEMENT, 0);
+    if (!wl_encoder_begun(to)) {
+        int64_t sent_at = wl_hub_sent_at(&self->hub, WL_ACTOR_DETAILS, owner);
+        wl_statement_begin(
+            to, &(wl_statement_head_t){.frontend = self->hub.instance, .sent_at = sent_at});
+    }
+    wl_statement_item_t item = {
+        .ticket = ticket->number,
+        .uid = args->uid,
+        .deadline_at = ticket->deadline_at,
+        .method = (uint8_t)request->method,
+        .kind = args->kind,
+        .limit = args->limit,
+        .cursor = {(const uint8_t *)args->cursor, args->cursor_bytes},
+    };
+    memcpy(item.line, args->line, sizeof item.line);
+    memcpy(item.month, args->month, sizeof item.month);
+    wl_statement_add(to, &item);
     return WL_OK;
 }
 
@@ -260,6 +294,9 @@ static wl_err_t frontend_take_request(frontend_t *self, const wl_rpc_request_t *
     }
     if (wl_render_method(request->method)) {
         return frontend_take_wallet(self, request, now, fault);
+    }
+    if (request->method == WL_METHOD_DETAILS || request->method == WL_METHOD_SUMMARY) {
+        return frontend_take_page(self, request, now, fault);
     }
     if (request->method == WL_METHOD_HAS_ASSETS) {
         return frontend_take_has(self, request, now, fault);

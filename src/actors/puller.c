@@ -186,7 +186,7 @@ static void puller_ask(puller_t *self, uint32_t slot, const wl_line_pull_t *pull
     WL_COUNT(&self->hub.counters, pull_users, count);
     WL_COUNT(&self->hub.counters, pull_retries, repeated);
     wl_err_t err = wl_caller_ask(self->caller, wl_puller_line_config(line), uids, count, call->id,
-                                 wl_wall_now());
+                                 wl_wall_now(), 0);
     if (err != WL_OK) {
         wl_answer_t failed = {.call_id = call->id, .err = err, .uid_count = count};
         (void)snprintf(failed.reason, sizeof failed.reason, "%s",

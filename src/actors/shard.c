@@ -6,18 +6,24 @@
 #include "actors/store_options.h"
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "base/slot.h"
 #include "domain/asset_rules.h"
+#include "domain/retry.h"
 #include "store/asset_db.h"
 #include "store/asset_lines.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
-    TRIES_MAX = 4,     /* of a transaction that another one is in the way of */
-    PRESENCE_MAX = 16, /* as settings.def allows */
-    TICK_MS = 100,     /* between attempts to wipe what was purged */
+    TRIES_MAX = 4,        /* of a transaction that another one is in the way of */
+    PRESENCE_MAX = 16,    /* as settings.def allows */
+    TICK_MS = 100,        /* between attempts to wipe what was purged */
+    PAUSE_MS_MIN = 250,   /* after a transaction that failed; doubled by each further one */
+    PAUSE_MS_MAX = 10000, /* also how late a server that is back may be noticed */
 };
 
 typedef struct {
@@ -30,6 +36,10 @@ typedef struct {
     wl_wall_ms_t now;            /* of the transaction */
     bool withdrawn;              /* something was purged since the last wipe that worked */
     bool away;                   /* the last transaction found no server */
+    uint32_t failures;           /* transactions since the last that committed */
+    int64_t shut_until;          /* monotonic ms: nothing is tried before */
+    wl_refused_item_t refused;   /* the stale epoch that was told last, in this transaction */
+    uint64_t hand_backs;         /* batches handed back: no two share a head */
 } shard_t;
 
 /* ---- one transaction ------------------------------------------------------------------------- */
@@ -195,7 +205,21 @@ static wl_err_t shard_transact(shard_t *self, uint32_t users, uint64_t *ret_comm
     return err;
 }
 
+/* Its dispatcher may not know: the keeper lets go of the lease, if it is still held. */
+static void shard_tell_refused(shard_t *self, const wl_stored_line_t *head) {
+    if (head->dispatcher == self->refused.partition && head->epoch == self->refused.epoch) {
+        return;
+    }
+    self->refused = (wl_refused_item_t){.partition = head->dispatcher, .epoch = head->epoch};
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_KEEPER, 0, WL_MSG_REFUSED, 0);
+    if (!wl_encoder_begun(to)) {
+        wl_refused_begin(to, NULL);
+    }
+    wl_refused_add(to, &self->refused);
+}
+
 static void shard_tell_stored(shard_t *self, uint64_t commit_seq) {
+    self->refused = (wl_refused_item_t){.partition = UINT32_MAX};
     uint32_t presences = wl_hub_instances(&self->hub, WL_ACTOR_PRESENCE);
     uint64_t log_seq = wl_asset_db_owner_seq(self->db);
     for (size_t i = 0; i < self->batch->item_count; i++) {
@@ -203,6 +227,7 @@ static void shard_tell_stored(shard_t *self, uint64_t commit_seq) {
         const wl_stored_line_t *shared = &self->batch->heads[from->head];
         if (shared->stale) {
             WL_COUNT(&self->hub.counters, store_stale_epoch, 1);
+            shard_tell_refused(self, shared);
             continue;
         }
         uint32_t presence = wl_uid_owner(from->uid, presences);
@@ -241,11 +266,54 @@ static void shard_say_failed(shard_t *self, wl_err_t err) {
     self->away = away;
 }
 
+/* Nothing of the batch is stored. The dispatchers hear it at once, and for how long to send no more
+ * of this shard's users: a pull that nobody answers for keeps a place that users of other shards
+ * need. A message that gets lost only costs `dispatcher.lost_ms`. */
+static void shard_hand_back(shard_t *self, int64_t pause_ms, const char *reason) {
+    self->hand_backs++;
+    for (size_t i = 0; i < self->batch->item_count; i++) {
+        const wl_stored_user_t *from = &self->batch->items[i];
+        const wl_stored_line_t *shared = &self->batch->heads[from->head];
+        wl_encoder_t *to =
+            wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, shared->dispatcher, WL_MSG_PULLED,
+                      self->hand_backs * WL_STORE_BATCH_HEADS + from->head);
+        if (!wl_encoder_begun(to)) {
+            wl_pulled_head_t head = {.pause_ms = pause_ms, .shard = self->hub.instance + 1};
+            memcpy(head.line, shared->line, sizeof head.line);
+            wl_pulled_begin(to, &head);
+        }
+        wl_pulled_item_t item = {
+            .uid = from->uid, .seq = from->seq, .outcome = WL_PULL_RETRY, .held = true};
+        (void)snprintf(item.reason, sizeof item.reason, "%s", reason);
+        wl_pulled_add(to, &item);
+    }
+    WL_COUNT(&self->hub.counters, store_handed_back, self->batch->item_count);
+    wl_store_batch_clear(self->batch);
+}
+
+/* After each failure nothing is tried for a while: a server that hangs would cost its timeout for
+ * every batch, and the mailbox would fill with what nobody can store. */
+static void shard_shut(shard_t *self, wl_err_t err, int64_t now) {
+    self->failures += self->failures < UINT32_MAX ? 1 : 0;
+    int64_t pause_ms =
+        wl_retry_delay_ms(self->failures, PAUSE_MS_MIN, PAUSE_MS_MAX, (uint32_t)wl_random_u64());
+    self->shut_until = now + pause_ms;
+    WL_COUNT(&self->hub.counters, store_failures, 1);
+    WL_COUNT(&self->hub.counters, store_damaged, err == WL_ERR_DAMAGED);
+    shard_say_failed(self, err);
+    shard_hand_back(self, pause_ms, wl_err_text(err));
+}
+
 /* Commits what was collected. Without a configuration nobody knows the limits of steps: it waits,
- * and beyond the bound is dropped, as the dispatcher pulls again. */
+ * and beyond the bound is handed back. */
 static void shard_commit(shard_t *self) {
     if (self->batch->item_count == 0 ||
         (self->hub.config == NULL && !wl_store_batch_full(self->batch))) {
+        return;
+    }
+    int64_t shut_ms = self->shut_until - wl_mono_now().ms;
+    if (shut_ms > 0) {
+        shard_hand_back(self, shut_ms, "the shard could not write a moment ago");
         return;
     }
     uint64_t commit_seq = 0;
@@ -262,12 +330,11 @@ static void shard_commit(shard_t *self) {
         WL_COUNT(&self->hub.counters, consent_refused, self->batch->barred);
         shard_tell_stored(self, commit_seq);
         self->away = false;
+        self->failures = 0;
+        wl_store_batch_clear(self->batch);
     } else {
-        WL_COUNT(&self->hub.counters, store_failures, 1);
-        WL_COUNT(&self->hub.counters, store_damaged, err == WL_ERR_DAMAGED);
-        shard_say_failed(self, err);
+        shard_shut(self, err, wl_mono_now().ms);
     }
-    wl_store_batch_clear(self->batch);
 }
 
 /* ---- messages -------------------------------------------------------------------------------- */
@@ -283,6 +350,10 @@ static bool store_item_ours(const shard_t *self, const wl_store_head_t *head,
 }
 
 static void shard_take_store(shard_t *self, const wl_msg_t *msg) {
+    if (msg->head.store.dispatcher >= wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER)) {
+        WL_COUNT(&self->hub.counters, msg_malformed, 1);
+        return;
+    }
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_store_item_t *item = &msg->items.store[i];
         if (!store_item_ours(self, &msg->head.store, item)) {

@@ -45,6 +45,7 @@ enum {
     /* lines */
     WL_LINE_URLS_MAX = 8,                 /* endpoints of one line */
     WL_DETAILS_MAX = 100,                 /* items of one page of details */
+    WL_LINE_CURSOR_MAX = 512,             /* bytes of a line's own cursor */
     WL_PULL_UIDS_MAX = 200,               /* users of one pull */
     WL_LINE_RESPONSE_BYTES_MAX = 1048576, /* default cap of one answer */
 };

@@ -1,6 +1,7 @@
 #include "domain/asset_rules.h"
 
 #include "base/check.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -111,55 +112,19 @@ bool wl_asset_extra_valid(const uint8_t *bytes, size_t count) {
     return false;
 }
 
-/* Bytes of one UTF-8 character (RFC 3629), 0 = not one. at is NUL-terminated. */
-static size_t utf8_character(const unsigned char *at) {
-    if (at[0] < 0x80) {
-        return 1;
-    }
-    size_t bytes = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : 2;
-    if (at[0] < 0xc2 || at[0] > 0xf4) {
-        return 0;
-    }
-    for (size_t i = 1; i < bytes; i++) {
-        if ((at[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    bool overlong = (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xf0 && at[1] < 0x90);
-    bool surrogate = at[0] == 0xed && at[1] >= 0xa0;
-    bool beyond = at[0] == 0xf4 && at[1] >= 0x90;
-    return overlong || surrogate || beyond ? 0 : bytes;
-}
-
-/* NUL-terminated within size, valid UTF-8, no control characters. */
-static bool text_valid(const char *text, size_t size) {
-    if (memchr(text, '\0', size) == NULL) {
-        return false;
-    }
-    const unsigned char *at = (const unsigned char *)text;
-    while (*at != '\0') {
-        size_t bytes = *at < 0x20 || *at == 0x7f ? 0 : utf8_character(at);
-        if (bytes == 0) {
-            return false;
-        }
-        at += bytes;
-    }
-    return true;
-}
-
 wl_err_t wl_asset_valid(const wl_asset_t *asset, wl_fault_t *fault) {
     const wl_err_t bad = WL_ERR_BAD_REQUEST;
     if (asset->uid == 0) {
         return wl_fault(fault, bad, "uid", "must not be 0");
     }
-    if (!text_valid(asset->line, sizeof asset->line) || !wl_line_id_valid(asset->line)) {
+    if (!wl_text_valid(asset->line, sizeof asset->line) || !wl_line_id_valid(asset->line)) {
         return wl_fault(fault, bad, "line", "must match [a-z0-9_-]{1,32}");
     }
-    if (!text_valid(asset->bucket, sizeof asset->bucket)) {
+    if (!wl_text_valid(asset->bucket, sizeof asset->bucket)) {
         return wl_fault(fault, bad, "bucket", "must be a printable text of at most %d bytes",
                         WL_BUCKET_MAX);
     }
-    if (!text_valid(asset->unit, sizeof asset->unit)) {
+    if (!wl_text_valid(asset->unit, sizeof asset->unit)) {
         return wl_fault(fault, bad, "unit", "must be a printable text of at most %d bytes",
                         WL_UNIT_MAX);
     }
@@ -194,6 +159,9 @@ wl_err_t wl_asset_sane(const wl_asset_t *asset, const wl_line_t *line, wl_fault_
     const wl_err_t bad = WL_ERR_BAD_REQUEST;
     if (strcmp(asset->line, line->id) != 0) {
         return wl_fault(fault, bad, "line", "is not the line that was asked");
+    }
+    if (wl_bucket_reserved(asset->bucket)) {
+        return wl_fault(fault, bad, "bucket", "begins with \"!\", which lines may not use");
     }
     if (asset->state == WL_STATE_GONE) {
         return WL_OK; /* a tombstone holds nothing that could be wrong */

@@ -6,6 +6,7 @@
 
 #include "base/asset.h"
 #include "base/err.h"
+#include "domain/line_mapping.h"
 
 typedef enum { WL_MODE_SYNC, WL_MODE_LIVE, WL_MODE_LINK, WL_MODE_COUNT } wl_mode_t;
 typedef enum { WL_ADAPTER_HTTP, WL_ADAPTER_ZMQ, WL_ADAPTER_NONE, WL_ADAPTER_COUNT } wl_adapter_t;
@@ -17,31 +18,6 @@ typedef enum {
     WL_PRIORITY_LOW,
     WL_PRIORITY_COUNT
 } wl_priority_t;
-
-/* How a number of a foreign answer becomes minor units. */
-typedef enum {
-    WL_AMOUNT_MINOR,   /* an integer or a text of digits: minor units already */
-    WL_AMOUNT_DECIMAL, /* "12.5" or 12: units; more digits than scale are refused, never rounded */
-    WL_AMOUNT_RULE_COUNT
-} wl_amount_rule_t;
-
-/* JSON pointers (RFC 6901) into an answer of another shape. "" = not there. */
-typedef struct {
-    bool used;                  /* false: the standard line contract */
-    char path[WL_LINK_MAX + 1]; /* request path, "" = /assets */
-    char list[64];              /* pointer to the array of records */
-    char uid[64];               /* the rest: pointers inside one record */
-    char bucket[64];
-    char amount[64];
-    char pending[64];
-    char count[64];
-    char state[64];      /* a text of wl_state_t, or absent = available */
-    char expires_at[64]; /* ms since 1970 */
-    char changed_at[64];
-    char version[64];
-    char title[64]; /* display text, kept in extra */
-    wl_amount_rule_t amount_rule;
-} wl_mapping_t;
 
 /* Bounds that a line's data must keep; beyond them it is quarantined (design section 6, rule 7). */
 typedef struct {
@@ -92,6 +68,8 @@ typedef struct {
     uint32_t breaker_open_ms;  /* how long it stays open before a probe */
     wl_sanity_t sanity;
     wl_mapping_t mapping;
+    wl_details_mapping_t details_mapping;
+    wl_summary_mapping_t summary_mapping;
 } wl_line_t;
 
 typedef struct {
@@ -113,6 +91,10 @@ typedef struct {
     char version[48]; /* "3.7": integration.presentation */
     uint32_t line_count;
     uint32_t section_count;
+    bool asks;      /* a line is live or must be revalidated: some reads have to ask first */
+    bool live;      /* a line is live */
+    bool live_home; /* a live line is in a section */
+    bool consents;  /* a line needs consent */
     uint8_t buckets[WL_LINES_MAX * 2]; /* hash of a line id -> index + 1, 0 = empty */
     wl_line_t lines[WL_LINES_MAX];
     wl_golden_slot_t golden[WL_GOLDEN_SLOTS];

@@ -169,6 +169,37 @@ static wl_err_t line_read_mapping(wl_config_reader_t *reader, const json_t *valu
     return err;
 }
 
+/* Shapes of pages: of a line that is asked for them over HTTP. */
+static wl_err_t line_read_page_mapping(wl_config_reader_t *reader, const json_t *value,
+                                       const char *key, bool asked, wl_adapter_t adapter,
+                                       wl_config_object_t object, void *into, bool *used) {
+    const json_t *given = json_object_get(value, key);
+    if (given == NULL) {
+        return WL_OK;
+    }
+    if (!asked || adapter != WL_ADAPTER_HTTP) {
+        return wl_config_reader_fault(reader, key,
+                                      asked ? "means nothing for adapter zmq"
+                                            : "means nothing for a line that is not asked for it");
+    }
+    wl_config_reader_enter(reader, key);
+    wl_err_t err = wl_config_reader_object(reader, given, object, into);
+    wl_config_reader_leave(reader);
+    *used = err == WL_OK;
+    return err;
+}
+
+static wl_err_t line_read_pages(wl_config_reader_t *reader, const json_t *value, wl_line_t *line) {
+    wl_err_t err = line_read_page_mapping(reader, value, "details_mapping", line->details,
+                                          line->adapter, WL_CONFIG_DETAILS_MAPPING,
+                                          &line->details_mapping, &line->details_mapping.used);
+    return err != WL_OK
+               ? err
+               : line_read_page_mapping(reader, value, "summary_mapping", line->summary,
+                                        line->adapter, WL_CONFIG_SUMMARY_MAPPING,
+                                        &line->summary_mapping, &line->summary_mapping.used);
+}
+
 static wl_err_t line_read(wl_config_reader_t *reader, const char *id, const json_t *value,
                           wl_line_t *line) {
     if (!wl_line_id_valid(id)) {
@@ -192,7 +223,10 @@ static wl_err_t line_read(wl_config_reader_t *reader, const char *id, const json
     if (err == WL_OK) {
         err = line_read_sanity(reader, value, line);
     }
-    return err != WL_OK ? err : line_read_mapping(reader, value, line);
+    if (err == WL_OK) {
+        err = line_read_mapping(reader, value, line);
+    }
+    return err != WL_OK ? err : line_read_pages(reader, value, line);
 }
 
 wl_err_t wl_config_lines_read(wl_config_reader_t *reader, wl_config_t *config,

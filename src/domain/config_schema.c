@@ -11,6 +11,7 @@ static const char *const mode_names[WL_MODE_COUNT] = {"sync", "live", "link"};
 static const char *const adapter_names[WL_ADAPTER_COUNT] = {"http", "zmq", "none"};
 static const char *const priority_names[WL_PRIORITY_COUNT] = {"high", "normal", "low"};
 static const char *const amount_rule_names[WL_AMOUNT_RULE_COUNT] = {"minor", "decimal"};
+static const char *const time_rule_names[WL_TIME_RULE_COUNT] = {"ms", "s"};
 
 const char *wl_mode_name(wl_mode_t mode) {
     return (unsigned)mode < WL_MODE_COUNT ? mode_names[mode] : "?";
@@ -22,6 +23,10 @@ const char *wl_adapter_name(wl_adapter_t adapter) {
 
 const char *wl_priority_name(wl_priority_t priority) {
     return (unsigned)priority < WL_PRIORITY_COUNT ? priority_names[priority] : "?";
+}
+
+static const char *choice_time_rule(unsigned index) {
+    return index < WL_TIME_RULE_COUNT ? time_rule_names[index] : "?";
 }
 
 static const char *choice_priority(unsigned index) {
@@ -56,6 +61,15 @@ static const char *choice_amount_rule(unsigned index) {
 #define TEXT(object_, type_, in, field_, doc_) \
     ROW(object_, type_, #field_, FIELD(in, field_), .doc = (doc_))
 #define POINTER(field_, doc_) TEXT(MAPPING, POINTER, wl_mapping_t, field_, doc_)
+#define ITEM_POINTER(field_, required_, doc_)                                   \
+    ROW(DETAILS_MAPPING, POINTER, #field_, FIELD(wl_details_mapping_t, field_), \
+        .required = (required_), .doc = (doc_))
+#define SUM_POINTER(field_, required_, doc_)                                    \
+    ROW(SUMMARY_MAPPING, POINTER, #field_, FIELD(wl_summary_mapping_t, field_), \
+        .required = (required_), .doc = (doc_))
+#define QUERY_NAME(object_, in, field_, name_)                               \
+    ROW(object_, TEXT, #field_, FIELD(in, field_), .fallback_text = (name_), \
+        .doc = "name of this parameter in the query of the request")
 #define NEST(object_, type_, key_, max_, required_, doc_) \
     ROW(object_, type_, key_, .max = (max_), .required = (required_), .doc = (doc_))
 
@@ -133,6 +147,9 @@ static const wl_config_row_t rows[] = {
     NUMBER(LINE, wl_line_t, breaker_open_ms, 2000, 1, HOUR_MS, "how long before a probe"),
     NEST(LINE, OBJECT, "sanity", 0, false, "bounds; data beyond them is quarantined"),
     NEST(LINE, OBJECT, "mapping", 0, false, "JSON pointers into answers of another shape"),
+    NEST(LINE, OBJECT, "details_mapping", 0, false,
+         "the same for pages of details; needs details: true"),
+    NEST(LINE, OBJECT, "summary_mapping", 0, false, "the same for sums; needs summary: true"),
 
     AMOUNT(wl_sanity_t, amount_min, 0, INT64_MIN, "least amount, in minor units"),
     AMOUNT(wl_sanity_t, amount_max, INT64_MAX, INT64_MIN, "largest amount, in minor units"),
@@ -155,6 +172,35 @@ static const wl_config_row_t rows[] = {
     ROW(MAPPING, CHOICE, "amount_rule", FIELD(wl_mapping_t, amount_rule),
         .choice = choice_amount_rule, .max = WL_AMOUNT_RULE_COUNT,
         .doc = "minor: whole minor units; decimal: units such as \"12.5\", never rounded"),
+
+    ITEM_POINTER(path, false, "path of the request, empty = /details"),
+    ITEM_POINTER(list, false, "the list of items in the answer, empty = the answer itself"),
+    ITEM_POINTER(id, true, "inside an item, as the next four: a text or integer that is its own"),
+    ITEM_POINTER(time, true, "when it happened, by time_rule; newest come first"),
+    ITEM_POINTER(title, false, "text for people"),
+    ITEM_POINTER(amount, true, "amount by amount_rule, negative when it went out"),
+    ITEM_POINTER(kind, false, "a short word to filter by"),
+    ITEM_POINTER(next, false, "in the answer: cursor of the next page; empty = one page is all"),
+    ROW(DETAILS_MAPPING, CHOICE, "amount_rule", FIELD(wl_details_mapping_t, amount_rule),
+        .choice = choice_amount_rule, .max = WL_AMOUNT_RULE_COUNT,
+        .doc = "minor: whole minor units; decimal: units such as \"12.5\", never rounded"),
+    ROW(DETAILS_MAPPING, CHOICE, "time_rule", FIELD(wl_details_mapping_t, time_rule),
+        .choice = choice_time_rule, .max = WL_TIME_RULE_COUNT,
+        .doc = "ms or s since 1970, as whole numbers"),
+    QUERY_NAME(DETAILS_MAPPING, wl_details_mapping_t, query_uid, "uid"),
+    QUERY_NAME(DETAILS_MAPPING, wl_details_mapping_t, query_month, "month"),
+    QUERY_NAME(DETAILS_MAPPING, wl_details_mapping_t, query_cursor, "cursor"),
+    QUERY_NAME(DETAILS_MAPPING, wl_details_mapping_t, query_limit, "limit"),
+
+    SUM_POINTER(path, false, "path of the request, empty = /summary"),
+    SUM_POINTER(in, true, "in the answer, as the next two: what came in, by amount_rule"),
+    SUM_POINTER(out, true, "what went out, not negative"),
+    SUM_POINTER(count, true, "number of items"),
+    ROW(SUMMARY_MAPPING, CHOICE, "amount_rule", FIELD(wl_summary_mapping_t, amount_rule),
+        .choice = choice_amount_rule, .max = WL_AMOUNT_RULE_COUNT,
+        .doc = "minor: whole minor units; decimal: units such as \"12.5\", never rounded"),
+    QUERY_NAME(SUMMARY_MAPPING, wl_summary_mapping_t, query_uid, "uid"),
+    QUERY_NAME(SUMMARY_MAPPING, wl_summary_mapping_t, query_month, "month"),
 
     ROW(PRESENTATION, NUMBER, "version", FIELD(wl_config_top_t, version), .min = 1,
         .max = VERSION_MAX, .required = true, .doc = "grows with every change of this document"),

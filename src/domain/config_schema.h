@@ -9,13 +9,15 @@
 #include <stddef.h>
 
 /* Objects of the two documents: name, path of the document page. */
-#define WL_CONFIG_OBJECTS(O)                     \
-    O(INTEGRATION, "integration")                \
-    O(LINE, "integration/lines/<id>")            \
-    O(SANITY, "integration/lines/<id>/sanity")   \
-    O(MAPPING, "integration/lines/<id>/mapping") \
-    O(PRESENTATION, "presentation")              \
-    O(GOLDEN, "presentation/golden/<n>")         \
+#define WL_CONFIG_OBJECTS(O)                                     \
+    O(INTEGRATION, "integration")                                \
+    O(LINE, "integration/lines/<id>")                            \
+    O(SANITY, "integration/lines/<id>/sanity")                   \
+    O(MAPPING, "integration/lines/<id>/mapping")                 \
+    O(DETAILS_MAPPING, "integration/lines/<id>/details_mapping") \
+    O(SUMMARY_MAPPING, "integration/lines/<id>/summary_mapping") \
+    O(PRESENTATION, "presentation")                              \
+    O(GOLDEN, "presentation/golden/<n>")                         \
     O(SECTION, "presentation/sections/<n>")
 
 typedef enum {

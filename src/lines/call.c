@@ -29,6 +29,20 @@ void wl_call_destroy(wl_call_t **self) {
     *self = NULL;
 }
 
+const char *wl_call_url(const wl_call_t *self) {
+    const wl_line_t *line = &self->line;
+    if (self->url_index == 0) {
+        return line->url;
+    }
+    return self->url_index < line->url_count ? line->urls[self->url_index] : NULL;
+}
+
+const char *wl_call_method(const wl_call_t *self) {
+    static const char *const names[] = {
+        [WL_CALL_ASSETS] = "assets", [WL_CALL_DETAILS] = "details", [WL_CALL_SUMMARY] = "summary"};
+    return names[self->kind];
+}
+
 void wl_call_seal(wl_call_key_t key, const char *method, const char *path, const char *query,
                   const void *body, size_t body_bytes, wl_call_seal_t *ret) {
     WL_ASSERT(key.at != NULL);
@@ -44,6 +58,22 @@ void wl_call_seal(wl_call_key_t key, const char *method, const char *path, const
                                  .body = body,
                                  .body_bytes = body_bytes};
     wl_sign(key.at, key.bytes, &request, ret->signature);
+}
+
+char *wl_call_page_text(const wl_call_t *self, size_t *ret_bytes) {
+    WL_ASSERT(self->kind != WL_CALL_ASSETS);
+    size_t most = 2 * UID_DIGITS_MAX + sizeof self->month + self->cursor_bytes + 4;
+    char *text = wl_alloc(most);
+    size_t used = (size_t)snprintf(text, most, "%" PRIu64 "\n%s", self->uids[0], self->month);
+    if (self->kind == WL_CALL_DETAILS) {
+        text[used++] = '\n';
+        memcpy(text + used, self->cursor, self->cursor_bytes);
+        used += self->cursor_bytes;
+        used += (size_t)snprintf(text + used, most - used, "\n%" PRIu32, self->limit);
+    }
+    WL_ASSERT(used < most);
+    *ret_bytes = used;
+    return text;
 }
 
 char *wl_call_uids_text(const wl_call_t *self, const char *before, const char *between,

@@ -5,15 +5,23 @@
 
 #include "lines/caller.h"
 
+typedef enum { WL_CALL_ASSETS, WL_CALL_DETAILS, WL_CALL_SUMMARY } wl_call_kind_t;
+
 typedef struct {
+    wl_call_kind_t kind;
+    uint32_t url_index;     /* into line.urls */
     uint64_t id;            /* the puller's */
     uint64_t made_version;  /* for assets of lines without versions */
     wl_wall_ms_t pulled_at; /* the puller's */
     wl_mono_ms_t started;   /* when it was asked */
     uint32_t slot;          /* 0 .. WL_CALLS_MAX - 1, its alone while it is under way */
     uint32_t uid_count;
-    wl_line_t line;  /* a copy: the configuration may change meanwhile */
-    uint64_t uids[]; /* uid_count */
+    uint32_t limit;                     /* of details */
+    uint32_t cursor_bytes;              /* likewise */
+    uint8_t cursor[WL_LINE_CURSOR_MAX]; /* likewise */
+    char month[8];                      /* of details and summary, "" = all */
+    wl_line_t line;                     /* a copy: the configuration may change meanwhile */
+    uint64_t uids[];                    /* uid_count */
 } wl_call_t;
 
 /* How a call ended on the wire. */
@@ -46,9 +54,17 @@ typedef struct {
 wl_call_t *wl_call_new(const wl_line_t *line, const uint64_t *uids, uint32_t uid_count);
 void wl_call_destroy(wl_call_t **self);
 
+/* Where it goes; NULL: the line has no such url. */
+const char *wl_call_url(const wl_call_t *self);
+/* "assets", "details" or "summary". */
+const char *wl_call_method(const wl_call_t *self);
+
 /* Signs a request with the time of now and a fresh nonce. See sign.h for the parts. */
 void wl_call_seal(wl_call_key_t key, const char *method, const char *path, const char *query,
                   const void *body, size_t body_bytes, wl_call_seal_t *ret);
+
+/* What is signed of a page over ZeroMQ (sign.h), NUL-terminated. The caller frees it. */
+char *wl_call_page_text(const wl_call_t *self, size_t *ret_bytes);
 
 /* Decimal uids with text around and between: ("[", ",", "]") gives [1,2]. The caller frees it with
  * wl_free(); ret_bytes is without the NUL. */

@@ -23,7 +23,8 @@ typedef struct {
 /* Borrowed for the duration of the callback. */
 typedef struct {
     uint64_t call_id;
-    wl_err_t err;           /* WL_OK, DEADLINE, UNAVAILABLE, TOO_BIG, MALFORMED */
+    wl_err_t err;           /* WL_OK, DEADLINE, UNAVAILABLE, TOO_BIG, MALFORMED; of pages also
+                               NOT_FOUND: the line has no such page */
     int http_status;        /* 0 for ZeroMQ or no answer */
     int64_t retry_after_ms; /* as the line asked, 0 = not said */
     int64_t elapsed_ms;
@@ -36,7 +37,24 @@ typedef struct {
     const wl_answer_refusal_t *refusals;
     uint32_t refusal_count; /* the first one of each asked user, and 16 others at most */
     uint32_t refused_total; /* all records refused, those without an entry too */
+    const uint8_t *page;    /* of wl_caller_page() when err is WL_OK: what wl_page_decode() or
+                               wl_sums_decode() read (lines/page.h); else NULL */
+    size_t page_bytes;      /* at most WL_PAGE_BYTES_MAX */
 } wl_answer_t;
+
+typedef enum { WL_PAGE_DETAILS, WL_PAGE_SUMMARY } wl_page_kind_t;
+
+/* A question about what happened to one user's assets in a line. */
+typedef struct {
+    wl_page_kind_t kind;
+    uint64_t uid;          /* not 0 */
+    char month[8];         /* "2026-11", "" = all */
+    const uint8_t *cursor; /* details: `next` of the page before, borrowed; NULL = first page */
+    size_t cursor_bytes;   /* at most WL_LINE_CURSOR_MAX */
+    uint32_t limit;        /* details: items wanted, 1 .. WL_DETAILS_MAX, else that; a line may send
+                              more or fewer */
+    uint32_t url_index;    /* which of the line's urls */
+} wl_page_ask_t;
 
 typedef void (*wl_answer_fn)(const wl_answer_t *answer, void *arg);
 
@@ -50,13 +68,24 @@ void wl_caller_destroy(wl_caller_t **self);
 
 enum { WL_CALLS_MAX = 1024 }; /* calls of one caller under way at once, over all lines */
 
-/* Starts one call; answered() is called exactly once for it, later, never from inside this call.
+/* Starts one call; answered() is called exactly once for it, later, never from inside this call,
+ * unless it is cancelled. call_id: the puller's, another one for each call under way.
  * pulled_at: wall ms, the pull's start, becomes the assets' pulled_at and, for lines without
  * versions, their version: microseconds, but always above that of the call before, even when the
  * clock steps back. line and uids (1..WL_PULL_UIDS_MAX, none 0) are copied. answered() may ask
- * again. WL_ERR_SETTINGS: secret missing, url unusable. WL_ERR_FULL: WL_CALLS_MAX are under way. */
+ * again. url_index: which of line->urls. WL_ERR_SETTINGS: secret missing, url unusable, no such
+ * url. WL_ERR_FULL: WL_CALLS_MAX are under way. */
 WL_MUST_USE wl_err_t wl_caller_ask(wl_caller_t *self, const wl_line_t *line, const uint64_t *uids,
-                                   uint32_t uid_count, uint64_t call_id, wl_wall_ms_t pulled_at);
+                                   uint32_t uid_count, uint64_t call_id, wl_wall_ms_t pulled_at,
+                                   uint32_t url_index);
+/* The same for a page of details or the sums of one user; answered() gets page instead of assets,
+ * and uids is the one user. ask is copied, its cursor too. WL_ERR_BAD_REQUEST: no uid, a cursor
+ * that is too long. */
+WL_MUST_USE wl_err_t wl_caller_page(wl_caller_t *self, const wl_line_t *line,
+                                    const wl_page_ask_t *ask, uint64_t call_id);
+/* Ends a call under way without answered(), from inside it too; false: there is no such call. The
+ * line may still work on it: over HTTP its connection is closed, over ZeroMQ its reply dropped. */
+bool wl_caller_cancel(wl_caller_t *self, uint64_t call_id);
 uint32_t wl_caller_in_flight(const wl_caller_t *self);
 
 #endif

@@ -130,10 +130,12 @@ static void transfer_set_request(transfer_t *self) {
     (void)curl_easy_setopt(self->easy, CURLOPT_ERRORBUFFER, self->error);
     (void)curl_easy_setopt(self->easy, CURLOPT_URL, self->request.url);
     (void)curl_easy_setopt(self->easy, CURLOPT_HTTPHEADER, self->request.headers);
-    (void)curl_easy_setopt(self->easy, CURLOPT_POST, 1L);
-    (void)curl_easy_setopt(self->easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                           (curl_off_t)self->request.body_bytes);
-    (void)curl_easy_setopt(self->easy, CURLOPT_POSTFIELDS, self->request.body);
+    if (self->request.body != NULL) { /* else GET */
+        (void)curl_easy_setopt(self->easy, CURLOPT_POST, 1L);
+        (void)curl_easy_setopt(self->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                               (curl_off_t)self->request.body_bytes);
+        (void)curl_easy_setopt(self->easy, CURLOPT_POSTFIELDS, self->request.body);
+    }
     (void)curl_easy_setopt(self->easy, CURLOPT_WRITEFUNCTION, on_body);
     (void)curl_easy_setopt(self->easy, CURLOPT_WRITEDATA, self);
 }
@@ -170,6 +172,8 @@ static wl_call_end_t transfer_end(const transfer_t *self, CURLcode code) {
         (void)snprintf(end.reason, sizeof end.reason, "no answer within %u ms",
                        (unsigned)self->call->line.timeout_ms);
     } else if (end.http_status != 0 && end.http_status != 200) {
+        bool page = self->call->kind != WL_CALL_ASSETS;
+        end.err = page && end.http_status == 404 ? WL_ERR_NOT_FOUND : WL_ERR_UNAVAILABLE;
         end.retry_after_ms = retry_after_ms(self);
         (void)snprintf(end.reason, sizeof end.reason, "HTTP %d", end.http_status);
     } else if (too_big) {
@@ -319,6 +323,13 @@ wl_err_t wl_http_caller_start(wl_http_caller_t *self, wl_call_t *call, wl_call_k
     CURLMcode code = curl_multi_add_handle(self->multi, transfer->easy);
     WL_ASSERT(code == CURLM_OK); /* starts nothing yet: curl asks for a timer of 0 ms */
     return WL_OK;
+}
+
+void wl_http_caller_cancel(wl_http_caller_t *self, const wl_call_t *call) {
+    transfer_t **transfer = &self->transfers[call->slot];
+    WL_ASSERT(*transfer != NULL && (*transfer)->call == call);
+    (void)curl_multi_remove_handle(self->multi, (*transfer)->easy);
+    transfer_destroy(transfer); /* also when it has finished, but was not read yet */
 }
 
 void wl_http_caller_destroy(wl_http_caller_t **pointer) {

@@ -14,5 +14,7 @@ void wl_http_caller_destroy(wl_http_caller_t **self);
 /* Takes the call over on WL_OK, until ended(). WL_ERR_SETTINGS: the URL cannot be used. */
 WL_MUST_USE wl_err_t wl_http_caller_start(wl_http_caller_t *self, wl_call_t *call,
                                           wl_call_key_t key);
+/* Destroys a call under way without ended(); its connection is closed. */
+void wl_http_caller_cancel(wl_http_caller_t *self, const wl_call_t *call);
 
 #endif

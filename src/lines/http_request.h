@@ -8,8 +8,8 @@
 #include <curl/curl.h>
 
 typedef struct {
-    char *url;  /* owned */
-    char *body; /* owned, {"uids":["1","2"]} */
+    char *url;  /* owned; of a page with uid, month, cursor and limit in its query */
+    char *body; /* owned, {"uids":["1","2"]}; NULL: GET */
     size_t body_bytes;
     struct curl_slist *headers; /* owned */
 } wl_http_request_t;

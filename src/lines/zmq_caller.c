@@ -15,14 +15,15 @@
 #include <unistd.h>
 
 enum {
-    LINKS_MAX = WL_LINES_MAX + 16, /* lines of one configuration and some of the last one */
-    REPLIES_PER_TURN = 64,         /* of one line per wake-up, so that others get a turn */
-    RESEND_MS = 5,                 /* how often a request without a connection is tried */
-    SWEEP_MS = 2,                  /* least time between two looks at the deadlines */
-    HWM = WL_CALLS_MAX,            /* messages: more can never be under way */
-    ENVELOPE_BYTES = 64,           /* of a reply, beside the answer */
-    RECONNECT_MS = 50,             /* first pause before connecting again... */
-    RECONNECT_MAX_MS = 2000,       /* ...doubled up to this one */
+    /* urls of one configuration and some of the last one */
+    LINKS_MAX = WL_LINES_MAX * WL_LINE_URLS_MAX + 16,
+    REPLIES_PER_TURN = 64,   /* of one line per wake-up, so that others get a turn */
+    RESEND_MS = 5,           /* how often a request without a connection is tried */
+    SWEEP_MS = 2,            /* least time between two looks at the deadlines */
+    HWM = WL_CALLS_MAX,      /* messages: more can never be under way */
+    ENVELOPE_BYTES = 64,     /* of a reply, beside the answer */
+    RECONNECT_MS = 50,       /* first pause before connecting again... */
+    RECONNECT_MAX_MS = 2000, /* ...doubled up to this one */
     HANDSHAKE_MS = 3000,
     HEARTBEAT_MS = 5000,          /* a connection that died silently is found... */
     HEARTBEAT_TIMEOUT_MS = 15000, /* ...after so long */
@@ -80,13 +81,18 @@ static void timer_arm(wl_zmq_caller_t *self, int64_t at_ms) {
 /* One call. */
 
 /* The call leaves the table before ended() is called, which may start the next one. */
-static void waiting_end(wl_zmq_caller_t *self, waiting_t *waiting, const wl_call_end_t *end) {
+static wl_call_t *waiting_leave(wl_zmq_caller_t *self, waiting_t *waiting) {
     wl_call_t *call = waiting->call;
     waiting->link->waiting--;
     self->waiting_count--;
     self->unsent_count -= waiting->sent ? 0 : 1;
     msgpack_sbuffer_destroy(&waiting->body);
     *waiting = (waiting_t){.call = NULL};
+    return call;
+}
+
+static void waiting_end(wl_zmq_caller_t *self, waiting_t *waiting, const wl_call_end_t *end) {
+    wl_call_t *call = waiting_leave(self, waiting);
     self->ended(call, end, self->arg);
     wl_call_destroy(&call);
 }
@@ -105,6 +111,13 @@ static bool waiting_send(wl_zmq_caller_t *self, waiting_t *waiting) {
 }
 
 /* Replies. */
+
+/* A page that the line does not have is no failure of the line. */
+static wl_err_t reply_err(const wl_call_t *call, const char *code) {
+    bool none = strcmp(code, wl_err_wire_code(WL_ERR_NOT_FOUND)) == 0 ||
+                strcmp(code, wl_err_wire_code(WL_ERR_UNKNOWN_METHOD)) == 0;
+    return none && call->kind != WL_CALL_ASSETS ? WL_ERR_NOT_FOUND : WL_ERR_UNAVAILABLE;
+}
 
 /* The call that this reply of this line answers, or NULL: one line must not answer for another. */
 static waiting_t *reply_find(wl_zmq_caller_t *self, const link_t *link, uint64_t msgid) {
@@ -132,7 +145,7 @@ static int on_reply(zloop_t *loop, zsock_t *socket, void *arg) {
         wl_call_end_t end = {
             .err = WL_OK, .body = reply.result.at, .body_bytes = reply.result.count};
         if (reply.failed) {
-            end.err = WL_ERR_UNAVAILABLE;
+            end.err = reply_err(waiting->call, reply.code);
             end.retry_after_ms = reply.retry_after_ms;
             (void)snprintf(end.reason, sizeof end.reason, "error %s",
                            reply.code[0] != '\0' ? reply.code : "without a code");
@@ -153,7 +166,8 @@ static void link_close(link_t *link) {
 }
 
 /* A socket on its way to the line; NULL: the endpoint cannot be used. */
-static zsock_t *link_socket(const wl_line_t *line) {
+static zsock_t *link_socket(const wl_call_t *call) {
+    const wl_line_t *line = &call->line;
     zsock_t *socket = zsock_new(ZMQ_DEALER);
     WL_ASSERT(socket != NULL);
     zsock_set_sndhwm(socket, HWM);
@@ -167,14 +181,15 @@ static zsock_t *link_socket(const wl_line_t *line) {
     zsock_set_heartbeat_timeout(socket, HEARTBEAT_TIMEOUT_MS);
     zsock_set_reconnect_ivl(socket, RECONNECT_MS);
     zsock_set_reconnect_ivl_max(socket, RECONNECT_MAX_MS);
-    if (zsock_connect(socket, "%s", line->url) == -1) {
+    if (zsock_connect(socket, "%s", wl_call_url(call)) == -1) {
         zsock_destroy(&socket);
     }
     return socket;
 }
 
-static wl_err_t link_open(wl_zmq_caller_t *self, link_t *link, const wl_line_t *line) {
-    zsock_t *socket = link_socket(line);
+static wl_err_t link_open(wl_zmq_caller_t *self, link_t *link, const wl_call_t *call) {
+    const wl_line_t *line = &call->line;
+    zsock_t *socket = link_socket(call);
     if (socket == NULL) {
         return WL_ERR_SETTINGS;
     }
@@ -183,7 +198,7 @@ static wl_err_t link_open(wl_zmq_caller_t *self, link_t *link, const wl_line_t *
                      .response_bytes_max = line->response_bytes_max,
                      .opened_at = wl_mono_now()};
     memcpy(link->line, line->id, sizeof link->line);
-    memcpy(link->url, line->url, sizeof link->url);
+    (void)snprintf(link->url, sizeof link->url, "%s", wl_call_url(call));
     int rc = zloop_reader(self->loop, socket, on_reply, link);
     WL_ASSERT(rc == 0);
     return WL_OK;
@@ -191,10 +206,10 @@ static wl_err_t link_open(wl_zmq_caller_t *self, link_t *link, const wl_line_t *
 
 /* libzmq does not connect again after a peer has broken the protocol, as it does with an answer
  * beyond maxmsgsize: a link without a connection for the time of a whole call is made anew. */
-static void link_renew(wl_zmq_caller_t *self, link_t *link, const wl_line_t *line,
+static void link_renew(wl_zmq_caller_t *self, link_t *link, const wl_call_t *call,
                        wl_mono_ms_t now) {
-    zsock_t *socket =
-        now.ms - link->opened_at.ms < (int64_t)line->timeout_ms ? NULL : link_socket(line);
+    int64_t timeout_ms = call->line.timeout_ms;
+    zsock_t *socket = now.ms - link->opened_at.ms < timeout_ms ? NULL : link_socket(call);
     if (socket == NULL) {
         return;
     }
@@ -206,11 +221,12 @@ static void link_renew(wl_zmq_caller_t *self, link_t *link, const wl_line_t *lin
     WL_ASSERT(rc == 0);
 }
 
-static link_t *link_find(wl_zmq_caller_t *self, const wl_line_t *line) {
+static link_t *link_find(wl_zmq_caller_t *self, const wl_call_t *call) {
+    const wl_line_t *line = &call->line;
     for (uint32_t i = 0; i < LINKS_MAX; i++) {
         link_t *link = &self->links[i];
         if (link->socket != NULL && strcmp(link->line, line->id) == 0 &&
-            strcmp(link->url, line->url) == 0 &&
+            strcmp(link->url, wl_call_url(call)) == 0 &&
             link->response_bytes_max == line->response_bytes_max) {
             return link;
         }
@@ -244,7 +260,7 @@ static void waiting_expire(wl_zmq_caller_t *self, waiting_t *waiting, wl_mono_ms
                    waiting->sent ? "no answer within %u ms" : "no connection within %u ms",
                    (unsigned)waiting->call->line.timeout_ms);
     if (!waiting->sent) {
-        link_renew(self, waiting->link, &waiting->call->line, now);
+        link_renew(self, waiting->link, waiting->call, now);
     }
     waiting_end(self, waiting, &end);
 }
@@ -301,47 +317,89 @@ static void pack_text(msgpack_packer *packer, const char *text) {
     msgpack_pack_str_body(packer, text, strlen(text));
 }
 
-/* {"uids": [...]}, and the four keys of a signature (see sign.h). */
+static void pack_bytes(msgpack_packer *packer, const void *text, size_t bytes) {
+    msgpack_pack_str(packer, bytes);
+    msgpack_pack_str_body(packer, text, bytes);
+}
+
+static void pack_uids(msgpack_packer *packer, const wl_call_t *call, bool sealed) {
+    msgpack_pack_map(packer, sealed ? 5 : 1);
+    pack_text(packer, "uids");
+    msgpack_pack_array(packer, call->uid_count);
+    for (uint32_t i = 0; i < call->uid_count; i++) {
+        msgpack_pack_uint64(packer, call->uids[i]);
+    }
+}
+
+/* What is not asked for is left out. */
+static void pack_page(msgpack_packer *packer, const wl_call_t *call, bool sealed) {
+    bool month = call->month[0] != '\0';
+    bool cursor = call->cursor_bytes > 0;
+    bool limit = call->kind == WL_CALL_DETAILS;
+    msgpack_pack_map(packer, 1u + month + cursor + limit + (sealed ? 4 : 0));
+    pack_text(packer, "uid");
+    msgpack_pack_uint64(packer, call->uids[0]);
+    if (month) {
+        pack_text(packer, "month");
+        pack_text(packer, call->month);
+    }
+    if (cursor) {
+        pack_text(packer, "cursor");
+        pack_bytes(packer, call->cursor, call->cursor_bytes);
+    }
+    if (limit) {
+        pack_text(packer, "limit");
+        msgpack_pack_uint32(packer, call->limit);
+    }
+}
+
+/* The four keys of a signature (see sign.h). */
+static void pack_seal(msgpack_packer *packer, const wl_call_t *call, wl_call_key_t key) {
+    wl_call_seal_t seal;
+    size_t bytes = 0;
+    WL_AUTO_FREE char *body = call->kind == WL_CALL_ASSETS
+                                  ? wl_call_uids_text(call, "", ",", "", &bytes)
+                                  : wl_call_page_text(call, &bytes);
+    wl_call_seal(key, "ZMQ", wl_call_method(call), "", body, bytes, &seal);
+    pack_text(packer, "line");
+    pack_text(packer, call->line.id);
+    pack_text(packer, "time");
+    pack_text(packer, seal.time);
+    pack_text(packer, "nonce");
+    pack_text(packer, seal.nonce);
+    pack_text(packer, "signature");
+    pack_text(packer, seal.signature);
+}
+
 static void pack_request(const wl_call_t *call, wl_call_key_t key, uint64_t msgid,
                          msgpack_sbuffer *into) {
     msgpack_sbuffer args;
     msgpack_packer packer;
     msgpack_sbuffer_init(&args);
     msgpack_packer_init(&packer, &args, msgpack_sbuffer_write);
-    msgpack_pack_map(&packer, key.at != NULL ? 5 : 1);
-    pack_text(&packer, "uids");
-    msgpack_pack_array(&packer, call->uid_count);
-    for (uint32_t i = 0; i < call->uid_count; i++) {
-        msgpack_pack_uint64(&packer, call->uids[i]);
+    if (call->kind == WL_CALL_ASSETS) {
+        pack_uids(&packer, call, key.at != NULL);
+    } else {
+        pack_page(&packer, call, key.at != NULL);
     }
     if (key.at != NULL) {
-        wl_call_seal_t seal;
-        size_t bytes = 0;
-        WL_AUTO_FREE char *body = wl_call_uids_text(call, "", ",", "", &bytes);
-        wl_call_seal(key, "ZMQ", "assets", "", body, bytes, &seal);
-        pack_text(&packer, "line");
-        pack_text(&packer, call->line.id);
-        pack_text(&packer, "time");
-        pack_text(&packer, seal.time);
-        pack_text(&packer, "nonce");
-        pack_text(&packer, seal.nonce);
-        pack_text(&packer, "signature");
-        pack_text(&packer, seal.signature);
+        pack_seal(&packer, call, key);
     }
-    wl_rpc_pack_request(into, msgid, "assets", (wl_bytes_t){(const uint8_t *)args.data, args.size});
+    wl_rpc_pack_request(into, msgid, wl_call_method(call),
+                        (wl_bytes_t){(const uint8_t *)args.data, args.size});
     msgpack_sbuffer_destroy(&args);
 }
 
 wl_err_t wl_zmq_caller_start(wl_zmq_caller_t *self, wl_call_t *call, wl_call_key_t key) {
     waiting_t *waiting = &self->waiting[call->slot];
     WL_ASSERT(waiting->call == NULL);
-    if (!wl_address_endpoint_allowed(call->line.url)) {
+    if (!wl_address_endpoint_allowed(wl_call_url(call))) {
         return WL_ERR_SETTINGS;
     }
-    link_t *link = link_find(self, &call->line);
+    link_t *link = link_find(self, call);
     if (link == NULL) {
         link = link_place(self);
-        wl_err_t err = link == NULL ? WL_ERR_FULL : link_open(self, link, &call->line);
+        wl_err_t err = link == NULL ? WL_ERR_FULL : link_open(self, link, call);
         if (err != WL_OK) {
             return err;
         }
@@ -359,6 +417,13 @@ wl_err_t wl_zmq_caller_start(wl_zmq_caller_t *self, wl_call_t *call, wl_call_key
     bool flying = waiting_send(self, waiting);
     timer_arm(self, flying ? waiting->deadline.ms : call->started.ms + RESEND_MS);
     return WL_OK;
+}
+
+void wl_zmq_caller_cancel(wl_zmq_caller_t *self, const wl_call_t *call) {
+    waiting_t *waiting = &self->waiting[call->slot];
+    WL_ASSERT(waiting->call == call);
+    wl_call_t *left = waiting_leave(self, waiting);
+    wl_call_destroy(&left);
 }
 
 uint64_t wl_zmq_caller_dropped(const wl_zmq_caller_t *self) {

@@ -1,5 +1,6 @@
-/* zmq_caller.h: calls over ZeroMQ, many at once: one DEALER per line on the actor's loop,
- * MessagePack-RPC [0, msgid, "assets", [{"uids": [...]}]]. Belongs to one thread, never blocks;
+/* zmq_caller.h: calls over ZeroMQ, many at once: one DEALER per line and url on the actor's loop,
+ * MessagePack-RPC [0, msgid, "assets", [{"uids": [...]}]], or of pages "details" and "summary" with
+ * [{"uid", "month"?, "cursor"?, "limit"?}]. Belongs to one thread, never blocks;
  * bounded by WL_CALLS_MAX and LINKS_MAX sockets. Private to lines/. */
 #ifndef WL_LINES_ZMQ_CALLER_H
 #define WL_LINES_ZMQ_CALLER_H
@@ -16,7 +17,10 @@ void wl_zmq_caller_destroy(wl_zmq_caller_t **self);
  * WL_ERR_FULL: too many lines at once. */
 WL_MUST_USE wl_err_t wl_zmq_caller_start(wl_zmq_caller_t *self, wl_call_t *call, wl_call_key_t key);
 
-/* Late, doubled or unreadable messages of lines, dropped so far. */
+/* Destroys a call under way without ended(); its reply will be dropped. */
+void wl_zmq_caller_cancel(wl_zmq_caller_t *self, const wl_call_t *call);
+
+/* Late, cancelled, doubled or unreadable messages of lines, dropped so far. */
 uint64_t wl_zmq_caller_dropped(const wl_zmq_caller_t *self);
 
 #endif

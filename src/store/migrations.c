@@ -66,6 +66,7 @@ static const wl_migration_t queue_steps[] = {
      "CREATE TABLE tally(id INTEGER PRIMARY KEY CHECK(id = 1), next_id INTEGER NOT NULL,"
      " entries INTEGER NOT NULL, retries INTEGER NOT NULL, dead INTEGER NOT NULL);"
      "INSERT INTO tally VALUES(1, 1, 0, 0, 0);"},
+    {2, "002_job", "CREATE TABLE job(name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;"},
 };
 
 const wl_schema_t wl_schema_asset_db = {

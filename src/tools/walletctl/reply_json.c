@@ -57,7 +57,7 @@ static bool name_is(const char *name, const char *const *names, size_t count) {
 
 static bool key_quoted(const char *name, bool money) {
     static const char *const ids[] = {"uid", "id", "version"};
-    static const char *const amounts[] = {"amount", "pending"};
+    static const char *const amounts[] = {"amount", "pending", "last_good", "in", "out"};
     return name_is(name, ids, WL_COUNT_OF(ids)) ||
            (money && name_is(name, amounts, WL_COUNT_OF(amounts)));
 }

@@ -20,6 +20,8 @@
 
 typedef enum {
     FAKE_OK,           /* every asked user owns uid * 10 at version 1 */
+    FAKE_BODY,         /* 200 with the body that is set */
+    FAKE_NOT_FOUND,    /* 404 */
     FAKE_HANG,         /* takes the request and says nothing */
     FAKE_TRICKLE,      /* a head, then one byte now and then */
     FAKE_LENGTH,       /* Content-Length: 104857600 */
@@ -40,6 +42,7 @@ typedef struct {
     fake_behaviour_t behaviour;
     int listener;
     uint16_t port;
+    const char *body; /* of FAKE_BODY, set before the request */
     pthread_t thread;
     pthread_mutex_t lock; /* guards what follows */
     bool ending;
@@ -100,6 +103,9 @@ static bool fake_read(fake_http_t *self, int socket, char into[FAKE_REQUEST_MAX]
         into[used] = '\0';
         const char *head_end = strstr(into, "\r\n\r\n");
         const char *length = strstr(into, "Content-Length: ");
+        if (head_end != NULL && strncmp(into, "GET ", 4) == 0) {
+            return true;
+        }
         if (head_end != NULL && length != NULL &&
             strlen(head_end + 4) >= strtoul(length + 16, NULL, 10)) {
             return true;
@@ -130,6 +136,13 @@ static bool fake_answer_good(int socket, const char *request) {
     return sent;
 }
 
+static bool fake_answer_body(int socket, const char *body) {
+    char head[128];
+    (void)snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n",
+                   strlen(body));
+    return fake_say(socket, head) && fake_say(socket, body);
+}
+
 static void fake_say_busy_until(int socket) {
     char text[160];
     char date[64];
@@ -151,6 +164,8 @@ static bool fake_answer(fake_http_t *self, int socket, const char *request) {
     static const char chunk[] = "8\r\n        \r\n";
     switch (self->behaviour) {
     case FAKE_OK: return fake_answer_good(socket, request);
+    case FAKE_BODY: return fake_answer_body(socket, self->body);
+    case FAKE_NOT_FOUND: return fake_say(socket, "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n");
     case FAKE_HANG: return fake_wait(self, socket);
     case FAKE_TRICKLE:
         (void)fake_say(socket, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
