@@ -225,3 +225,24 @@ Test(shard_mysql, a_consent_holds_for_all_processes_until_one_of_them_stores_its
     neighbour_close(&puller);
     sql_world_close(&world);
 }
+
+Test(shard_mysql, pulls_are_held_while_consents_cannot_be_read, .timeout = 60) {
+    static sql_world_t world;
+    sql_world_open(&world);
+    neighbour_t dispatcher = neighbour_open(WL_ACTOR_DISPATCHER, 0);
+    world_sql("RENAME TABLE asset TO away"); /* as of a server that lost its tables */
+    send_pull(&world, 7, 1);
+    wl_msg_t msg = neighbour_expect(&dispatcher, WL_MSG_PULLED, 1);
+    cr_expect(msg.head.pulled.pause_ms > 0 && msg.head.pulled.shard == 1);
+    cr_expect(msg.items.pulled[0].held && msg.items.pulled[0].outcome == WL_PULL_RETRY);
+    cr_expect_eq(msg.items.pulled[0].seq, 77u);
+
+    wl_live_begin(world.stage.encoder, &(wl_live_head_t){.line = "cash"});
+    wl_live_add(world.stage.encoder,
+                &(wl_live_item_t){.uid = 7, .deadline_at = wl_mono_now().ms + 60000});
+    cr_assert_eq(wl_channel_send(world.to_fetcher, world.stage.encoder), WL_OK);
+    msg = neighbour_expect(&world.presence, WL_MSG_LIVED, 1);
+    cr_expect_eq(msg.items.lived[0].error, (uint32_t)WL_ERR_UNAVAILABLE);
+    neighbour_close(&dispatcher);
+    sql_world_close(&world);
+}
