@@ -395,19 +395,22 @@ bool wl_pending_fail(wl_pending_t *self, const char *line, uint64_t uid, uint64_
     return true;
 }
 
-bool wl_pending_drop(wl_pending_t *self, const char *line, uint64_t uid) {
-    row_t *row = pending_find(self, line, uid);
-    if (row == NULL) {
-        return false;
-    }
+static void row_drop(wl_pending_t *self, row_t *row) {
     if (row->flight != NULL) {
-        wl_aim_end(&self->aims, &row->flight->aim);
-        row_land(self, row);
+        row->dirty = false;
+        row_settle(self, row);
     } else {
         row_leave(self, row);
+        row_forget(self, row);
     }
-    row_forget(self, row);
-    return true;
+}
+
+bool wl_pending_drop(wl_pending_t *self, const char *line, uint64_t uid) {
+    row_t *row = pending_find(self, line, uid);
+    if (row != NULL) {
+        row_drop(self, row);
+    }
+    return row != NULL;
 }
 
 bool wl_pending_flight(const wl_pending_t *self, const char *line, uint64_t uid, uint64_t seq,
@@ -497,12 +500,8 @@ const char *wl_pending_state(const wl_pending_t *self, const char *line, uint64_
     if (row == NULL) {
         return "none";
     }
-    switch ((row_state_t)row->state) {
-    case ROW_WAITING: return "waiting";
-    case ROW_FLYING: return row->dirty ? "dirty" : "flying";
-    case ROW_SLEEPING: return "sleeping";
-    }
-    return "none";
+    const char *const names[] = {"waiting", row->dirty ? "dirty" : "flying", "sleeping"};
+    return names[row->state];
 }
 
 void wl_pending_destroy(wl_pending_t **self_at) {
@@ -513,13 +512,7 @@ void wl_pending_destroy(wl_pending_t **self_at) {
     row_t *row = NULL;
     row_t *next = NULL;
     HASH_ITER(hh, self->rows, row, next) {
-        row_leave(self, row);
-        if (row->flight != NULL) {
-            wl_aim_end(&self->aims, &row->flight->aim);
-            wl_pool_give(self->flight_pool, row->flight);
-            row->flight = NULL;
-        }
-        row_forget(self, row);
+        row_drop(self, row);
     }
     wl_due_heap_clear(&self->sleeping);
     wl_aim_store_close(&self->aims);
