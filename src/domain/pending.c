@@ -452,10 +452,10 @@ size_t wl_pending_lost(wl_pending_t *self, const char *line, wl_mono_ms_t before
     }
     const lane_t *lane = &self->lanes[number];
     size_t count = 0;
-    while (count < WL_PENDING_LOST_MAX && lane->flying != NULL &&
-           lane->flying->flight->taken.ms < before.ms) {
+    for (; count < WL_PENDING_LOST_MAX && lane->flying != NULL &&
+           lane->flying->flight->taken.ms < before.ms;
+         count++) {
         row_return(self, lane->flying, (wl_mono_ms_t){0});
-        count++;
     }
     return count;
 }
@@ -470,11 +470,9 @@ size_t wl_pending_wake(wl_pending_t *self, wl_mono_ms_t now, wl_mono_ms_t *ret_n
     WL_ASSERT(self != NULL && ret_next != NULL);
     size_t count = 0;
     wl_due_t *due = wl_due_heap_first(&self->sleeping);
-    while (due != NULL && due->at.ms <= now.ms && count < WL_PENDING_WAKE_MAX) {
-        row_t *row = row_of_due(due);
-        row_leave(self, row);
-        row_wait(self, row);
-        count++;
+    for (; due != NULL && due->at.ms <= now.ms && count < WL_PENDING_WAKE_MAX; count++) {
+        row_leave(self, row_of_due(due));
+        row_wait(self, row_of_due(due));
         due = wl_due_heap_first(&self->sleeping);
     }
     ret_next->ms = due == NULL ? INT64_MAX : due->at.ms;
@@ -497,11 +495,9 @@ wl_pending_stats_t wl_pending_stats(const wl_pending_t *self) {
 
 const char *wl_pending_state(const wl_pending_t *self, const char *line, uint64_t uid) {
     const row_t *row = pending_find(self, line, uid);
-    if (row == NULL) {
-        return "none";
-    }
-    const char *const names[] = {"waiting", row->dirty ? "dirty" : "flying", "sleeping"};
-    return names[row->state];
+    const char *const names[] = {"waiting", row != NULL && row->dirty ? "dirty" : "flying",
+                                 "sleeping"};
+    return row == NULL ? "none" : names[row->state];
 }
 
 void wl_pending_destroy(wl_pending_t **self_at) {
