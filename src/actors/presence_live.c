@@ -187,52 +187,40 @@ static void live_send(wl_presence_t *self, const wl_live_head_t *asked, wl_live_
     }
 }
 
-enum {
-    HERE = -2,   /* of holders: not for another process */
-    STEP = 1024, /* items of one message to another process */
-};
+enum { HERE = -2 }; /* of holders: nothing for another process */
 
-/* A step of a message of our own process. */
-static void live_take_step(wl_presence_t *self, const wl_live_head_t *asked, wl_live_item_t *items,
-                           uint32_t count) {
-    int holders[STEP];
+void wl_presence_take_live(wl_presence_t *self, const wl_msg_t *msg) {
+    int holders[WL_BATCH_ITEMS_MAX];
+    wl_live_head_t head = msg->head.live;
+    wl_live_item_t *items = msg->items.live;
     int64_t now = wl_mono_now().ms;
-    for (uint32_t i = 0; i < count; i++) {
+    head.reader = 0;
+    if (!live_head_sound(self, &head)) {
+        return;
+    }
+    for (uint32_t i = 0; i < msg->count; i++) {
         holders[i] = HERE;
         if (!live_sound(self, &items[i], now)) {
             continue;
         }
         uint64_t epoch = wl_presence_epoch(self, items[i].uid);
+        int holder = epoch > 0 ? HERE : live_holder(self, &items[i]);
         if (epoch > 0) {
-            live_pass_on(self, asked, &items[i], epoch);
-            continue;
-        }
-        holders[i] = live_holder(self, &items[i]);
-        if (holders[i] < 0) {
-            live_not_held(self, asked, &items[i]);
-            holders[i] = HERE;
+            live_pass_on(self, &head, &items[i], epoch);
+        } else if (holder < 0) {
+            live_not_held(self, &head, &items[i]);
+        } else {
+            holders[i] = holder;
         }
     }
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < msg->count; i++) {
         if (holders[i] != HERE) {
             int writer = holders[i];
-            live_send(self, asked, items, count, holders, writer);
-            for (uint32_t j = i; j < count; j++) {
+            live_send(self, &head, items, msg->count, holders, writer);
+            for (uint32_t j = i; j < msg->count; j++) {
                 holders[j] = holders[j] == writer ? HERE : holders[j];
             }
         }
-    }
-}
-
-void wl_presence_take_live(wl_presence_t *self, const wl_msg_t *msg) {
-    wl_live_head_t head = msg->head.live;
-    head.reader = 0;
-    if (!live_head_sound(self, &head)) {
-        return;
-    }
-    for (uint32_t at = 0; at < msg->count; at += STEP) {
-        uint32_t left = msg->count - at;
-        live_take_step(self, &head, &msg->items.live[at], left < STEP ? left : STEP);
     }
 }
 
