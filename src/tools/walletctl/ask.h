@@ -35,6 +35,11 @@ typedef struct {
     const char *month; /* --month, NULL = not given */
     const char *kind;  /* --kind, NULL = not given */
     uint64_t limit;    /* --limit, 0 = not given */
+    uint64_t rate;     /* --rate, 0 = not given */
+    bool all;          /* --all */
+    bool stop;         /* --stop */
+    bool status;       /* --status */
+    bool no_wait;      /* --no-wait */
     int timeout_ms;
     bool json; /* print the reply as JSON */
     bool color;
