@@ -3,6 +3,8 @@
 #ifndef WL_TOOLS_WALLETCTL_ASK_H
 #define WL_TOOLS_WALLETCTL_ASK_H
 
+#include "base/limits.h"
+
 #include <jansson.h>
 #include <msgpack.h>
 #include <stdbool.h>
@@ -35,6 +37,12 @@ typedef struct {
     const char *month; /* --month, NULL = not given */
     const char *kind;  /* --kind, NULL = not given */
     uint64_t limit;    /* --limit, 0 = not given */
+    const char *config;              /* --config, NULL = not given; so the next three */
+    const char *sample;              /* --sample */
+    const char *record;              /* --record */
+    const char *secrets;             /* --secrets */
+    uint64_t uids[WL_PULL_UIDS_MAX]; /* --uid, as given */
+    uint32_t uid_count;
     int timeout_ms;
     bool json; /* print the reply as JSON */
     bool color;
