@@ -3,12 +3,16 @@
  *     dispatcher_lease.c   when it works at all
  *     dispatcher_read.c    queue -> pending: entries, retries, hints
  *     dispatcher_lanes.c   pending -> pullers: windows, pauses, lost pulls, lines that have gone
+ *     dispatcher_gates.h   shards that cannot write: their users wait, others go on
  *     dispatcher_settle.c  outcomes -> retries, dead letters, acknowledgements
  *     dispatcher_tally.c   numbers of all dispatchers of the process, for operators
+ *     dispatcher_backfill.c  all users of a line once more
  *     dispatcher_admin.c   operators */
 #ifndef WL_ACTORS_DISPATCHER_STATE_H
 #define WL_ACTORS_DISPATCHER_STATE_H
 
+#include "actors/dispatcher_backfill.h"
+#include "actors/dispatcher_gates.h"
 #include "actors/dispatcher_tally.h"
 #include "actors/hub.h"
 #include "actors/settlement.h"
@@ -20,11 +24,7 @@
 #include "proto/unpacker.h"
 #include "store/queue.h"
 
-enum {
-    WL_LANES_MAX = 4 * WL_LINES_MAX, /* of several configurations */
-    WL_PAUSE_MS_MAX = 60000,         /* longest pause of a line that is followed */
-    WL_PAUSE_DISAGREE_MS = 200,      /* when a puller does not know a line that we know */
-};
+enum { WL_LANES_MAX = 4 * WL_LINES_MAX /* of several configurations */ };
 
 /* One line, as far as the dispatcher is concerned. */
 struct wl_lane {
@@ -38,6 +38,7 @@ struct wl_lane {
     uint64_t behind_after;    /* their ids are above this */
     uint64_t stuck_id;        /* the one entry that was taken in part, 0 = none */
     uint32_t stuck_at;        /* how many of its pairs were added */
+    uint32_t *unheard;        /* owned; per shard: pulls sent since one was answered */
     wl_line_item_t health;    /* as its puller told last; line "" = never */
 };
 
@@ -46,8 +47,10 @@ struct wl_dispatcher {
     wl_queue_t *queue;              /* owned */
     wl_pending_t *pending;          /* owned */
     wl_settlement_t *settlement;    /* owned */
+    wl_backfills_t *backfills;      /* owned */
     wl_lane_t *lanes[WL_LANES_MAX]; /* owned; pointers do not move */
     uint32_t lane_count;
+    wl_gate_t *gates; /* owned; one for each shard */
 
     /* dispatcher_lease.c */
     uint64_t epoch;         /* of the lease under which it works; 0: it does not */

@@ -167,6 +167,7 @@ static wl_err_t frontend_take_wallet(frontend_t *self, const wl_rpc_request_t *r
         .deadline_at = ticket->deadline_at,
         .method = (uint8_t)request->method,
         .filter = {(const uint8_t *)args->filter, args->filter_bytes},
+        .floors = {(const uint8_t *)args->floors, args->floors_bytes},
     };
     wl_read_add(to, &read);
     return WL_OK;

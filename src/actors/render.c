@@ -24,7 +24,17 @@ void wl_render_configured(wl_render_t *self) {
 }
 
 bool wl_render_method(wl_method_t method) {
-    return method == WL_METHOD_HOME || method == WL_METHOD_GOLDEN || method == WL_METHOD_ASSETS;
+    return method == WL_METHOD_HOME || method == WL_METHOD_GOLDEN || method == WL_METHOD_ASSETS ||
+           method == WL_METHOD_BALANCE;
+}
+
+wl_shows_t wl_render_shows(wl_method_t method) {
+    switch ((int)method) {
+    case WL_METHOD_HOME: return WL_SHOWS_HOME;
+    case WL_METHOD_GOLDEN: return WL_SHOWS_GOLDEN;
+    case WL_METHOD_BALANCE: return WL_SHOWS_BALANCE;
+    default: return WL_SHOWS_ASSETS;
+    }
 }
 
 wl_bytes_t wl_render_body(wl_render_t *self, wl_method_t method, const wl_home_view_t *view) {
@@ -38,6 +48,8 @@ wl_bytes_t wl_render_body(wl_render_t *self, wl_method_t method, const wl_home_v
         wl_home_write(view, &self->body);
     } else if (method == WL_METHOD_GOLDEN) {
         wl_golden_write(view, &self->body);
+    } else if (method == WL_METHOD_BALANCE) {
+        wl_balance_write(view, &self->body);
     } else {
         wl_assets_write(view, &self->body);
     }
@@ -113,6 +125,48 @@ static void on_old(const wl_line_t *line, void *arg) {
     wl_refresh_add(to, &(wl_refresh_item_t){.uid = hint->uid});
 }
 
+wl_home_view_t wl_render_view(const wl_hub_t *hub, const wl_read_item_t *read,
+                              const wl_asset_t *assets, uint32_t asset_count, wl_source_t source) {
+    return (wl_home_view_t){
+        .config = hub->config,
+        .sick = hub->sick,
+        .assets = assets,
+        .asset_count = asset_count,
+        .shows = wl_render_shows((wl_method_t)read->method),
+        .uid = read->uid,
+        .now = wl_wall_now(),
+        .source = source,
+        .marks = read->marks.at,
+        .marks_bytes = read->marks.count,
+        .filter = read->filter.count == 0 ? NULL : (const char *)read->filter.at,
+        .filter_bytes = read->filter.count,
+        .floors = read->floors.at,
+        .floors_bytes = read->floors.count,
+    };
+}
+
+void wl_render_send(wl_render_t *self, wl_hub_t *hub, uint32_t frontend, const wl_read_item_t *read,
+                    const wl_home_view_t *view) {
+    wl_reply_item_t reply = {.ticket = read->ticket, .uid = read->uid};
+    reply.body = wl_render_body(self, (wl_method_t)read->method, view);
+    wl_reply_add(wl_render_to(hub, frontend), &reply);
+    hint_t hint = {.render = self, .hub = hub, .uid = read->uid};
+    wl_demand_each_behind(view, on_old, &hint);
+}
+
+bool wl_render_asks(const wl_hub_t *hub, const wl_read_item_t *read, const wl_asset_t *assets,
+                    uint32_t asset_count) {
+    wl_method_t method = (wl_method_t)read->method;
+    if (hub->config == NULL || !wl_render_method(method) ||
+        !wl_demand_possible(hub->config, wl_render_shows(method), read->floors.count)) {
+        return false;
+    }
+    wl_home_view_t view = wl_render_view(hub, read, assets, asset_count, WL_SOURCE_CACHE);
+    wl_demand_t demand;
+    wl_demand_first(&view, &demand);
+    return demand.count > 0;
+}
+
 void wl_render_reply(wl_render_t *self, wl_hub_t *hub, uint32_t frontend,
                      const wl_read_item_t *read, const wl_asset_t *assets, uint32_t asset_count,
                      wl_source_t source) {
@@ -124,22 +178,6 @@ void wl_render_reply(wl_render_t *self, wl_hub_t *hub, uint32_t frontend,
         wl_render_error(hub, frontend, read, WL_ERR_UNAVAILABLE, "no configuration yet", 0);
         return;
     }
-    wl_home_view_t view = {
-        .config = hub->config,
-        .sick = hub->sick,
-        .assets = assets,
-        .asset_count = asset_count,
-        .uid = read->uid,
-        .now = wl_wall_now(),
-        .source = source,
-        .marks = read->marks.at,
-        .marks_bytes = read->marks.count,
-        .filter = read->filter.count == 0 ? NULL : (const char *)read->filter.at,
-        .filter_bytes = read->filter.count,
-    };
-    wl_reply_item_t reply = {.ticket = read->ticket, .uid = read->uid};
-    reply.body = wl_render_body(self, (wl_method_t)read->method, &view);
-    wl_reply_add(wl_render_to(hub, frontend), &reply);
-    hint_t hint = {.render = self, .hub = hub, .uid = read->uid};
-    wl_home_each_old(&view, on_old, &hint);
+    wl_home_view_t view = wl_render_view(hub, read, assets, asset_count, source);
+    wl_render_send(self, hub, frontend, read, &view);
 }

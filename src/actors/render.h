@@ -5,6 +5,7 @@
 #define WL_ACTORS_RENDER_H
 
 #include "actors/hub.h"
+#include "domain/demand.h"
 #include "domain/home.h"
 #include "proto/methods.h"
 
@@ -32,9 +33,26 @@ bool wl_render_method(wl_method_t method);
  * not be NULL and wl_render_method(method) must hold. */
 wl_bytes_t wl_render_body(wl_render_t *self, wl_method_t method, const wl_home_view_t *view);
 
-/* Answers one read to its frontend from `assets`, and tells the dispatcher which copies are old. A
- * method that cannot be rendered is counted as malformed and dropped. Without a configuration the
- * answer is WL_ERR_UNAVAILABLE. */
+/* What a read shows, by its method; wl_render_method() must hold. */
+wl_shows_t wl_render_shows(wl_method_t method);
+
+/* The view of a read of these assets, now, without anything asked. It borrows the read, the assets
+ * and hub->config, which must not be NULL. */
+wl_home_view_t wl_render_view(const wl_hub_t *hub, const wl_read_item_t *read,
+                              const wl_asset_t *assets, uint32_t asset_count, wl_source_t source);
+
+/* Answers the read with what the view shows, and tells the dispatcher which copies are old. */
+void wl_render_send(wl_render_t *self, wl_hub_t *hub, uint32_t frontend, const wl_read_item_t *read,
+                    const wl_home_view_t *view);
+
+/* Must lines be asked before the read is answered from these assets? Costs next to nothing where no
+ * line is live or must be revalidated and the read wants no version. */
+bool wl_render_asks(const wl_hub_t *hub, const wl_read_item_t *read, const wl_asset_t *assets,
+                    uint32_t asset_count);
+
+/* Answers one read to its frontend from `assets` as they are, and tells the dispatcher which copies
+ * are old. A method that cannot be rendered is counted as malformed and dropped. Without a
+ * configuration the answer is WL_ERR_UNAVAILABLE. */
 void wl_render_reply(wl_render_t *self, wl_hub_t *hub, uint32_t frontend,
                      const wl_read_item_t *read, const wl_asset_t *assets, uint32_t asset_count,
                      wl_source_t source);

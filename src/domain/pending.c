@@ -395,9 +395,19 @@ bool wl_pending_fail(wl_pending_t *self, const char *line, uint64_t uid, uint64_
     return true;
 }
 
-uint32_t wl_pending_attempts(const wl_pending_t *self, const char *line, uint64_t uid) {
-    const row_t *row = pending_find(self, line, uid);
-    return row == NULL || row->flight == NULL ? 0 : row->attempts;
+bool wl_pending_drop(wl_pending_t *self, const char *line, uint64_t uid) {
+    row_t *row = pending_find(self, line, uid);
+    if (row == NULL) {
+        return false;
+    }
+    if (row->flight != NULL) {
+        wl_aim_end(&self->aims, &row->flight->aim);
+        row_land(self, row);
+    } else {
+        row_leave(self, row);
+    }
+    row_forget(self, row);
+    return true;
 }
 
 bool wl_pending_flight(const wl_pending_t *self, const char *line, uint64_t uid, uint64_t seq,
@@ -410,21 +420,25 @@ bool wl_pending_flight(const wl_pending_t *self, const char *line, uint64_t uid,
 }
 
 /* The flight is over and nothing came of it: all it was to cover is still to do. */
-static void row_return(wl_pending_t *self, row_t *row) {
+static void row_return(wl_pending_t *self, row_t *row, wl_mono_ms_t due) {
     wl_aim_merge(&self->aims, &row->aim, &row->flight->aim);
     row->interactive = row->interactive || row->flight->interactive;
     row_land(self, row);
     row->dirty = false;
-    row_wait(self, row);
+    if (due.ms > 0) {
+        row_sleep(self, row, due);
+    } else {
+        row_wait(self, row);
+    }
 }
 
-bool wl_pending_hold(wl_pending_t *self, const char *line, uint64_t uid, uint64_t seq) {
+bool wl_pending_hold(wl_pending_t *self, const char *line, uint64_t uid, uint64_t seq,
+                     wl_mono_ms_t due) {
     row_t *row = pending_find_flight(self, line, uid, seq);
-    if (row == NULL) {
-        return false;
+    if (row != NULL) {
+        row_return(self, row, due);
     }
-    row_return(self, row);
-    return true;
+    return row != NULL;
 }
 
 size_t wl_pending_lost(wl_pending_t *self, const char *line, wl_mono_ms_t before) {
@@ -437,7 +451,7 @@ size_t wl_pending_lost(wl_pending_t *self, const char *line, wl_mono_ms_t before
     size_t count = 0;
     while (count < WL_PENDING_LOST_MAX && lane->flying != NULL &&
            lane->flying->flight->taken.ms < before.ms) {
-        row_return(self, lane->flying);
+        row_return(self, lane->flying, (wl_mono_ms_t){0});
         count++;
     }
     return count;

@@ -146,8 +146,9 @@ static void record_tell(const wl_answer_reader_t *self, const wl_asset_t *asset,
                         const msgpack_object *map) {
     if (self->watch != NULL) {
         bool all = self->fault_count <= WL_ANSWER_FAULTS_MAX;
-        wl_answer_record_t record = {self->index, json, map, asset, self->faults,
-                                     all ? self->fault_count : WL_ANSWER_FAULTS_MAX};
+        wl_answer_record_t record = {self->index,  json,
+                                     map,          asset,
+                                     self->faults, all ? self->fault_count : WL_ANSWER_FAULTS_MAX};
         self->watch(&record, self->watch_arg);
     }
 }

@@ -141,8 +141,8 @@ static void read_record(wl_answer_reader_t *self, uint32_t index, const wl_recor
     wl_answer_record(self, index, &asset);
     read_u64(self, record, WL_RECORD_UID, UINT64_MAX, &asset.uid);
     if (asset.uid == 0 && self->fault_count == 0) { /* before all else that may be wrong */
-        wl_answer_check(self, wl_fault(wl_answer_fault(self), WL_ERR_BAD_REQUEST, "uid",
-                                       "uid: is missing"));
+        wl_answer_check(
+            self, wl_fault(wl_answer_fault(self), WL_ERR_BAD_REQUEST, "uid", "uid: is missing"));
     }
     read_texts(self, record, &asset);
     read_numbers(self, record, &asset);

@@ -137,9 +137,8 @@ static json_t *record_explain(const explain_t *self, const wl_answer_record_t *r
     };
     json_t *json = json_object();
     (void)json_object_set_new(json, "index", json_integer(record->index));
-    (void)json_object_set_new(json, "uid",
-                              record->asset->uid == 0 ? json_null()
-                                                      : number_json(record->asset->uid));
+    (void)json_object_set_new(
+        json, "uid", record->asset->uid == 0 ? json_null() : number_json(record->asset->uid));
     (void)json_object_set_new(json, "taken", json_boolean(record->fault_count == 0));
     (void)json_object_set_new(json, "fields", wl_explain_fields(&explained));
     (void)json_object_set_new(json, "hints", wl_explain_hints(&explained));
@@ -208,19 +207,37 @@ static void users_find(wl_answer_reader_t *reader, const wl_line_t *line, wl_wal
     (void)!answer_read(reader, line, now, bytes, count, &answer); /* the next read says why */
 }
 
+/* As the puller judges (puller_answer.c): one refused record of a user, or no record while others
+ * cannot be told to anybody, and nothing of this user is stored. */
+static bool user_held(const explain_t *self, uint32_t user, const wl_answer_t *answer) {
+    bool unknown = answer->refused_total > answer->refusal_count;
+    for (uint32_t i = 0; i < answer->refusal_count; i++) {
+        if (answer->refusals[i].uid == self->uids[user]) {
+            return true;
+        }
+        unknown = unknown || answer->refusals[i].uid == 0;
+    }
+    return unknown && !self->answered[user];
+}
+
 static json_t *result_json(const explain_t *self, wl_err_t err, const wl_answer_t *answer) {
     json_t *users = json_array();
     json_t *missing = json_array();
+    json_t *held = json_array();
     for (uint32_t i = 0; i < self->uid_count; i++) {
         (void)json_array_append_new(users, number_json(self->uids[i]));
         if (err == WL_OK && !self->answered[i]) {
             (void)json_array_append_new(missing, number_json(self->uids[i]));
+        }
+        if (err == WL_OK && user_held(self, i, answer)) {
+            (void)json_array_append_new(held, number_json(self->uids[i]));
         }
     }
     json_t *json = json_object();
     (void)json_object_set_new(json, "reason", json_string(err == WL_OK ? "" : answer->reason));
     (void)json_object_set_new(json, "users", users);
     (void)json_object_set_new(json, "missing", missing);
+    (void)json_object_set_new(json, "held", held);
     (void)json_object_set_new(json, "taken", json_integer(answer->asset_count));
     (void)json_object_set_new(json, "refused", json_integer(answer->refused_total));
     (void)json_object_set_new(json, "records", self->records);

@@ -17,16 +17,16 @@ enum { WL_EXPLAIN_RECORDS_MAX = 500 }; /* records shown; all are judged and coun
  * as far as that goes. now: wall ms, taken for the start of the pull.
  *
  * The caller owns the result:
- *     {"reason": "", "users": ["7"], "missing": [], "taken": 1, "refused": 0, "records": [
- *        {"index": 0, "uid": "7", "taken": true, "fields": [
- *            {"field": "amount", "from": "/balance", "raw": "\"12.5\"", "kept": "12.50 CNY"}],
- *         "failed": [{"field": "amount", "reason": "amount: ..."}], "hints": ["..."]}]}
+ *     {"reason": "", "users": ["7"], "missing": [], "held": [], "taken": 1, "refused": 0,
+ *      "records": [{"index": 0, "uid": "7", "taken": true, "fields": [
+ *          {"field": "amount", "from": "/balance", "raw": "\"12.5\"", "kept": "12.50 CNY"}],
+ *        "failed": [{"field": "amount", "reason": "amount: ..."}], "hints": ["..."]}]}
  * reason: why the answer as a whole is of no use, then there are no records. users: who was asked
- * for; missing: those of them without a record. from: key of the standard contract, pointer of the
- * mapping, "integration" (the line's configuration), "walletd" (made at the pull) or "default".
- * raw: the JSON of the value, cut when long; null = not there. kept: what walletd would keep; null
- * = nothing, as the field is refused or absent. Of records of users who were not asked for, values
- * show their types only. */
+ * for; missing: those of them without a record; held: those of whom nothing would be stored, for a
+ * record that is refused. from: key of the standard contract, pointer of the mapping, "integration"
+ * (the line's configuration) or "walletd" (made at the pull). raw: the JSON of the value, cut when
+ * long; null = not there. kept: what walletd would keep; null = nothing, as the field is refused or
+ * absent. Of records of users who were not asked for, values show their types only. */
 json_t *wl_explain(const wl_line_t *line, const uint64_t *uids, uint32_t uid_count,
                    wl_wall_ms_t now, const void *bytes, size_t count);
 

@@ -170,8 +170,8 @@ static const char *absent_source(const wl_explained_t *self, wl_record_field_t f
 static json_t *field_json(const wl_explained_t *self, wl_record_field_t field) {
     const char *name = wl_record_field_name(field);
     const json_t *value = wl_record_get(&self->record, field);
-    const char *from = value != NULL ? wl_record_source(self->record.mapping, field)
-                                     : absent_source(self, field);
+    const char *from =
+        value != NULL ? wl_record_source(self->record.mapping, field) : absent_source(self, field);
     bool failed = wl_explain_failed(self->failed, name);
     if (field == WL_RECORD_VERSION && !self->line->versions) {
         from = "walletd"; /* whatever the record says */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TIMEOUT_MS = 3000, TIMEOUT_MS_MAX = 600000, LIMIT_MAX = 100000 };
+enum { TIMEOUT_MS = 3000, TIMEOUT_MS_MAX = 600000, LIMIT_MAX = 100000, RATE_MAX = 1000000 };
 
 enum {
     OPTION_JSON = 256,
@@ -19,6 +19,11 @@ enum {
     OPTION_LIMIT,
     OPTION_MONTH,
     OPTION_KIND,
+    OPTION_RATE,
+    OPTION_ALL,
+    OPTION_STOP,
+    OPTION_STATUS,
+    OPTION_NO_WAIT,
     OPTION_SERVER_KEY,
     OPTION_SCOPE,
     OPTION_DIR,
@@ -49,6 +54,11 @@ static const struct option long_options[] = {
     {"record", required_argument, NULL, OPTION_RECORD},
     {"secrets", required_argument, NULL, OPTION_SECRETS},
     {"uid", required_argument, NULL, OPTION_UID},
+    {"rate", required_argument, NULL, OPTION_RATE},
+    {"all", no_argument, NULL, OPTION_ALL},
+    {"stop", no_argument, NULL, OPTION_STOP},
+    {"status", no_argument, NULL, OPTION_STATUS},
+    {"no-wait", no_argument, NULL, OPTION_NO_WAIT},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -121,6 +131,11 @@ static bool option_take(ctl_options_t *options, int option, ctl_exit_t *ret_code
     case OPTION_NOTE: options->note = optarg; return true;
     case OPTION_MONTH: options->month = optarg; return true;
     case OPTION_KIND: options->kind = optarg; return true;
+    case OPTION_ALL: options->all = true; return true;
+    case OPTION_STOP: options->stop = true; return true;
+    case OPTION_STATUS: options->status = true; return true;
+    case OPTION_NO_WAIT: options->no_wait = true; return true;
+    case OPTION_RATE: return number_option("--rate", optarg, RATE_MAX, &options->rate);
     case OPTION_LIMIT: return number_option("--limit", optarg, LIMIT_MAX, &options->limit);
     case OPTION_TIMEOUT:
         if (number_option("--timeout", optarg, TIMEOUT_MS_MAX, &number)) {

@@ -106,6 +106,10 @@ static void show_answer(const json_t *answer, bool color, FILE *out) {
         (void)fprintf(out, "user %s: no record, which changes nothing for this user\n",
                       json_string_value(one));
     }
+    json_array_foreach(json_object_get(answer, "held"), index, one) {
+        (void)fprintf(out, "user %s: nothing is stored, the last good values stay\n",
+                      json_string_value(one));
+    }
     int taken = number_of(answer, "taken");
     int refused = number_of(answer, "refused");
     size_t shown = json_array_size(json_object_get(answer, "records"));

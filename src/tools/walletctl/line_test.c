@@ -162,8 +162,7 @@ static void live_fail(test_t *self, const char *source, const ctl_line_answer_t 
     (void)snprintf(reason, sizeof reason, "%s%s", answer->reason, advice(self->line, answer));
     json_t *failed = json_pack("{s:s, s:s}", "source", source, "reason", reason);
     (void)json_array_append_new(into, failed);
-    test_fail(self,
-              answer->outcome == CTL_LINE_AWAY ? CTL_EXIT_UNREACHABLE : CTL_EXIT_CHECK_FAILED,
+    test_fail(self, answer->outcome == CTL_LINE_AWAY ? CTL_EXIT_UNREACHABLE : CTL_EXIT_CHECK_FAILED,
               source, reason);
 }
 
@@ -185,8 +184,8 @@ static void test_live(test_t *self, uint32_t url_index) {
     ctl_line_answer_t answer;
     char source[TEXT_ROOM];
     (void)snprintf(source, sizeof source, "%s", line->urls[url_index]);
-    wl_err_t err = ctl_line_ask(line, options->secrets, options->uids, options->uid_count,
-                                url_index, &answer);
+    wl_err_t err =
+        ctl_line_ask(line, options->secrets, options->uids, options->uid_count, url_index, &answer);
     if (err != WL_OK) {
         test_fail(self, CTL_EXIT_CHECK_FAILED, source, "this url cannot be asked");
         return;
@@ -302,8 +301,9 @@ static ctl_exit_t live_run(test_t *self) {
     const wl_line_t *line = self->line;
     const ctl_options_t *options = self->options;
     if (options->uid_count > line->batch_max) {
-        return ctl_complain(CTL_EXIT_USAGE, "walletd asks this line for %" PRIu32
-                            " users at once (batch_max)", line->batch_max);
+        return ctl_complain(CTL_EXIT_USAGE,
+                            "walletd asks this line for %" PRIu32 " users at once (batch_max)",
+                            line->batch_max);
     }
     ctl_exit_t code = key_check(line, options->secrets);
     if (code != CTL_EXIT_OK) {
