@@ -7,7 +7,8 @@
  *           REFRESH from caches, REFRESH from query and presence, LIVE (consents) from presence,
  *           LINE, CONFIG; dispatcher 0 takes TALLY from the others, they take NOTICE from it: dead
  *           letters discarded by operators
- * Sends     NOTICE to presence, PULL to pullers, STORE to shards (values that came with a
+ * Sends     NOTICE to presence, PULL to pullers (to fetchers, of lines that need a consent), STORE to
+ *           shards (values that came with a
  *           notification; consents), LIVED to presence, REPLY to intake
  * Promises  an entry of the queue is removed only after each of its pairs has taken effect, or
  *           together with the writing of its retry or dead letter; a retry is durable; ten changes

@@ -7,8 +7,7 @@
  *     dispatcher_settle.c  outcomes -> retries, dead letters, acknowledgements
  *     dispatcher_consent.c users give and withdraw their consent to a line
  *     dispatcher_tally.c   numbers of all dispatchers of the process, for operators
- *     dispatcher_backfill.c  all users of a line once more
- *     dispatcher_admin.c   operators */
+ *     dispatcher_admin.c   operators; dispatcher_backfill.h: all users of a line once more */
 #ifndef WL_ACTORS_DISPATCHER_STATE_H
 #define WL_ACTORS_DISPATCHER_STATE_H
 

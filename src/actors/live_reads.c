@@ -97,7 +97,7 @@ static void reads_send(wl_live_reads_t *self, wl_gather_t *gather, wl_gather_lin
                        uint32_t index) {
     wl_hub_t *hub = self->hub;
     uint32_t presence = wl_uid_owner(gather->read.uid, wl_hub_instances(hub, WL_ACTOR_PRESENCE));
-    uint64_t key = (self->render->config_number << 8) | index;
+    uint64_t key = ((self->render->config_number << 8) | index) << 16 | hub->instance;
     wl_encoder_t *to = wl_hub_to(hub, WL_ACTOR_PRESENCE, presence, WL_MSG_LIVE, key);
     if (!wl_encoder_begun(to)) {
         wl_live_head_t head = {.asker = WL_ACTOR_QUERY, .instance = hub->instance};
@@ -295,6 +295,9 @@ void wl_live_reads_lived(wl_live_reads_t *self, const wl_msg_t *msg) {
     int64_t now = wl_mono_now().ms;
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_lived_item_t *lived = &msg->items.lived[i];
+        if (lived->ticket == 0) { /* nobody waits: the shard has what it said */
+            continue;
+        }
         wl_gather_t *gather = wl_gathers_find(self->gathers, lived->ticket);
         wl_gather_line_t *line = gather == NULL ? NULL : wl_gather_line(gather, head->line);
         if (line == NULL || gather->read.uid != lived->uid || lived->what != WL_LIVE_ASSETS ||

@@ -11,13 +11,15 @@
 
 enum {
     WL_REFRESH_HINTS_PER_S = 1000, /* of one actor; more are forgotten: the next look hints again */
+    WL_PROBE_MS = 1000, /* how often one actor has a line asked that cannot be asked, to find out */
 };
 
 typedef struct {
     msgpack_sbuffer body;   /* owned; the last body */
     int64_t second;         /* monotonic second that `hints` counts */
-    uint32_t hints;         /* REFRESH items sent within it */
+    uint32_t hints;         /* hints sent within it */
     uint64_t config_number; /* counts configurations: line indexes of two are not the same */
+    int64_t probe_at[WL_LINES_MAX]; /* when each sick line may be asked again, monotonic ms */
 } wl_render_t;
 
 void wl_render_open(wl_render_t *self);
@@ -41,7 +43,8 @@ wl_shows_t wl_render_shows(wl_method_t method);
 wl_home_view_t wl_render_view(const wl_hub_t *hub, const wl_read_item_t *read,
                               const wl_asset_t *assets, uint32_t asset_count, wl_source_t source);
 
-/* Answers the read with what the view shows, and tells the dispatcher which copies are old. */
+/* Answers the read with what the view shows, and has the lines asked whose copies are old: by a
+ * REFRESH to the dispatcher, a live line by a LIVE whose answer nobody waits for (ticket 0). */
 void wl_render_send(wl_render_t *self, wl_hub_t *hub, uint32_t frontend, const wl_read_item_t *read,
                     const wl_home_view_t *view);
 

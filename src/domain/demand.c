@@ -97,12 +97,30 @@ void wl_demand_first(const wl_home_view_t *view, wl_demand_t *ret) {
 
 /* ---- behind it ------------------------------------------------------------------------------ */
 
+static bool behind_is_old(const wl_home_view_t *view, const wl_asset_t *asset, uint32_t index,
+                          const bool on[WL_LINES_MAX]) {
+    const wl_line_t *line = &view->config->lines[index];
+    return wl_home_older(line, asset->pulled_at, 0, view->now) && !wl_home_sick(view, index) &&
+           wl_home_asked(view, index) == WL_ASKED_NOT && wl_home_consented(view, index) &&
+           (line->mode != WL_MODE_LIVE || on[index]) &&
+           wl_marks_text_get(view->marks, view->marks_bytes, line->id) != WL_MARK_FAILING;
+}
+
+static bool behind_is_probe(const wl_home_view_t *view, uint32_t index) {
+    const wl_line_t *line = &view->config->lines[index];
+    return wl_home_sick(view, index) && line->mode != WL_MODE_LINK &&
+           (line->mode == WL_MODE_LIVE || line->must_revalidate ||
+            view->shows == WL_SHOWS_BALANCE) &&
+           wl_home_consented(view, index);
+}
+
 void wl_demand_each_behind(const wl_home_view_t *view,
                            void (*tell)(const wl_line_t *line, void *arg), void *arg) {
     const wl_config_t *config = view->config;
+    bool asks = wl_demand_possible(config, view->shows, view->floors_bytes);
     bool told[WL_LINES_MAX] = {false};
-    bool on[WL_LINES_MAX];
-    if (config->live) {
+    bool on[WL_LINES_MAX] = {false};
+    if (asks) {
         page_of(view, on);
     }
     for (uint32_t i = 0; i < view->asset_count; i++) {
@@ -111,17 +129,14 @@ void wl_demand_each_behind(const wl_home_view_t *view,
             continue;
         }
         int line = wl_config_line_index(config, asset->line);
-        if (line < 0 || told[line] ||
-            !wl_home_older(&config->lines[line], asset->pulled_at, 0, view->now) ||
-            wl_home_sick(view, (uint32_t)line) ||
-            wl_home_asked(view, (uint32_t)line) != WL_ASKED_NOT ||
-            !wl_home_consented(view, (uint32_t)line) ||
-            (config->lines[line].mode == WL_MODE_LIVE && !on[line]) ||
-            wl_marks_text_get(view->marks, view->marks_bytes, config->lines[line].id) ==
-                WL_MARK_FAILING) {
-            continue;
+        if (line >= 0 && !told[line] && behind_is_old(view, asset, (uint32_t)line, on)) {
+            told[line] = true;
+            tell(&config->lines[line], arg);
         }
-        told[line] = true;
-        tell(&config->lines[line], arg);
+    }
+    for (uint32_t i = 0; asks && i < config->line_count; i++) {
+        if (on[i] && behind_is_probe(view, i)) {
+            tell(&config->lines[i], arg);
+        }
     }
 }

@@ -36,7 +36,8 @@ void wl_demand_first(const wl_home_view_t *view, wl_demand_t *ret);
 /* Calls back for each line whose copy is older than its fresh_ms (design section 6, rule 8), at
  * most once a line; live lines only when they are on the page. A copy with a change on its way is
  * told, too: its pull then jumps the queue. Failing and sick lines, and those that were asked for
- * this answer, are left out: they are tried again in their time. */
+ * this answer, are left out: they are tried again in their time. Of sick ones those are told all
+ * the same that only reads ask: nobody else would find out that they are well again. */
 void wl_demand_each_behind(const wl_home_view_t *view,
                            void (*tell)(const wl_line_t *line, void *arg), void *arg);
 

@@ -127,13 +127,18 @@ Test(cache, a_hit_whose_lines_have_to_be_asked_goes_to_query_with_the_copy) {
 
 Test(cache, a_live_copy_that_may_be_shown_a_while_longer_is_asked_for_behind_it) {
     cache_stage_open();
+    neighbour_t presence = neighbour_open(WL_ACTOR_PRESENCE, 0);
     stage_configure_with(&self.stage, live_integration, live_presentation);
     wl_asset_t assets[2] = {test_asset(42, "live", 1250, 7), test_asset(42, "slow", 3, 7)};
     assets[0].pulled_at -= 15000;
     tell_fill(42, assets, 2, 9);
     cr_expect(body_has(read_hit(42, WL_METHOD_HOME), "refreshing"));
-    wl_msg_t hint = neighbour_expect(&self.dispatcher, WL_MSG_REFRESH, 1);
-    cr_expect_str_eq(hint.head.refresh.line, "live");
+    wl_msg_t hint = neighbour_expect(&presence, WL_MSG_LIVE, 1);
+    cr_expect_str_eq(hint.head.live.line, "live");
+    cr_expect_eq(hint.head.live.asker, WL_ACTOR_QUERY);
+    cr_expect_eq(hint.items.live[0].uid, 42u);
+    cr_expect_eq(hint.items.live[0].ticket, 0u, "nobody waits for the answer");
+    neighbour_close(&presence);
     cache_stage_close();
 }
 

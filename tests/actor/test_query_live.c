@@ -371,7 +371,13 @@ Test(query_live, a_sick_line_is_not_asked_and_named) {
     wl_asset_t copy[] = {asset_aged("live", 5, 1, 60000), asset_aged("slow", 5, 1, 0)};
     tell_gather(1, WL_METHOD_HOME, "", 20000, copy, 2);
     cr_expect(body_has(expect_reply(1), "degraded\x91\xa4live"));
-    neighbour_hears_nothing(&self.presence);
+    wl_live_item_t probe = expect_live("live"); /* to find out whether it is well again */
+    cr_expect_eq(probe.ticket, 0u);
+    tell_gather(2, WL_METHOD_HOME, "", 20000, copy, 2);
+    cr_expect(body_has(expect_reply(2), "degraded\x91\xa4live"));
+    neighbour_hears_nothing(&self.presence); /* not so soon again */
+    tell_lived("live", 0, WL_OK, copy, 1);
+    neighbour_hears_nothing(&self.frontend);
     live_stage_close();
 }
 

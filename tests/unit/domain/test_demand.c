@@ -190,6 +190,24 @@ Test(demand, nothing_is_asked_without_consent) {
     wl_config_destroy(&user.config);
 }
 
+/* Nobody else would find out that it is well again. */
+Test(demand, a_sick_line_that_only_reads_ask_is_told_behind_whatever_is_stored) {
+    user_t user;
+    user_open(&user);
+    user.sick[wl_config_line_index(user.config, "live")] = true;
+    user.sick[wl_config_line_index(user.config, "coin")] = true;
+    user.sick[wl_config_line_index(user.config, "card")] = true;
+    user.sick[wl_config_line_index(user.config, "cash")] = true;
+    cr_expect_str_eq(behind(&user), "cash,live,", "card has no consent, coin is told of changes");
+    user.view.shows = WL_SHOWS_GOLDEN;
+    cr_expect_str_eq(behind(&user), "");
+    user_filter(&user, WL_SHOWS_BALANCE, "coin,");
+    cr_expect_str_eq(behind(&user), "coin,");
+    user_filter(&user, WL_SHOWS_ASSETS, "gift,");
+    cr_expect_str_eq(behind(&user), "");
+    wl_config_destroy(&user.config);
+}
+
 /* properties */
 
 static uint64_t random_state = 88172645463325252u;

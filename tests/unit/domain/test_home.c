@@ -482,7 +482,8 @@ static void check_each_old(const user_t *user) {
             old =
                 old || (of_line(user, i, line) && model_old(user, line, user->assets[i].pulled_at));
         }
-        if (old && !model_failing(user, line)) {
+        bool probe = user->sick[line] && user->config->lines[line].mode == WL_MODE_LIVE;
+        if (probe || (old && !model_failing(user, line))) {
             char wanted[64];
             (void)snprintf(wanted, sizeof wanted, "%s,", user->config->lines[line].id);
             cr_assert_not_null(strstr(told, wanted), "%s in %s", wanted, told);
