@@ -12,13 +12,13 @@ typedef struct {
 static void door_open(door_t *door, wl_actor_kind_t kind) {
     static const char *const keys[][2] = {
         {"app/1", "read"},       {"cash/1", "notify:cash"}, {"lines/1", "notify:*"},
-        {"operator/1", "admin"}, {"peer/1", "peer"},
+        {"operator/1", "admin"}, {"peer/1", "peer"},        {"care/1", "consent"},
     };
     memset(door, 0, sizeof *door);
     door->hub.kind = kind;
     door->hub.keys = wl_key_ring_new();
-    wl_key_ring_begin(door->hub.keys, 1, 5);
-    for (size_t i = 0; i < 5; i++) {
+    wl_key_ring_begin(door->hub.keys, 1, 6);
+    for (size_t i = 0; i < 6; i++) {
         cr_assert_eq(wl_key_ring_add(door->hub.keys, keys[i][0], keys[i][1]), WL_OK);
     }
     door->rpc = wl_rpc_new();
@@ -74,6 +74,23 @@ Test(access, readers_need_read) {
         cr_expect_eq(asked(&door, NULL, methods[i], NULL), WL_ERR_UNAUTHORIZED);
     }
     cr_expect_eq(door.hub.counters.at[WL_COUNTER_auth_refused], 24);
+    door_close(&door);
+}
+
+Test(access, consents_need_a_scope_of_their_own) {
+    door_t door;
+    door_open(&door, WL_ACTOR_FRONTEND);
+    cr_expect_eq(asked(&door, "care/1", "wallet.consent", NULL), WL_OK);
+    cr_expect_eq(asked(&door, "care/1", "sys.ping", NULL), WL_OK);
+    cr_expect_eq(asked(&door, "care/1", "sys.info", NULL), WL_OK);
+    cr_expect_eq(asked(&door, "care/1", "wallet.home", NULL), WL_ERR_FORBIDDEN);
+    cr_expect_eq(asked(&door, "app/1", "wallet.consent", NULL), WL_ERR_FORBIDDEN);
+    cr_expect_eq(asked(&door, "operator/1", "wallet.consent", NULL), WL_ERR_FORBIDDEN);
+    static const char *const reads[] = {"wallet.balance", "wallet.details", "wallet.summary"};
+    for (size_t i = 0; i < 3; i++) {
+        cr_expect_eq(asked(&door, "app/1", reads[i], NULL), WL_OK);
+        cr_expect_eq(asked(&door, "care/1", reads[i], NULL), WL_ERR_FORBIDDEN);
+    }
     door_close(&door);
 }
 

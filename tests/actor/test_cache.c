@@ -361,3 +361,44 @@ Test(cache, stops_with_a_full_mailbox_and_without_neighbours) {
     cr_expect_lt(stage_stop(&self.stage), 2000);
     cache_stage_close();
 }
+
+static wl_asset_t withdrawn(uint64_t uid, const char *line, uint64_t version) {
+    wl_asset_t record = test_asset(uid, line, 0, version);
+    record.state = WL_STATE_GONE;
+    (void)snprintf(record.bucket, sizeof record.bucket, "%s", WL_BUCKET_CONSENT);
+    return record;
+}
+
+static void expect_miss(uint64_t uid) {
+    stage_read(&self.stage, test_read(5, uid, WL_METHOD_ASSETS, 1000));
+    wl_msg_t miss = neighbour_expect(&self.query, WL_MSG_READ, 1);
+    cr_expect_eq(miss.items.read[0].uid, uid);
+}
+
+Test(cache, a_withdrawn_consent_takes_the_user_along_and_goes_on) {
+    cache_stage_open();
+    wl_asset_t assets[2] = {test_asset(42, "cash", 1250, 7), test_asset(42, "coin", 3, 7)};
+    tell_fill(42, assets, 2, 9);
+    tell_fill(43, assets, 2, 9);
+    (void)read_hit(42, WL_METHOD_HOME);
+    wl_asset_t record = withdrawn(42, "cash", 1000);
+    tell_stored(&record, 31, 10, WL_PULL_OK);
+    wl_msg_t on = neighbour_expect(&self.query, WL_MSG_STORED, 1);
+    cr_expect_str_eq(on.head.stored.line, "cash");
+    cr_expect(on.items.stored[0].uid == 42 && on.items.stored[0].seq == 31);
+    cr_expect_eq(on.items.stored[0].notified_at, 55);
+    cr_assert_eq(on.items.stored[0].assets.count, 1u);
+    cr_expect(wl_asset_is_consent(&on.items.stored[0].assets.at[0]));
+    neighbour_hears_nothing(&self.dispatcher);
+    expect_miss(42);
+    tell_fill(42, assets, 2, 9); /* read before it */
+    expect_miss(42);
+    tell_fill(42, &assets[1], 1, 10);
+    cr_expect_not(body_has(read_hit(42, WL_METHOD_HOME), "\xcd\x04\xe2"));
+    (void)read_hit(43, WL_METHOD_HOME);
+    record.state = WL_STATE_AVAILABLE; /* given again: a record like any */
+    record.version++;
+    tell_stored(&record, 32, 11, WL_PULL_OK);
+    cr_expect_eq(neighbour_expect(&self.dispatcher, WL_MSG_DONE, 1).items.done[0].seq, 32u);
+    cache_stage_close();
+}

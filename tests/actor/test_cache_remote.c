@@ -264,7 +264,7 @@ Test(cache_remote, ends_while_redis_is_frozen) {
     close_all();
 }
 
-/* ---- a reader ---------------------------------------------------------------------------------- */
+/* ---- a reader -------------------------------------------------------------------------------- */
 
 static void on_renewed(wl_err_t err, void *ctx) {
     *(wl_err_t *)ctx = err;
@@ -312,5 +312,74 @@ Test(cache_remote, a_reader_serves_while_a_writer_vouches_and_never_puts) {
     wait_ms(WL_CACHE_MARKER_MS + 600); /* the writer is away */
     cr_expect(!read_user(42).hit);
     cr_expect_eq(ask(self.redis, NULL, "EXISTS w:sound:{0}:0").integer, 0);
+    close_all();
+}
+
+/* ---- withdrawn consents ---------------------------------------------------------------------- */
+
+static void tell_withdrawn(uint64_t uid, uint64_t seq, uint64_t commit_seq, uint32_t dispatcher) {
+    wl_asset_t record = old_asset(uid);
+    record.state = WL_STATE_GONE;
+    (void)snprintf(record.bucket, sizeof record.bucket, "%s", WL_BUCKET_CONSENT);
+    tell_stored(&record, seq, commit_seq, dispatcher);
+}
+
+static void expect_on(uint64_t uid, uint64_t seq, uint32_t dispatcher) {
+    wl_msg_t on = neighbour_expect(&self.query, WL_MSG_STORED, 1);
+    cr_expect_eq(on.head.stored.dispatcher, dispatcher);
+    cr_expect_str_eq(on.head.stored.line, "cash");
+    cr_expect(on.items.stored[0].uid == uid && on.items.stored[0].seq == seq);
+    cr_expect_eq(on.items.stored[0].outcome, (uint8_t)WL_PULL_OK);
+    cr_expect_eq(on.items.stored[0].notified_at, 55);
+    cr_expect(wl_asset_is_consent(&on.items.stored[0].assets.at[0]));
+}
+
+Test(cache_remote, a_withdrawn_consent_goes_on_when_redis_has_nothing_of_the_user) {
+    open_as("all");
+    warm_up(42, 9);
+    tell_withdrawn(42, 31, 10, 0);
+    expect_on(42, 31, 0);
+    cr_expect_eq(ask(self.redis, "w:42", "HLEN w:42").integer, 1, "the fence");
+    cr_expect_str_eq(ask(self.redis, "w:42", "HGET w:42 #s").text, "00000000000000000010");
+    cr_expect(!read_user(42).hit);
+    wl_asset_t asset = old_asset(42);
+    tell_fill(42, &asset, 1, 9); /* read before it */
+    stage_expect_counter(&self.stage, cache_fill_refused, 1);
+    neighbour_hears_nothing(&self.dispatcher);
+    close_all();
+}
+
+Test(cache_remote, a_withdrawn_consent_waits_for_redis_however_long) {
+    open_as("all");
+    warm_up(42, 9);
+    freeze();
+    wl_asset_t other = new_asset(43);
+    tell_withdrawn(42, 31, 10, 0);
+    tell_stored(&other, 32, 10, 0); /* an ordinary change is let go after a while */
+    int64_t until = wl_mono_now().ms + 9000;
+    while (wl_mono_now().ms < until && !done_comes(0)) {
+        cr_assert_not(socket_readable(self.query.inbox, 50), "it is not acknowledged");
+        cr_assert(!read_user(42).hit);
+    }
+    expect_done(43, 32);
+    cr_assert_not(socket_readable(self.query.inbox, 600));
+    thaw();
+    expect_on(42, 31, 0);
+    cr_expect_eq(ask(self.redis, "w:42", "HEXISTS w:42 #w").integer, 0);
+    close_all();
+}
+
+Test(cache_remote, a_reader_does_not_wait_for_redis_and_serves_no_copy_from_before) {
+    open_as("reader");
+    marker_renew(true);
+    wait_ms(600);
+    warm_up(42, 9);
+    warm_up(43, 9);
+    tell_withdrawn(42, 31, 10, WL_DISPATCHER_NONE);
+    expect_on(42, 31, WL_DISPATCHER_NONE);
+    cr_expect_eq(ask(self.redis, "w:42", "HEXISTS w:42 #w").integer, 1, "the writer deletes it");
+    cr_expect(!read_user(42).hit);
+    marker_renew(false);
+    cr_expect(read_user(43).hit);
     close_all();
 }

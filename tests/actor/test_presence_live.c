@@ -104,6 +104,17 @@ static void ask(const char *line, wl_actor_kind_t asker, uint32_t instance, wl_l
     stage_send(&self.stage);
 }
 
+static neighbour_t *puller_of(const char *line) {
+    return &self.pullers[wl_line_owner(line, 2)];
+}
+
+/* The lease, and it is known: readers come by another way. */
+static void hold_lease(uint64_t epoch) {
+    tell_lease(epoch);
+    ask("live", WL_ACTOR_QUERY, 0, question(999, WL_LIVE_ASSETS));
+    (void)await(puller_of("live"), WL_MSG_LIVE);
+}
+
 /* The answer of whoever was asked. */
 static void answer(const wl_live_head_t *asked, const wl_live_item_t *item, wl_err_t err) {
     wl_lived_head_t head = {.asker = asked->asker,
@@ -121,10 +132,6 @@ static void answer(const wl_live_head_t *asked, const wl_live_item_t *item, wl_e
     wl_lived_begin(self.stage.encoder, &head);
     wl_lived_add(self.stage.encoder, &lived);
     stage_send(&self.stage);
-}
-
-static neighbour_t *puller_of(const char *line) {
-    return &self.pullers[wl_line_owner(line, 2)];
 }
 
 /* ---- in one process -------------------------------------------------------------------------- */
@@ -327,7 +334,7 @@ Test(presence_live, a_reader_asks_where_the_partition_is_held_and_hears_alone) {
     cr_expect_eq(msg.id, WL_MSG_LIVED);
     cr_expect_eq(msg.items.lived[0].error, (uint32_t)WL_ERR_UNAVAILABLE, "not held here either");
 
-    tell_lease(5);
+    hold_lease(5);
     for (uint32_t i = 0; i < 2; i++) {
         reader_ask(&readers[i], "live", 10 + i, WL_LIVE_ASSETS);
         int64_t now = wl_mono_now().ms;
@@ -368,6 +375,7 @@ static void tell_consent(uint64_t seq, uint64_t commit_seq) {
     wl_stored_add(self.stage.encoder,
                   &(wl_stored_item_t){.uid = UID, .seq = seq, .assets = {&record, 1}});
     stage_send(&self.stage);
+    (void)await(&self.cache, WL_MSG_STORED); /* the feed has it by now */
 }
 
 /* What a frontend of this process asked and the dispatcher answers. */
@@ -379,7 +387,7 @@ static void answer_consent(uint64_t ticket, wl_err_t err) {
 
 Test(presence_live, a_consent_is_acknowledged_when_every_reader_has_seen_it) {
     world_open();
-    tell_lease(5);
+    hold_lease(5);
     reader_t readers[2] = {reader_open(), reader_open()};
     (void)reader_begin(&readers[0]);
     uint64_t next = reader_begin(&readers[1]);
@@ -415,7 +423,7 @@ Test(presence_live, a_consent_is_acknowledged_when_every_reader_has_seen_it) {
 
 Test(presence_live, of_a_reader_that_asked_the_answer_is_held_likewise) {
     world_open();
-    tell_lease(5);
+    hold_lease(5);
     reader_t reader = reader_open();
     uint64_t next = reader_begin(&reader);
     wl_msg_t msg;

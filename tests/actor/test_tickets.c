@@ -149,3 +149,28 @@ Test(tickets, takes_releases_and_deadlines_agree_with_a_naive_model) {
     }
     wl_tickets_destroy(&tickets);
 }
+
+static bool on_pick(const wl_ticket_t *ticket, void *arg) {
+    (*(uint32_t *)arg)++;
+    return ticket->method != WL_METHOD_CONSENT;
+}
+
+Test(tickets, those_of_a_user_are_dropped_as_asked) {
+    wl_tickets_t *tickets = wl_tickets_new(8, 0);
+    static const wl_method_t methods[] = {WL_METHOD_HOME, WL_METHOD_CONSENT, WL_METHOD_HOME};
+    uint64_t numbers[3];
+    for (uint64_t i = 0; i < 3; i++) {
+        wl_ticket_t *ticket = wl_tickets_take(tickets, &peer, i, 1000);
+        ticket->uid = i == 2 ? 8 : 7;
+        ticket->method = methods[i];
+        numbers[i] = ticket->number;
+    }
+    uint32_t seen = 0;
+    wl_tickets_drop(tickets, 7, on_pick, &seen);
+    cr_expect_eq(seen, 2u);
+    cr_expect_eq(wl_tickets_used(tickets), 2u);
+    cr_expect_null(wl_tickets_find(tickets, numbers[0]));
+    cr_expect_not_null(wl_tickets_find(tickets, numbers[1]));
+    cr_expect_not_null(wl_tickets_find(tickets, numbers[2]));
+    wl_tickets_destroy(&tickets);
+}

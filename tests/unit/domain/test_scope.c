@@ -17,7 +17,12 @@ Test(scope, nothing_is_implied) {
     wl_scopes_t all = parsed("notify:*");
     cr_expect(!all.admin && !all.read && !all.peer && wl_scopes_notify(&all, "cash"));
     wl_scopes_t read = parsed("read");
-    cr_expect(!wl_scopes_notify(&read, "cash") && !read.admin);
+    cr_expect(!wl_scopes_notify(&read, "cash") && !read.admin && !read.consent);
+    wl_scopes_t consent = parsed("consent");
+    cr_expect(consent.consent && !consent.read);
+    cr_expect(wl_scopes_enter(&consent, WL_DOOR_READ) &&
+              !wl_scopes_enter(&consent, WL_DOOR_INTAKE) &&
+              !wl_scopes_enter(&consent, WL_DOOR_TIER));
 }
 
 Test(scope, a_line_covers_itself_alone) {
@@ -49,6 +54,7 @@ Test(scope, what_is_not_a_scope_is_refused) {
         "notify:* notify:*",
         "notify:a notify:*",
         "admin admin",
+        "consent consent",
         "peer peer",
         "Read",
         "read\tadmin",
@@ -66,8 +72,9 @@ Test(scope, what_is_not_a_scope_is_refused) {
 }
 
 Test(scope, the_written_form_reads_as_the_same) {
-    static const char *const texts[] = {"read", "read notify:cash,coin admin peer",
-                                        "notify:* admin", "peer", "notify:a"};
+    static const char *const texts[] = {
+        "read",    "read consent notify:cash,coin admin peer", "notify:* admin", "peer", "consent",
+        "notify:a"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         wl_scopes_t scopes = parsed(texts[i]);
         char text[256];
