@@ -8,7 +8,7 @@ enum { CHUNKS_A_DAY = 100, CHUNK_MAX = 10000 };
 
 static const int64_t DAY_MS = 86400000;
 
-static int64_t day_of(wl_wall_ms_t now) {
+int64_t wl_quota_day(wl_wall_ms_t now) {
     return now.ms >= 0 ? now.ms / DAY_MS : -1 - (-1 - now.ms) / DAY_MS;
 }
 
@@ -27,7 +27,7 @@ wl_quota_state_t wl_quota_look(wl_quota_t *self, wl_wall_ms_t now) {
     if (self->limit == 0) {
         return WL_QUOTA_READY;
     }
-    int64_t today = day_of(now);
+    int64_t today = wl_quota_day(now);
     if (self->day > today + 1) {
         self->day = today + 1;
     }
@@ -43,7 +43,7 @@ wl_quota_state_t wl_quota_look(wl_quota_t *self, wl_wall_ms_t now) {
 void wl_quota_next(const wl_quota_t *self, wl_wall_ms_t now, int64_t *ret_day,
                    uint64_t *ret_reserved) {
     WL_ASSERT(self->limit > 0);
-    int64_t today = day_of(now);
+    int64_t today = wl_quota_day(now);
     uint64_t chunk = self->limit / CHUNKS_A_DAY;
     chunk = chunk < 1 ? 1 : chunk;
     chunk = chunk > CHUNK_MAX ? CHUNK_MAX : chunk;
@@ -71,12 +71,12 @@ uint64_t wl_quota_left(const wl_quota_t *self, wl_wall_ms_t now) {
     if (self->limit == 0) {
         return UINT64_MAX;
     }
-    uint64_t used = day_of(now) > self->day ? 0 : self->used;
+    uint64_t used = wl_quota_day(now) > self->day ? 0 : self->used;
     return self->limit > used ? self->limit - used : 0;
 }
 
 int64_t wl_quota_wait_ms(const wl_quota_t *self, wl_wall_ms_t now) {
-    int64_t today = day_of(now);
+    int64_t today = wl_quota_day(now);
     int64_t day = self->day > today ? self->day : today;
     day = day > today + 1 ? today + 1 : day;
     int64_t wait_ms = (day + 1) * DAY_MS - now.ms;
