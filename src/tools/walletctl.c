@@ -19,6 +19,7 @@ enum {
     OPTION_LIMIT,
     OPTION_MONTH,
     OPTION_KIND,
+    OPTION_UNTIL,
     OPTION_RATE,
     OPTION_ALL,
     OPTION_STOP,
@@ -54,6 +55,7 @@ static const struct option long_options[] = {
     {"record", required_argument, NULL, OPTION_RECORD},
     {"secrets", required_argument, NULL, OPTION_SECRETS},
     {"uid", required_argument, NULL, OPTION_UID},
+    {"until", required_argument, NULL, OPTION_UNTIL},
     {"rate", required_argument, NULL, OPTION_RATE},
     {"all", no_argument, NULL, OPTION_ALL},
     {"stop", no_argument, NULL, OPTION_STOP},
@@ -131,6 +133,7 @@ static bool option_take(ctl_options_t *options, int option, ctl_exit_t *ret_code
     case OPTION_NOTE: options->note = optarg; return true;
     case OPTION_MONTH: options->month = optarg; return true;
     case OPTION_KIND: options->kind = optarg; return true;
+    case OPTION_UNTIL: options->until = optarg; return true;
     case OPTION_ALL: options->all = true; return true;
     case OPTION_STOP: options->stop = true; return true;
     case OPTION_STATUS: options->status = true; return true;

@@ -36,6 +36,7 @@ typedef struct {
     const char *note;                /* --note, NULL = not given */
     const char *month;               /* --month, NULL = not given */
     const char *kind;                /* --kind, NULL = not given */
+    const char *until;               /* --until, NULL = not given */
     uint64_t limit;                  /* --limit, 0 = not given */
     const char *config;              /* --config, NULL = not given; so the next three */
     const char *sample;              /* --sample */

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/settings.h"
 #include "tools/walletctl/backfill.h"
+#include "tools/walletctl/consent.h"
 #include "tools/walletctl/keys.h"
 #include "tools/walletctl/line_test.h"
 #include "tools/walletctl/show.h"
@@ -286,6 +287,8 @@ static const ctl_verb_t verbs[] = {
      "what happened to a user's assets, newest first", 1, 1, ctl_details},
     {"summary", "UID LINE [MONTH]", "sums of a month, 2026-11, or of all", 2, 3, ctl_summary},
     {"balance", "UID LINE", "what a line says now that a user holds", 2, 2, run_balance},
+    {"consent", "UID LINE grant|revoke [--until TIME]",
+     "what a user allows walletd to ask a line; revoking deletes what it said", 3, 3, ctl_consent},
     {"has", "UID...", "do these users own anything?", 1, WL_HAS_UIDS_MAX, run_has},
     {"refresh", "UID [LINE...]", "ask the lines anew for a user", 1, 1 + WL_LINES_MAX, run_refresh},
     {"notify", "LINE UID[:VERSION]...", "say that users of a line changed; returns when durable", 2,
@@ -329,8 +332,9 @@ void ctl_verb_help(FILE *out) {
         "      --server-key FILE     walletd's public key, NAME.key, or $WALLET_SERVER_KEY; two "
         "with\n"
         "                            a comma between them while it is being changed\n"
-        "      --scope SCOPE         keys new: read, notify:LINE[,LINE...], notify:*, admin or "
-        "peer\n"
+        "      --scope SCOPE         keys new: read, consent, notify:LINE[,LINE...], notify:*, "
+        "admin\n"
+        "                            or peer\n"
         "      --config FOLDER       lines test: where integration-N.json and presentation-N.json "
         "are\n"
         "      --uid UID             lines test: ask the line for this user\n"
