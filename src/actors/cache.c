@@ -2,6 +2,7 @@
 
 #include "actors/cache_cover.h"
 #include "actors/cache_remote.h"
+#include "actors/consent_way.h"
 #include "actors/mark_ends.h"
 #include "actors/render.h"
 #include "actors/store_options.h"
@@ -194,6 +195,28 @@ static void on_put(void *ctx, uint32_t dispatcher, const char *line, const wl_do
     cache_tell_done(ctx, dispatcher, line, done);
 }
 
+/* In Redis, too, nothing of it is left. */
+static void on_withdrawn(void *ctx, const wl_stored_head_t *head, const wl_stored_item_t *item) {
+    cache_t *self = ctx;
+    cache_settle_mark(self, item->uid, head->line, item->seq, item->outcome);
+    wl_consent_pass_on(&self->hub, head, item);
+}
+
+/* A consent was withdrawn: the whole user goes, and no read of before may bring anything back. */
+static void cache_withdraw(cache_t *self, const wl_stored_head_t *head,
+                           const wl_stored_item_t *stored) {
+    if (self->remote != NULL) {
+        wl_cache_remote_withdraw(self->remote, head, stored);
+        return;
+    }
+    if (self->store != NULL) {
+        (void)wl_cache_put(self->store, stored->uid, stored->assets.at, stored->assets.count,
+                           head->commit_seq);
+        wl_cache_drop(self->store, stored->uid);
+    }
+    wl_consent_pass_on(&self->hub, head, stored);
+}
+
 /* The values of one user; awaited: somebody waits to hear that they have taken effect. */
 static void cache_keep(cache_t *self, const wl_stored_head_t *head, const wl_stored_item_t *stored,
                        bool awaited) {
@@ -232,7 +255,11 @@ static void cache_stored(cache_t *self, const wl_msg_t *msg) {
             cache_end_marks(self);
             wl_mark_ends_push(self->ends, stored->uid, head->line, stored->seq, wl_mono_now());
         }
-        cache_keep(self, head, stored, awaited);
+        if (wl_consent_withdrawn(stored)) {
+            cache_withdraw(self, head, stored);
+        } else {
+            cache_keep(self, head, stored, awaited);
+        }
     }
 }
 
@@ -321,7 +348,7 @@ static wl_err_t cache_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     self->cover = wl_cache_cover_new(self->hub.settings);
     if (redis) {
         self->ends = wl_mark_ends_new();
-        wl_cache_remote_to_t to = {on_answered, on_put, self};
+        wl_cache_remote_to_t to = {on_answered, on_put, on_withdrawn, self};
         return wl_cache_remote_open(&self->hub, &to, &self->remote, &boot->fault);
     }
     if (!wl_role_reads(self->hub.settings)) {

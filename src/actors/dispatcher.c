@@ -34,7 +34,11 @@ static void on_message(void *arg, const wl_msg_t *msg) {
     wl_dispatcher_t *self = arg;
     switch ((int)msg->id) {
     case WL_MSG_QUEUED: self->more = true; break;
-    case WL_MSG_DONE: wl_dispatcher_take_done(self, msg); break;
+    case WL_MSG_DONE:
+        wl_dispatcher_consents_done(self, msg);
+        wl_dispatcher_take_done(self, msg);
+        break;
+    case WL_MSG_LIVE: wl_dispatcher_take_live(self, msg); break;
     case WL_MSG_PULLED: wl_dispatcher_take_pulled(self, msg); break;
     case WL_MSG_LEASE: wl_dispatcher_take_lease(self, msg); break;
     case WL_MSG_REFRESH: dispatcher_take_hints(self, msg); break;
@@ -54,6 +58,7 @@ static void on_turn_end(void *arg) {
     }
     wl_dispatcher_read(self);
     if (wl_dispatcher_holds(self)) { /* reading may have taken long, or was refused */
+        wl_dispatcher_consents_step(self);
         wl_dispatcher_pump(self);
         wl_dispatcher_settle(self, SETTLE_AT);
     }
@@ -95,7 +100,7 @@ static bool dispatcher_drained(void *arg) {
         return true;
     }
     wl_dispatcher_settle(self, 1);
-    return wl_pending_stats(self->pending).flying == 0 &&
+    return wl_pending_stats(self->pending).flying == 0 && !wl_dispatcher_consents_wait(self) &&
            wl_settlement_waiting(self->settlement) == 0;
 }
 
@@ -141,6 +146,7 @@ static void dispatcher_close(void *arg) {
         wl_dispatcher_settle(self, 1); /* spares work after the next start */
     }
     wl_dispatcher_close_tallies(self);
+    wl_dispatcher_forget_consents(self);
     wl_queue_close(&self->queue);
     wl_settlement_destroy(&self->settlement);
     wl_pending_destroy(&self->pending);

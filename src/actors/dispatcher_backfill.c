@@ -6,21 +6,16 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "domain/token_bucket.h"
-#include "proto/args.h"
-#include "store/queue_job.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    BACKFILLS_MAX = 8, /* lines under way at once; more wait for one to end */
     PAGE_USERS = 4096,
     ASK_AGAIN_MS = 10000, /* a page that does not come */
     LOOK_MS = 1000,       /* how often wishes are looked at */
     WRITE_MS = 200,       /* how often the place is written down: a small commit each */
-    ACTION_MAX = 16,
-    NAME_BYTES = WL_JOB_NAME_MAX + 1,
 };
 
 /* One line in this partition. */
@@ -43,7 +38,7 @@ typedef struct {
 } backfill_t;
 
 struct wl_backfills {
-    backfill_t at[BACKFILLS_MAX];
+    backfill_t at[WL_BACKFILLS_MAX];
     uint64_t questions; /* so far; another process begins elsewhere */
     int64_t look_at;    /* monotonic ms of the next look at wishes */
 };
@@ -61,7 +56,7 @@ wl_backfills_t *wl_backfills_new(void) {
 }
 
 void wl_backfills_forget(wl_backfills_t *self) {
-    for (uint32_t i = 0; i < BACKFILLS_MAX; i++) {
+    for (uint32_t i = 0; i < WL_BACKFILLS_MAX; i++) {
         backfill_free(&self->at[i]);
     }
     self->look_at = 0;
@@ -75,8 +70,12 @@ void wl_backfills_destroy(wl_backfills_t **self) {
     }
 }
 
+void wl_backfills_look_soon(wl_backfills_t *self) {
+    self->look_at = 0;
+}
+
 static backfill_t *backfills_find(wl_backfills_t *self, const char *line) {
-    for (uint32_t i = 0; i < BACKFILLS_MAX; i++) {
+    for (uint32_t i = 0; i < WL_BACKFILLS_MAX; i++) {
         if (strcmp(self->at[i].line, line) == 0) {
             return &self->at[i];
         }
@@ -84,50 +83,7 @@ static backfill_t *backfills_find(wl_backfills_t *self, const char *line) {
     return NULL;
 }
 
-static bool phase_active(wl_backfill_phase_t phase) {
-    return phase <= WL_BACKFILL_RUNNING;
-}
-
 /* ---- what is wanted -------------------------------------------------------------------------- */
-
-/* What stands in the store about one partition, while it is told. */
-typedef struct {
-    const char *line; /* only this one, NULL = all */
-    uint32_t count;
-    char lines[BACKFILLS_MAX * 2][WL_LINE_ID_MAX + 1];
-    wl_backfill_want_t wants[BACKFILLS_MAX * 2];     /* id 0 = not told */
-    wl_backfill_record_t records[BACKFILLS_MAX * 2]; /* likewise */
-} jobs_t;
-
-static const char want_name[] = "want ";
-static const char fill_name[] = "fill ";
-
-static void on_job(const char *name, const void *body, size_t bytes, void *arg) {
-    jobs_t *self = arg;
-    wl_backfill_want_t want = {.id = 0};
-    wl_backfill_record_t record = {.id = 0};
-    const char *line = name + sizeof want_name - 1;
-    bool wants = strncmp(name, want_name, sizeof want_name - 1) == 0 &&
-                 wl_backfill_want_parse(body, bytes, &want);
-    bool fills = strncmp(name, fill_name, sizeof fill_name - 1) == 0 &&
-                 wl_backfill_record_parse(body, bytes, &record);
-    if ((!wants && !fills) || !wl_line_id_valid(line) ||
-        (self->line != NULL && strcmp(self->line, line) != 0)) {
-        return;
-    }
-    uint32_t at = 0;
-    while (at < self->count && strcmp(self->lines[at], line) != 0) {
-        at++;
-    }
-    if (at == WL_COUNT_OF(self->lines)) {
-        return;
-    }
-    if (at == self->count) {
-        memcpy(self->lines[self->count++], line, strlen(line) + 1);
-    }
-    self->wants[at] = wants ? want : self->wants[at];
-    self->records[at] = fills ? record : self->records[at];
-}
 
 static void backfill_begin(wl_dispatcher_t *self, backfill_t *job, const char *line,
                            const wl_backfill_want_t *want, const wl_backfill_record_t *record) {
@@ -152,8 +108,8 @@ static void backfill_begin(wl_dispatcher_t *self, backfill_t *job, const char *l
 
 static void backfills_look(wl_dispatcher_t *self) {
     wl_backfills_t *all = self->backfills;
-    jobs_t jobs = {.line = NULL};
-    wl_err_t err = wl_queue_jobs(self->queue, self->hub.instance, on_job, &jobs);
+    wl_backfill_jobs_t jobs = {.line = NULL};
+    wl_err_t err = wl_queue_jobs(self->queue, self->hub.instance, wl_backfill_on_job, &jobs);
     if (err != WL_OK) {
         wl_dispatcher_asked(self, err);
         return;
@@ -161,7 +117,7 @@ static void backfills_look(wl_dispatcher_t *self) {
     for (uint32_t i = 0; i < jobs.count; i++) {
         const wl_backfill_want_t *want = &jobs.wants[i];
         backfill_t *job = backfills_find(all, jobs.lines[i]);
-        bool ended = jobs.records[i].id == want->id && !phase_active(jobs.records[i].phase);
+        bool ended = jobs.records[i].id == want->id && !wl_backfill_active(jobs.records[i].phase);
         if (job != NULL && job->want.id == want->id) {
             job->want.stop = want->stop;
         } else if (want->id != 0 && !ended) {
@@ -224,7 +180,7 @@ static void backfill_count(wl_dispatcher_t *self, backfill_t *job, const wl_user
 void wl_dispatcher_backfill_users(wl_dispatcher_t *self, const wl_msg_t *msg) {
     const wl_users_head_t *head = &msg->head.users;
     backfill_t *job = NULL;
-    for (uint32_t i = 0; i < BACKFILLS_MAX; i++) {
+    for (uint32_t i = 0; i < WL_BACKFILLS_MAX; i++) {
         backfill_t *one = &self->backfills->at[i];
         job = one->line[0] != '\0' && one->asked == head->asked ? one : job;
     }
@@ -299,7 +255,7 @@ static void backfill_feed(wl_dispatcher_t *self, backfill_t *job, wl_mono_ms_t n
 
 void wl_dispatcher_backfill_ended(wl_dispatcher_t *self, const char *line, uint64_t uid,
                                   bool good) {
-    for (uint32_t i = 0; i < BACKFILLS_MAX; i++) {
+    for (uint32_t i = 0; i < WL_BACKFILLS_MAX; i++) {
         backfill_t *job = &self->backfills->at[i];
         if (job->line[0] != '\0' && strcmp(job->line, line) == 0) {
             (void)wl_backfill_window_end(job->window, uid, good);
@@ -342,27 +298,27 @@ static void backfill_run(wl_dispatcher_t *self, backfill_t *job, wl_mono_ms_t no
 
 /* Writes the place down, behind the retries of those who have failed. */
 static void backfill_write(wl_dispatcher_t *self, backfill_t *job, wl_mono_ms_t now) {
-    char name[NAME_BYTES];
+    char name[WL_JOB_NAME_MAX + 1];
     char text[WL_BACKFILL_TEXT_MAX];
     if (!job->changed || now.ms - job->written_at < WRITE_MS || !wl_dispatcher_may_ask(self) ||
         wl_settlement_waiting(self->settlement) > 0) {
         return;
     }
-    (void)snprintf(name, sizeof name, "%s%s", fill_name, job->line);
+    (void)snprintf(name, sizeof name, WL_BACKFILL_FILL "%s", job->line);
     size_t bytes = wl_backfill_record_format(&job->record, text);
     wl_err_t err = wl_queue_job_put(self->queue, name, text, bytes);
     wl_dispatcher_asked(self, err);
     if (err == WL_OK) {
         job->changed = false;
         job->written_at = now.ms;
-        if (!phase_active(job->record.phase)) {
+        if (!wl_backfill_active(job->record.phase)) {
             backfill_free(job);
         }
     }
 }
 
 static void backfill_step(wl_dispatcher_t *self, backfill_t *job, wl_mono_ms_t now) {
-    if (job->want.stop && phase_active(job->record.phase)) {
+    if (job->want.stop && wl_backfill_active(job->record.phase)) {
         (void)wl_backfill_window_pass(job->window, &job->record);
         backfill_end(self, job, WL_BACKFILL_STOPPED);
     }
@@ -383,162 +339,9 @@ void wl_dispatcher_backfill_step(wl_dispatcher_t *self) {
         self->backfills->look_at = now.ms + LOOK_MS;
         backfills_look(self);
     }
-    for (uint32_t i = 0; i < BACKFILLS_MAX && !self->hub.draining; i++) {
+    for (uint32_t i = 0; i < WL_BACKFILLS_MAX && !self->hub.draining; i++) {
         if (self->backfills->at[i].line[0] != '\0') {
             backfill_step(self, &self->backfills->at[i], now);
         }
     }
-}
-
-/* ---- operators ------------------------------------------------------------------------------- */
-
-/* Over all partitions. */
-typedef struct {
-    wl_backfill_want_t want;     /* id 0: there never was one */
-    wl_backfill_record_t record; /* sums; phase of all together */
-} status_t;
-
-/* The phase of all together: what is still to come counts before what is done. */
-static wl_backfill_phase_t phase_join(wl_backfill_phase_t a, wl_backfill_phase_t b) {
-    static const uint8_t weight[WL_BACKFILL_PHASE_COUNT] = {
-        [WL_BACKFILL_DONE] = 0,    [WL_BACKFILL_STOPPED] = 1,  [WL_BACKFILL_RUNNING] = 2,
-        [WL_BACKFILL_WAITING] = 3, [WL_BACKFILL_COUNTING] = 4,
-    };
-    return weight[a] >= weight[b] ? a : b;
-}
-
-static wl_err_t status_read(wl_dispatcher_t *self, const char *line, status_t *ret) {
-    *ret = (status_t){.record = {.phase = WL_BACKFILL_DONE}};
-    for (uint32_t p = 0; p < wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER); p++) {
-        jobs_t jobs = {.line = line};
-        wl_err_t err = wl_queue_jobs(self->queue, p, on_job, &jobs);
-        if (err != WL_OK) {
-            return err;
-        }
-        if (jobs.count == 0 || jobs.wants[0].id == 0) {
-            continue;
-        }
-        wl_backfill_record_t record = jobs.records[0];
-        if (record.id != jobs.wants[0].id) {
-            record = (wl_backfill_record_t){.phase = WL_BACKFILL_WAITING};
-        }
-        ret->want = jobs.wants[0];
-        ret->record.total += record.total;
-        ret->record.done += record.done;
-        ret->record.failed += record.failed;
-        ret->record.phase = phase_join(ret->record.phase, record.phase);
-        ret->record.ended_at =
-            record.ended_at > ret->record.ended_at ? record.ended_at : ret->record.ended_at;
-    }
-    return WL_OK;
-}
-
-static wl_err_t want_write(wl_dispatcher_t *self, const char *line,
-                           const wl_backfill_want_t *want) {
-    char name[NAME_BYTES];
-    char text[WL_BACKFILL_TEXT_MAX];
-    wl_err_t err = WL_OK;
-    (void)snprintf(name, sizeof name, "%s%s", want_name, line);
-    size_t bytes = wl_backfill_want_format(want, text);
-    for (uint32_t p = 0; err == WL_OK && p < wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER);
-         p++) {
-        err = wl_queue_job_set(self->queue, p, name, text, bytes);
-    }
-    self->backfills->look_at = 0;
-    return err;
-}
-
-static wl_err_t backfill_start(wl_dispatcher_t *self, const char *line, const msgpack_object *args,
-                               const status_t *status, wl_fault_t *fault) {
-    uint64_t rate = 0;
-    bool all = false;
-    const wl_line_t *config =
-        self->hub.config == NULL ? NULL : wl_config_line(self->hub.config, line);
-    wl_err_t err = wl_args_u64(args, "rate", &rate, fault);
-    if (err == WL_OK || err == WL_ERR_NOT_FOUND) {
-        err = wl_args_bool(args, "all", &all, fault);
-    }
-    if (err != WL_OK && err != WL_ERR_NOT_FOUND) {
-        return err;
-    }
-    if (rate > UINT32_MAX) {
-        return wl_fault(fault, WL_ERR_BAD_REQUEST, "rate", "rate: too large");
-    }
-    if (!wl_line_asked(config)) {
-        return wl_fault(fault, WL_ERR_NOT_FOUND, "line", "line: there is no line \"%s\" to ask",
-                        line);
-    }
-    if (status->want.id != 0 && phase_active(status->record.phase)) {
-        return wl_fault(fault, WL_ERR_CONFLICT, "line",
-                        "a backfill of line \"%s\" is under way: stop it first", line);
-    }
-    wl_backfill_want_t want = {.id = (wl_random_u64() >> 1) + 1,
-                               .wanted_at = wl_wall_now().ms,
-                               .rate = (uint32_t)rate,
-                               .all = all};
-    return want_write(self, line, &want);
-}
-
-static void status_pack(const char *line, const status_t *status, msgpack_packer *packer) {
-    const struct {
-        const char *key;
-        uint64_t value;
-    } numbers[] = {{"total", status->record.total},
-                   {"done", status->record.done},
-                   {"failed", status->record.failed},
-                   {"rate", status->want.rate},
-                   {"started_at", (uint64_t)status->want.wanted_at},
-                   {"ended_at", (uint64_t)status->record.ended_at}};
-    bool active = status->want.id != 0 && phase_active(status->record.phase);
-    const char *state =
-        status->want.id == 0 ? "none" : wl_backfill_phase_name(status->record.phase);
-    msgpack_pack_map(packer, 3 + WL_COUNT_OF(numbers));
-    msgpack_pack_str_with_body(packer, "line", 4);
-    msgpack_pack_str_with_body(packer, line, strlen(line));
-    msgpack_pack_str_with_body(packer, "state", 5);
-    msgpack_pack_str_with_body(packer, state, strlen(state));
-    msgpack_pack_str_with_body(packer, "all", 3);
-    status->want.all ? msgpack_pack_true(packer) : msgpack_pack_false(packer);
-    for (size_t i = 0; i < WL_COUNT_OF(numbers); i++) {
-        bool ended = strcmp(numbers[i].key, "ended_at") == 0;
-        msgpack_pack_str_with_body(packer, numbers[i].key, strlen(numbers[i].key));
-        msgpack_pack_uint64(packer, ended && active ? 0 : numbers[i].value);
-    }
-}
-
-wl_err_t wl_dispatcher_backfill_admin(wl_dispatcher_t *self, const msgpack_object *args,
-                                      msgpack_packer *packer, wl_fault_t *fault) {
-    char line[WL_LINE_ID_MAX + 1] = "";
-    char action[ACTION_MAX + 1] = "status";
-    status_t status;
-    wl_err_t err = wl_args_text(args, "line", line, WL_LINE_ID_MAX, fault);
-    if (err == WL_ERR_NOT_FOUND || (err == WL_OK && !wl_line_id_valid(line))) {
-        return wl_fault(fault, WL_ERR_BAD_REQUEST, "line", "line: is required");
-    }
-    if (err == WL_OK) {
-        err = wl_args_text(args, "action", action, ACTION_MAX, fault);
-        err = err == WL_ERR_NOT_FOUND ? WL_OK : err;
-    }
-    if (err == WL_OK) {
-        err = status_read(self, line, &status);
-    }
-    if (err == WL_OK && strcmp(action, "start") == 0) {
-        err = backfill_start(self, line, args, &status, fault);
-    } else if (err == WL_OK && strcmp(action, "stop") == 0) {
-        if (status.want.id == 0 || !phase_active(status.record.phase)) {
-            return wl_fault(fault, WL_ERR_NOT_FOUND, "line",
-                            "no backfill of line \"%s\" is under way", line);
-        }
-        status.want.stop = true;
-        err = want_write(self, line, &status.want);
-    } else if (err == WL_OK && strcmp(action, "status") != 0) {
-        return wl_fault(fault, WL_ERR_BAD_REQUEST, "action", "action: start, stop or status");
-    }
-    if (err == WL_OK) {
-        err = status_read(self, line, &status);
-    }
-    if (err == WL_OK) {
-        status_pack(line, &status, packer);
-    }
-    return err;
 }

@@ -10,6 +10,8 @@
 #include "domain/backfill.h"
 #include "proto/messages.h"
 
+#include "store/queue_job.h"
+
 #include <msgpack.h>
 
 typedef struct wl_dispatcher wl_dispatcher_t;
@@ -29,5 +31,29 @@ void wl_dispatcher_backfill_ended(wl_dispatcher_t *self, const char *line, uint6
 /* admin.lines.backfill: start, stop or status, over all partitions. */
 WL_MUST_USE wl_err_t wl_dispatcher_backfill_admin(wl_dispatcher_t *self, const msgpack_object *args,
                                                   msgpack_packer *packer, wl_fault_t *fault);
+
+/* ---- what stands in the store ---------------------------------------------------------------- */
+
+enum { WL_BACKFILLS_MAX = 8 }; /* lines under way at once; more wait for one to end */
+
+/* Names of records, before the line. */
+#define WL_BACKFILL_WANT "want "
+#define WL_BACKFILL_FILL "fill "
+
+/* What stands in the store about one partition, while it is told. */
+typedef struct {
+    const char *line; /* only this one, NULL = all */
+    uint32_t count;
+    char lines[WL_BACKFILLS_MAX * 2][WL_LINE_ID_MAX + 1];
+    wl_backfill_want_t wants[WL_BACKFILLS_MAX * 2];     /* id 0 = not told */
+    wl_backfill_record_t records[WL_BACKFILLS_MAX * 2]; /* likewise */
+} wl_backfill_jobs_t;
+
+/* A wl_job_fn. */
+void wl_backfill_on_job(const char *name, const void *body, size_t bytes, void *arg);
+/* Is something still to be done in this phase? */
+bool wl_backfill_active(wl_backfill_phase_t phase);
+/* Something else is wanted from now on. */
+void wl_backfills_look_soon(wl_backfills_t *self);
 
 #endif

@@ -46,6 +46,7 @@ void wl_dispatcher_asked(wl_dispatcher_t *self, wl_err_t err) {
 
 static void lease_forget(wl_dispatcher_t *self) {
     uint64_t seq = wl_pending_seq(self->pending);
+    wl_dispatcher_forget_consents(self);
     wl_hub_flush(&self->hub); /* messages of two epochs never share a head */
     wl_pending_destroy(&self->pending);
     wl_settlement_destroy(&self->settlement);

@@ -5,9 +5,9 @@
  *     dispatcher_lanes.c   pending -> pullers: windows, pauses, lost pulls, lines that have gone
  *     dispatcher_gates.h   shards that cannot write: their users wait, others go on
  *     dispatcher_settle.c  outcomes -> retries, dead letters, acknowledgements
+ *     dispatcher_consent.c users give and withdraw their consent to a line
  *     dispatcher_tally.c   numbers of all dispatchers of the process, for operators
- *     dispatcher_backfill.c  all users of a line once more
- *     dispatcher_admin.c   operators */
+ *     dispatcher_admin.c   operators; dispatcher_backfill.h: all users of a line once more */
 #ifndef WL_ACTORS_DISPATCHER_STATE_H
 #define WL_ACTORS_DISPATCHER_STATE_H
 
@@ -74,6 +74,12 @@ struct wl_dispatcher {
 
     /* dispatcher_settle.c */
     bool settle_failed; /* the last write failed: nothing new is taken up */
+
+    /* dispatcher_consent.c */
+    struct wl_consent *consents; /* owned, by number, oldest first; on their way */
+    uint32_t consent_waiters;    /* who wait for them, all together */
+    uint64_t consent_seq;        /* number of the last one */
+    uint64_t consent_version;    /* of its record */
 
     /* dispatcher_tally.c */
     wl_queue_stats_t stored;               /* of our partition, a second old at most */
@@ -142,6 +148,17 @@ void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, ui
                         wl_pull_outcome_t outcome, const char *reason);
 /* Writes what waits, when at least `least` things do. */
 void wl_dispatcher_settle(wl_dispatcher_t *self, size_t least);
+
+/* ---- dispatcher_consent.c -------------------------------------------------------------------- */
+void wl_dispatcher_take_live(wl_dispatcher_t *self, const wl_msg_t *msg);
+/* The items of a DONE that are about consents; others are passed over. */
+void wl_dispatcher_consents_done(wl_dispatcher_t *self, const wl_msg_t *msg);
+/* Ends those that are in effect, and answers who has waited too long; every turn. */
+void wl_dispatcher_consents_step(wl_dispatcher_t *self);
+/* All that wait are told to ask somebody else: the lease is over. */
+void wl_dispatcher_forget_consents(wl_dispatcher_t *self);
+/* Does somebody wait? */
+bool wl_dispatcher_consents_wait(const wl_dispatcher_t *self);
 
 /* ---- dispatcher_admin.c ---------------------------------------------------------------------- */
 void wl_dispatcher_take_admin(wl_dispatcher_t *self, const wl_msg_t *msg);

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAUSE_MS = 250 /* of a line after an error, so that held pulls do not come back at once */ };
+enum {
+    PAUSE_MS = 250 /* of the shard's users after an error, so that held pulls do not spin */
+};
 
 typedef enum { CONSENT_MISSING, CONSENT_STANDS, CONSENT_UNKNOWN } consent_t;
 
@@ -153,19 +155,23 @@ static void pull_end(wl_fetcher_consent_t *self, const wl_pull_head_t *head,
     WL_COUNT(&self->hub->counters, consent_denied, 1);
 }
 
+/* A database that is away costs no attempt, only time. A damaged page stays damaged, so its users'
+ * pulls fail one by one and hold up nobody else. */
 static void pull_hand_back(wl_fetcher_consent_t *self, const wl_pull_head_t *head,
-                           const wl_pull_item_t *item) {
+                           const wl_pull_item_t *item, wl_err_t err) {
+    bool held = err != WL_ERR_DAMAGED;
     wl_encoder_t *to =
         wl_hub_to(self->hub, WL_ACTOR_DISPATCHER, head->dispatcher, WL_MSG_PULLED, self->taken);
     if (!wl_encoder_begun(to)) {
-        wl_pulled_head_t pulled = {.pause_ms = PAUSE_MS};
+        wl_pulled_head_t pulled = {.pause_ms = held ? PAUSE_MS : 0,
+                                   .shard = held ? self->shard + 1 : 0};
         memcpy(pulled.line, head->line, sizeof pulled.line);
         wl_pulled_begin(to, &pulled);
     }
     wl_pulled_item_t pulled = {
-        .uid = item->uid, .seq = item->seq, .outcome = WL_PULL_RETRY, .held = true};
-    (void)snprintf(pulled.reason, sizeof pulled.reason, "%s",
-                   "whether the user has consented could not be read");
+        .uid = item->uid, .seq = item->seq, .outcome = WL_PULL_RETRY, .held = held};
+    (void)snprintf(pulled.reason, sizeof pulled.reason,
+                   "whether the user has consented could not be read: %s", wl_err_text(err));
     wl_pulled_add(to, &pulled);
 }
 
@@ -190,7 +196,7 @@ wl_err_t wl_fetcher_consent_pull(wl_fetcher_consent_t *self, const wl_msg_t *msg
         switch (consent_of(self, item->uid)) {
         case CONSENT_STANDS: pull_pass(self, head, item); break;
         case CONSENT_MISSING: pull_end(self, head, item); break;
-        case CONSENT_UNKNOWN: pull_hand_back(self, head, item); break;
+        case CONSENT_UNKNOWN: pull_hand_back(self, head, item, err); break;
         }
     }
     return err;

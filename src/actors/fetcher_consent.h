@@ -19,7 +19,8 @@ void wl_fetcher_consent_destroy(wl_fetcher_consent_t **self); /* NULL and *NULL 
 /* Both take a message whole and answer for each of its users; what they return is the error of the
  * database, for the log.
  * PULL: whose consent stands go to the puller; the others to the shard as an answer without assets,
- * which ends their pulls; after an error all go back to the dispatcher, held. */
+ * which ends their pulls; after an error they go back to the dispatcher, held, or as failed when
+ * their page is damaged. */
 WL_MUST_USE wl_err_t wl_fetcher_consent_pull(wl_fetcher_consent_t *self, const wl_msg_t *msg);
 /* LIVE: to the puller, or back to presence as LIVED unauthorized, or unavailable after an error. */
 WL_MUST_USE wl_err_t wl_fetcher_consent_live(wl_fetcher_consent_t *self, const wl_msg_t *msg);

@@ -371,7 +371,7 @@ static int on_router(zloop_t *loop, zsock_t *router, void *arg) {
     return 0;
 }
 
-/* ---- answers, and what has taken effect ------------------------------------------------------- */
+/* ---- answers, and what has taken effect ------------------------------------------------------ */
 
 wl_err_t wl_presence_feed_tell(wl_presence_feed_t *self, uint64_t reader, wl_encoder_t *lived) {
     for (uint32_t i = 0; i < self->count; i++) {

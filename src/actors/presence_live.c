@@ -35,7 +35,7 @@ struct wl_presence_held {
     wl_presence_held_t *next; /* utlist */
 };
 
-/* ---- answers ---------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static bool live_asker_here(const wl_presence_t *self, uint8_t asker, uint32_t instance) {
     bool known = asker == WL_ACTOR_QUERY || asker == WL_ACTOR_DETAILS || asker == WL_ACTOR_FRONTEND;
@@ -97,7 +97,7 @@ static void live_refuse(wl_presence_t *self, const wl_live_head_t *asked,
     live_answer(self, &head, &lived);
 }
 
-/* ---- questions -------------------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 /* Who answers it in this process; a line that we do not know, or a user's question to one that
  * needs a consent, is judged behind us. */
@@ -187,52 +187,40 @@ static void live_send(wl_presence_t *self, const wl_live_head_t *asked, wl_live_
     }
 }
 
-enum {
-    HERE = -2,   /* of holders: not for another process */
-    STEP = 1024, /* items of one message to another process */
-};
+enum { HERE = -2 }; /* of holders: nothing for another process */
 
-/* A step of a message of our own process. */
-static void live_take_step(wl_presence_t *self, const wl_live_head_t *asked, wl_live_item_t *items,
-                           uint32_t count) {
-    int holders[STEP];
+void wl_presence_take_live(wl_presence_t *self, const wl_msg_t *msg) {
+    int holders[WL_BATCH_ITEMS_MAX];
+    wl_live_head_t head = msg->head.live;
+    wl_live_item_t *items = msg->items.live;
     int64_t now = wl_mono_now().ms;
-    for (uint32_t i = 0; i < count; i++) {
+    head.reader = 0;
+    if (!live_head_sound(self, &head)) {
+        return;
+    }
+    for (uint32_t i = 0; i < msg->count; i++) {
         holders[i] = HERE;
         if (!live_sound(self, &items[i], now)) {
             continue;
         }
         uint64_t epoch = wl_presence_epoch(self, items[i].uid);
+        int holder = epoch > 0 ? HERE : live_holder(self, &items[i]);
         if (epoch > 0) {
-            live_pass_on(self, asked, &items[i], epoch);
-            continue;
-        }
-        holders[i] = live_holder(self, &items[i]);
-        if (holders[i] < 0) {
-            live_not_held(self, asked, &items[i]);
-            holders[i] = HERE;
+            live_pass_on(self, &head, &items[i], epoch);
+        } else if (holder < 0) {
+            live_not_held(self, &head, &items[i]);
+        } else {
+            holders[i] = holder;
         }
     }
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < msg->count; i++) {
         if (holders[i] != HERE) {
             int writer = holders[i];
-            live_send(self, asked, items, count, holders, writer);
-            for (uint32_t j = i; j < count; j++) {
+            live_send(self, &head, items, msg->count, holders, writer);
+            for (uint32_t j = i; j < msg->count; j++) {
                 holders[j] = holders[j] == writer ? HERE : holders[j];
             }
         }
-    }
-}
-
-void wl_presence_take_live(wl_presence_t *self, const wl_msg_t *msg) {
-    wl_live_head_t head = msg->head.live;
-    head.reader = 0;
-    if (!live_head_sound(self, &head)) {
-        return;
-    }
-    for (uint32_t at = 0; at < msg->count; at += STEP) {
-        uint32_t left = msg->count - at;
-        live_take_step(self, &head, &msg->items.live[at], left < STEP ? left : STEP);
     }
 }
 
@@ -260,7 +248,7 @@ void wl_presence_take_live_of(wl_presence_t *self, const wl_msg_t *msg, uint64_t
     live_answered(self, &(wl_lived_head_t){.reader = reader});
 }
 
-/* ---- held answers ----------------------------------------------------------------------------- */
+/* ---- held answers ---------------------------------------------------------------------------- */
 
 /* Must readers know first what this answer says? Then it is held, or said to be so. */
 static bool live_hold(wl_presence_t *self, const wl_lived_head_t *head, wl_lived_item_t *item) {
@@ -303,7 +291,7 @@ void wl_presence_release(wl_presence_t *self) {
     WL_GAUGE(&self->hub.counters, consents_held, self->held_count);
 }
 
-/* ---- answers on their way --------------------------------------------------------------------- */
+/* ---- answers on their way -------------------------------------------------------------------- */
 
 void wl_presence_take_lived(wl_presence_t *self, const wl_msg_t *msg) {
     const wl_lived_head_t *head = &msg->head.lived;
@@ -324,7 +312,7 @@ void wl_presence_take_lived_of(wl_presence_t *self, const wl_msg_t *msg) {
     }
 }
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 void wl_presence_live_open(wl_presence_t *self) {
     self->letter = wl_encoder_new();

@@ -1,5 +1,6 @@
 #include "actors/query.h"
 
+#include "actors/consent_way.h"
 #include "actors/live_reads.h"
 #include "base/alloc.h"
 #include "base/check.h"
@@ -274,16 +275,6 @@ static void query_fetched(query_t *self, const wl_msg_t *msg) {
 
 /* ---- consents ------------------------------------------------------------------------------- */
 
-static bool stored_withdraws(const wl_stored_item_t *stored) {
-    for (uint32_t i = 0; i < stored->assets.count; i++) {
-        const wl_asset_t *asset = &stored->assets.at[i];
-        if (wl_asset_is_consent(asset) && asset->state == WL_STATE_GONE) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Everything of this user that was read before the consent went is of no use: done again. */
 static void query_read_again(query_t *self, uint64_t uid) {
     flight_t *flight = NULL;
@@ -294,50 +285,17 @@ static void query_read_again(query_t *self, uint64_t uid) {
     }
 }
 
-static void query_done(query_t *self, const wl_stored_head_t *head,
-                       const wl_stored_item_t *stored) {
-    uint64_t key = wl_table_hash(head->line, strlen(head->line));
-    wl_encoder_t *to =
-        wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, head->dispatcher, WL_MSG_DONE, key);
-    if (!wl_encoder_begun(to)) {
-        wl_done_head_t done = {0};
-        memcpy(done.line, head->line, sizeof done.line);
-        wl_done_begin(to, &done);
-    }
-    wl_done_add(to, &(wl_done_item_t){.uid = stored->uid,
-                                      .seq = stored->seq,
-                                      .outcome = stored->outcome,
-                                      .notified_at = stored->notified_at});
-}
-
-static void query_pass_on(query_t *self, const wl_stored_head_t *head,
-                          const wl_stored_item_t *stored) {
-    uint32_t owner = wl_uid_owner(stored->uid, wl_hub_instances(&self->hub, WL_ACTOR_DETAILS));
-    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_DETAILS, owner, WL_MSG_STORED, self->batch);
-    if (!wl_encoder_begun(to)) {
-        wl_stored_begin(to, head);
-    }
-    wl_stored_add(to, stored);
-}
-
-/* Consents that have changed: forgotten here before anybody behind us hears of it. */
+/* Withdrawn consents: what they were given for is forgotten here before anybody behind us hears of
+ * it. */
 static void query_stored(query_t *self, const wl_msg_t *msg) {
-    const wl_stored_head_t *head = &msg->head.stored;
-    bool awaited = head->dispatcher != WL_DISPATCHER_NONE;
-    if (awaited && head->dispatcher >= wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER)) {
-        WL_COUNT(&self->hub.counters, msg_malformed, 1);
-        return;
-    }
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_stored_item_t *stored = &msg->items.stored[i];
-        if (stored_withdraws(stored)) {
-            wl_live_reads_withdrawn(self->live, stored->uid, head->line);
+        if (wl_consent_withdrawn(stored)) {
+            wl_live_reads_withdrawn(self->live, stored->uid, msg->head.stored.line);
             query_read_again(self, stored->uid);
-        }
-        if (wl_hub_instances(&self->hub, WL_ACTOR_DETAILS) > 0) {
-            query_pass_on(self, head, stored);
-        } else if (awaited) {
-            query_done(self, head, stored);
+            wl_consent_pass_on(&self->hub, &msg->head.stored, stored);
+        } else {
+            WL_COUNT(&self->hub.counters, msg_unexpected, 1);
         }
     }
 }

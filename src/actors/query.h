@@ -5,7 +5,7 @@
  * Takes     READ and GATHER from caches, GATHER from presence, FETCHED from shards, LIVED from
  *           presence, STORED (withdrawn consents) from caches, CONFIG, LINE
  * Sends     FETCH to shards, FILL to caches (absent users too), LIVE to presence, REPLY to
- *           frontends, REFRESH to the dispatcher, STORED on to details or DONE to the dispatcher
+ *           frontends, REFRESH to the dispatcher, withdrawn consents on (actors/consent_way.h)
  * Promises  never blocks; one fetch per user however many wait for it; each waiting request is
  *           answered by its own deadline; at most WAITING_MAX wait for the database, the next is
  *           told `busy`; how many wait for lines is bounded, too (live_reads.h) */

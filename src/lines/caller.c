@@ -95,6 +95,8 @@ static void on_end(wl_call_t *call, const wl_call_end_t *end, void *arg) {
                           .made_version = call->made_version,
                           .uid_count = call->uid_count};
     memcpy(answer.reason, end->reason, sizeof answer.reason);
+    answer.body = end->err == WL_OK ? end->body : NULL;
+    answer.body_bytes = end->err == WL_OK ? end->body_bytes : 0;
     if (end->err == WL_OK && call->kind == WL_CALL_ASSETS) {
         assets_read(self, call, end, &answer);
     } else if (end->err == WL_OK) {

@@ -37,6 +37,8 @@ typedef struct {
     const wl_answer_refusal_t *refusals;
     uint32_t refusal_count; /* the first one of each asked user, and 16 others at most */
     uint32_t refused_total; /* all records refused, those without an entry too */
+    const void *body;       /* the answer as it came, NULL = there is none */
+    size_t body_bytes;
     const uint8_t *page;    /* of wl_caller_page() when err is WL_OK: what wl_page_decode() or
                                wl_sums_decode() read (lines/page.h); else NULL */
     size_t page_bytes;      /* at most WL_PAGE_BYTES_MAX */

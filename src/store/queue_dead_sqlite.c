@@ -222,7 +222,9 @@ wl_err_t wl_queue_sqlite_dead_forget(wl_queue_t *queue, uint64_t uid, const char
     (void)sqlite3_bind_text(sql, 2, line, -1, SQLITE_STATIC);
     err = wl_sqlite_run(sql);
     int64_t gone = err == WL_OK ? sqlite3_changes(self->db) : 0;
-    err = operator_end(self, err, &(wl_queue_tally_t){.dead = -gone});
+    bool none = err == WL_OK && gone == 0; /* nearly always: nothing to be flushed */
+    err = operator_end(self, none ? WL_ERR_NOT_FOUND : err, &(wl_queue_tally_t){.dead = -gone});
+    err = none ? WL_OK : err;
     if (err == WL_OK) {
         *ret_count = (uint64_t)gone;
     }

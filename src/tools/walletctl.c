@@ -27,6 +27,11 @@ enum {
     OPTION_SERVER_KEY,
     OPTION_SCOPE,
     OPTION_DIR,
+    OPTION_CONFIG,
+    OPTION_SAMPLE,
+    OPTION_RECORD,
+    OPTION_SECRETS,
+    OPTION_UID,
     OPTION_VERSION
 };
 
@@ -44,6 +49,11 @@ static const struct option long_options[] = {
     {"limit", required_argument, NULL, OPTION_LIMIT},
     {"month", required_argument, NULL, OPTION_MONTH},
     {"kind", required_argument, NULL, OPTION_KIND},
+    {"config", required_argument, NULL, OPTION_CONFIG},
+    {"sample", required_argument, NULL, OPTION_SAMPLE},
+    {"record", required_argument, NULL, OPTION_RECORD},
+    {"secrets", required_argument, NULL, OPTION_SECRETS},
+    {"uid", required_argument, NULL, OPTION_UID},
     {"rate", required_argument, NULL, OPTION_RATE},
     {"all", no_argument, NULL, OPTION_ALL},
     {"stop", no_argument, NULL, OPTION_STOP},
@@ -74,6 +84,26 @@ static bool number_option(const char *name, const char *text, uint64_t max, uint
     return true;
 }
 
+/* Each user once: walletd asks a line for different users. */
+static bool uid_option(ctl_options_t *options, const char *text) {
+    uint64_t uid = 0;
+    if (!ctl_uid_parse(text, &uid)) {
+        (void)ctl_complain(CTL_EXIT_USAGE, "\"%s\" is no user id: digits only, 1 to 2^64-1", text);
+        return false;
+    }
+    for (uint32_t i = 0; i < options->uid_count; i++) {
+        if (options->uids[i] == uid) {
+            return true;
+        }
+    }
+    if (options->uid_count == WL_PULL_UIDS_MAX) {
+        (void)ctl_complain(CTL_EXIT_USAGE, "too many times --uid");
+        return false;
+    }
+    options->uids[options->uid_count++] = uid;
+    return true;
+}
+
 /* Returns true to go on; otherwise *ret_code is the end. */
 static bool option_take(ctl_options_t *options, int option, ctl_exit_t *ret_code) {
     uint64_t number = 0;
@@ -84,6 +114,11 @@ static bool option_take(ctl_options_t *options, int option, ctl_exit_t *ret_code
     case 'k': options->key = optarg; return true;
     case OPTION_SERVER_KEY: options->server_key = optarg; return true;
     case OPTION_DIR: options->dir = optarg; return true;
+    case OPTION_CONFIG: options->config = optarg; return true;
+    case OPTION_SAMPLE: options->sample = optarg; return true;
+    case OPTION_RECORD: options->record = optarg; return true;
+    case OPTION_SECRETS: options->secrets = optarg; return true;
+    case OPTION_UID: return uid_option(options, optarg);
     case OPTION_SCOPE:
         if (options->scope_count == CTL_SCOPES_MAX) {
             (void)ctl_complain(CTL_EXIT_USAGE, "too many times --scope");

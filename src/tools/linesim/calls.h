@@ -34,7 +34,7 @@ typedef struct {
     uint64_t faults; /* calls, or connections, that met one */
     uint64_t unsigned_calls;
     uint64_t early;    /* came while the caller had been told to wait */
-    uint64_t repeated; /* calls about a user about whom the last one met a fault */
+    uint64_t repeated; /* users asked for whose last call met a fault */
     uint32_t concurrent_max;
     window_t window;
     int64_t wait_from_ms; /* told to wait, monotonic... */

@@ -13,8 +13,8 @@
  *
  * /stats, for each line: calls (assets + details + summary), users asked for, peak_1s (most calls
  * within one second), concurrent and concurrent_max (see calls.h), early (calls that came while the
- * caller had been told to wait), repeated (calls for assets of a user about whom the call before
- * met a fault: retries, and changes of such users), faults_injected, unsigned, fault. */
+ * caller had been told to wait), repeated (users whose assets were asked for again after a call
+ * that met a fault: retries, and new changes of such users), faults_injected, unsigned, fault. */
 #ifndef WL_TOOLS_LINESIM_CONTROL_H
 #define WL_TOOLS_LINESIM_CONTROL_H
 

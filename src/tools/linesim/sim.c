@@ -262,14 +262,14 @@ bool sim_fault_of_wire(sim_fault_t fault) {
     return fault == SIM_FAULT_DRIP || fault == SIM_FAULT_HALF_OPEN || fault == SIM_FAULT_RST;
 }
 
-/* Was one of the users asked for in vain the last time? From now on this call is the last one. */
-static bool users_repeat(const sim_t *self, sim_line_t *line, const sim_asked_t *asked,
-                         bool failing) {
-    bool repeated = false;
+/* How many of the users were asked for in vain the last time? From now on this call is the last. */
+static uint64_t users_repeat(const sim_t *self, sim_line_t *line, const sim_asked_t *asked,
+                             bool failing) {
+    uint64_t repeated = 0;
     for (size_t i = 0; i < asked->uid_count; i++) {
         uint64_t user = asked->uids[i] - self->first_uid;
         if (user < self->users) {
-            repeated |= line->failed[user];
+            repeated += line->failed[user];
             line->failed[user] = failing;
         }
     }

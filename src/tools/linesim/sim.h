@@ -32,7 +32,7 @@ typedef struct {
     fault_plan_t plan;
     uint64_t plan_number; /* grows with every plan */
     uint64_t *versions;   /* owned, one per user; NULL when as= says another line */
-    bool *failed;         /* owned, one per user: the last call about him met a fault */
+    bool *failed;         /* owned, one per user: the last call about them met a fault */
     details_t *bookings;  /* owned; NULL when as= says another line */
     uint64_t seq;         /* of PUB messages */
     calls_t calls;

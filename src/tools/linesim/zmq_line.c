@@ -126,7 +126,7 @@ static bool question_read(request_t *request) {
         !given(wl_args_u64(request->args, "limit", &limit, NULL))) {
         return false;
     }
-    question->limit = limit > DETAILS_PAGE_MAX ? DETAILS_PAGE_MAX : (uint32_t)limit;
+    question->limit = limit > UINT32_MAX ? UINT32_MAX : (uint32_t)limit;
     request->uids[0] = question->uid;
     request->count = 1;
     return true;
@@ -159,8 +159,12 @@ static size_t signed_text(const request_t *request, char text[TEXT_MAX + 1]) {
                                 question->month);
     }
     if (request->what == SIM_DETAILS) {
-        return (size_t)snprintf(text, TEXT_MAX + 1, "%" PRIu64 "\n%s\n%s\n%" PRIu32, question->uid,
-                                question->month, question->cursor, question->limit);
+        char limit[16] = "";
+        if (question->limit > 0) {
+            (void)snprintf(limit, sizeof limit, "%" PRIu32, question->limit);
+        }
+        return (size_t)snprintf(text, TEXT_MAX + 1, "%" PRIu64 "\n%s\n%s\n%s", question->uid,
+                                question->month, question->cursor, limit);
     }
     for (uint32_t i = 0; i < request->count; i++) {
         used += (size_t)snprintf(text + used, TEXT_MAX + 1 - used, "%s%" PRIu64, i == 0 ? "" : ",",

@@ -46,9 +46,9 @@ static bool state_active(const char *state) {
            strcmp(state, "running") == 0;
 }
 
-/* ---- the progress line ------------------------------------------------------------------------ */
+/* ---- the progress line ----------------------------------------------------------------------- */
 
-/* "[#####-----] 52 %  4,711 of 9,000 users, 3 failed, 850/s, 5 s left" on one line of a terminal. */
+/* "[#####-----] 52 %  4711 of 9000 users, 3 failed, 850/s, 5 s left" on a line of a terminal. */
 static void bar_draw(const json_t *status, json_int_t first, int64_t since_ms) {
     json_int_t total = number_of(status, "total");
     json_int_t failed = number_of(status, "failed");

@@ -6,6 +6,7 @@
 #include "base/settings.h"
 #include "tools/walletctl/backfill.h"
 #include "tools/walletctl/keys.h"
+#include "tools/walletctl/line_test.h"
 #include "tools/walletctl/show.h"
 #include "tools/walletctl/statement.h"
 
@@ -290,6 +291,8 @@ static const ctl_verb_t verbs[] = {
     {"notify", "LINE UID[:VERSION]...", "say that users of a line changed; returns when durable", 2,
      1 + WL_CHANGES_MAX, run_notify},
     {"lines", "", "health and work of each line", 0, 0, run_lines},
+    {"lines test", "LINE --config FOLDER [--uid UID]...",
+     "what walletd would make of a line's answer, live or recorded", 1, 1, ctl_line_test},
     {"lines backfill", "LINE [--rate N] [--all] [--no-wait] [--status] [--stop]",
      "pull all users of a line once more, and watch it", 1, 1, ctl_lines_backfill},
     {"queue", "", "what waits in the durable queue", 0, 0, run_queue},
@@ -328,6 +331,13 @@ void ctl_verb_help(FILE *out) {
         "                            a comma between them while it is being changed\n"
         "      --scope SCOPE         keys new: read, notify:LINE[,LINE...], notify:*, admin or "
         "peer\n"
+        "      --config FOLDER       lines test: where integration-N.json and presentation-N.json "
+        "are\n"
+        "      --uid UID             lines test: ask the line for this user\n"
+        "      --sample FILE         lines test: a recorded answer, FOLDER/samples/LINE.json by "
+        "default\n"
+        "      --record FILE         lines test: keep what the line answered as a sample\n"
+        "      --secrets FOLDER      lines test: where the signing keys are, server.secrets_dir\n"
         "      --json                one JSON object; ids and amounts are strings\n"
         "      --timeout MS          how long to wait, default 3000\n"
         "      --version             print the version\n"
