@@ -158,7 +158,8 @@ static void lane_pump(wl_dispatcher_t *self, uint32_t index, wl_mono_ms_t now) {
         wl_pending_waiting(self->pending, lane->line) == 0) {
         return;
     }
-    size_t window = wl_line_window(lane->config);
+    size_t window =
+        wl_line_window(lane->config, wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER));
     size_t flying = wl_pending_flying(self->pending, lane->line);
     wl_pending_pull_t pulls[TAKE_STEP];
     size_t taken = 1;
