@@ -13,14 +13,7 @@ enum {
 };
 
 static bool endpoint_loopback(const char *endpoint) {
-    static const char *const local[] = {"inproc://", "ipc://", "tcp://127.",
-                                        "tcp://localhost:", "tcp://[::1]:"};
-    for (size_t i = 0; i < sizeof local / sizeof *local; i++) {
-        if (strncmp(endpoint, local[i], strlen(local[i])) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return strncmp(endpoint, "tcp://", 6) != 0 || wl_store_address_loopback(endpoint + 6);
 }
 
 /* libzmq takes a port modulo 65,536: 99999 would be bound as 34463 without a word. */

@@ -16,7 +16,9 @@ static bool notify_allowed(const wl_scopes_t *scopes, const wl_rpc_request_t *re
 static bool method_allowed(const wl_hub_t *hub, const wl_scopes_t *scopes,
                            const wl_rpc_request_t *request) {
     if (hub->kind == WL_ACTOR_FRONTEND) {
-        return scopes->read;
+        bool sys = request->method == WL_METHOD_PING || request->method == WL_METHOD_INFO;
+        bool consent = request->method == WL_METHOD_CONSENT;
+        return consent ? scopes->consent : scopes->read || (sys && scopes->consent);
     }
     switch ((int)request->method) {
     case WL_METHOD_NOTIFY_CHANGED:

@@ -2,6 +2,8 @@
 
 #include "actors/cache_cover.h"
 #include "actors/cache_remote.h"
+#include "actors/consent_way.h"
+#include "actors/mark_ends.h"
 #include "actors/render.h"
 #include "actors/store_options.h"
 #include "base/alloc.h"
@@ -25,6 +27,7 @@ typedef struct {
     wl_cache_t *store;                /* owned; NULL: copies are in Redis, or nobody reads here */
     wl_cache_remote_t *remote;        /* owned; NULL: copies are in memory */
     wl_marks_t *marks;                /* owned */
+    wl_mark_ends_t *ends;             /* owned; of marks whose put may be under way; with Redis */
     wl_cache_cover_t *cover;          /* owned; whose changes all arrive here */
     uint64_t batch;                   /* counts messages taken: items of two never share a head */
     char marks_text[MARKS_BYTES_MAX]; /* of the user being read */
@@ -42,6 +45,27 @@ static void cache_pass_on(cache_t *self, uint32_t frontend, const wl_read_item_t
     wl_read_add(to, read);
 }
 
+/* A hit that cannot be shown before lines were asked. */
+static void cache_gather(cache_t *self, uint32_t frontend, const wl_read_item_t *read,
+                         const wl_asset_t *assets, uint32_t count) {
+    uint32_t owner = wl_uid_owner(read->uid, wl_hub_instances(&self->hub, WL_ACTOR_QUERY));
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_QUERY, owner, WL_MSG_GATHER, frontend);
+    if (!wl_encoder_begun(to)) {
+        int64_t sent_at = wl_hub_sent_at(&self->hub, WL_ACTOR_QUERY, owner);
+        wl_gather_begin(to, &(wl_gather_head_t){.frontend = frontend, .sent_at = sent_at});
+    }
+    wl_gather_add(to, &(wl_gather_item_t){
+                          .ticket = read->ticket,
+                          .uid = read->uid,
+                          .deadline_at = read->deadline_at,
+                          .method = read->method,
+                          .filter = read->filter,
+                          .marks = read->marks,
+                          .floors = read->floors,
+                          .assets = {(wl_asset_t *)assets, count}, /* only read */
+                      });
+}
+
 /* Renders a hit, or passes a miss on; with what is known now about changes on their way. */
 static void cache_answer(cache_t *self, uint32_t frontend, wl_read_item_t *read,
                          const wl_asset_t *assets, uint32_t count, bool hit) {
@@ -50,6 +74,10 @@ static void cache_answer(cache_t *self, uint32_t frontend, wl_read_item_t *read,
         wl_marks_text(self->marks, read->uid, self->marks_text, sizeof self->marks_text);
     if (hit) {
         WL_COUNT(&self->hub.counters, cache_hits, 1);
+        if (wl_render_asks(&self->hub, read, assets, count)) {
+            cache_gather(self, frontend, read, assets, count);
+            return;
+        }
         wl_render_reply(&self->render, &self->hub, frontend, read, assets, count, WL_SOURCE_CACHE);
     } else {
         WL_COUNT(&self->hub.counters, cache_misses, 1);
@@ -151,10 +179,42 @@ static void cache_settle_mark(cache_t *self, uint64_t uid, const char *line, uin
     }
 }
 
+/* What a writer has put is nearly always in Redis by now. A put that takes longer leaves the old
+ * copy without its label for the rest of that time; one that fails breaks the writer's marker, and
+ * then the copy is not served at all. */
+static void cache_end_marks(cache_t *self) {
+    wl_mark_end_t end;
+    while (wl_mark_ends_pop(self->ends, wl_mono_now(), &end)) {
+        wl_marks_clear(self->marks, end.uid, end.line, end.seq);
+    }
+}
+
 /* A put to Redis has taken effect: until now the copy there was the old one. */
 static void on_put(void *ctx, uint32_t dispatcher, const char *line, const wl_done_item_t *done) {
     cache_settle_mark(ctx, done->uid, line, done->seq, done->outcome);
     cache_tell_done(ctx, dispatcher, line, done);
+}
+
+/* In Redis, too, nothing of it is left. */
+static void on_withdrawn(void *ctx, const wl_stored_head_t *head, const wl_stored_item_t *item) {
+    cache_t *self = ctx;
+    cache_settle_mark(self, item->uid, head->line, item->seq, item->outcome);
+    wl_consent_pass_on(&self->hub, head, item);
+}
+
+/* A consent was withdrawn: the whole user goes, and no read of before may bring anything back. */
+static void cache_withdraw(cache_t *self, const wl_stored_head_t *head,
+                           const wl_stored_item_t *stored) {
+    if (self->remote != NULL) {
+        wl_cache_remote_withdraw(self->remote, head, stored);
+        return;
+    }
+    if (self->store != NULL) {
+        (void)wl_cache_put(self->store, stored->uid, stored->assets.at, stored->assets.count,
+                           head->commit_seq);
+        wl_cache_drop(self->store, stored->uid);
+    }
+    wl_consent_pass_on(&self->hub, head, stored);
 }
 
 /* The values of one user; awaited: somebody waits to hear that they have taken effect. */
@@ -189,10 +249,17 @@ static void cache_stored(cache_t *self, const wl_msg_t *msg) {
     }
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_stored_item_t *stored = &msg->items.stored[i];
-        if (self->remote == NULL || !awaited) {
+        if (self->remote == NULL || (!awaited && stored->outcome != WL_PULL_OK)) {
             cache_settle_mark(self, stored->uid, head->line, stored->seq, stored->outcome);
+        } else if (!awaited) {
+            cache_end_marks(self);
+            wl_mark_ends_push(self->ends, stored->uid, head->line, stored->seq, wl_mono_now());
         }
-        cache_keep(self, head, stored, awaited);
+        if (wl_consent_withdrawn(stored)) {
+            cache_withdraw(self, head, stored);
+        } else {
+            cache_keep(self, head, stored, awaited);
+        }
     }
 }
 
@@ -250,6 +317,7 @@ static void cache_tick(void *actor) {
     cache_t *self = actor;
     if (self->remote != NULL) {
         wl_cache_remote_tick(self->remote);
+        cache_end_marks(self);
     }
     if (self->store == NULL) {
         return;
@@ -279,7 +347,8 @@ static wl_err_t cache_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     self->marks = wl_marks_new(USERS_MARKED_MAX);
     self->cover = wl_cache_cover_new(self->hub.settings);
     if (redis) {
-        wl_cache_remote_to_t to = {on_answered, on_put, self};
+        self->ends = wl_mark_ends_new();
+        wl_cache_remote_to_t to = {on_answered, on_put, on_withdrawn, self};
         return wl_cache_remote_open(&self->hub, &to, &self->remote, &boot->fault);
     }
     if (!wl_role_reads(self->hub.settings)) {
@@ -294,6 +363,7 @@ static void cache_close(void *actor) {
     wl_cache_remote_close(&self->remote);
     wl_cache_close(&self->store);
     wl_marks_destroy(&self->marks);
+    wl_mark_ends_destroy(&self->ends);
     wl_cache_cover_destroy(&self->cover);
     wl_render_close(&self->render);
     wl_hub_close(&self->hub);

@@ -3,8 +3,10 @@
  * Control   $TERM
  * Binds     inproc://cache.<i> (PULL)
  * Takes     READ, NOTICE, STORED, COVER from presence, FILL from query, CONFIG, LINE
- * Sends     REPLY to frontends, READ (misses, with the user's marks) to query, DONE and REFRESH to
- *           the dispatcher
+ * Sends     REPLY to frontends, READ (misses, with the user's marks) and GATHER (hits for which
+ *           lines have to be asked) to query, DONE and REFRESH to the dispatcher, LIVE that
+ *           nobody waits for to presence; STORED of withdrawn consents on their way
+ *           (actors/consent_way.h)
  * Promises  never blocks; a write is visible here before DONE is sent for it; an older version or a
  *           database read from before a write never replaces a newer one; memory is bounded by
  *           cache.bytes_max / instances and USERS_MARKED_MAX labels */

@@ -1,14 +1,15 @@
 #include "actors/cache_remote.h"
 
+#include "actors/cache_puts.h"
 #include "actors/redis_loop.h"
 #include "actors/store_options.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/slot.h"
 #include "base/table.h"
 #include "domain/cache_trust.h"
+#include "domain/recent_users.h"
 #include "store/cache_redis.h"
 
 #include <string.h>
@@ -16,11 +17,9 @@
 
 enum {
     WAITING_MAX = 65536,  /* reads */
-    PUTS_MAX = 100000,    /* puts under way or held */
     LOOK_MS = 250,        /* how often markers are read */
     RENEW_MS = 1000,      /* how often ours are renewed */
     RETRY_MS = 250,       /* how often held puts are tried again */
-    RETRY_BATCH = 2000,   /* of them at once */
     RENEW_VALID_MS = 500, /* a renewal that takes longer does not count */
     TAGS_MAX = 4096,      /* tried to find one for each server */
     NO_TAG = TAGS_MAX,    /* all tags are below */
@@ -28,6 +27,9 @@ enum {
      * lives its life, and a look sent before its end may be believed for WL_TRUST_SEEN_MS, however
      * long answers take. */
     GIVE_UP_MS = RENEW_VALID_MS + WL_CACHE_MARKER_MS + WL_TRUST_SEEN_MS,
+    /* Then the writer has taken the user out, or it has not and its marker has vanished. */
+    WITHDRAWN_MS = GIVE_UP_MS + 3500,
+    WITHDRAWN_MAX = 65536,
 };
 
 typedef struct waiter {
@@ -47,18 +49,6 @@ typedef struct {
     UT_hash_handle hh;
 } flight_t;
 
-/* A put under way, or held because it failed. */
-typedef struct put {
-    wl_cache_remote_t *remote;
-    wl_done_item_t done;
-    uint64_t commit_seq;
-    uint32_t dispatcher;
-    char line[WL_LINE_ID_MAX + 1];
-    int64_t failed_at;       /* monotonic ms, 0 = not yet */
-    bool flying;             /* Redis was asked */
-    struct put *prev, *next; /* utlist */
-} put_t;
-
 typedef struct {
     uint32_t tag;        /* whose slot it serves, NO_TAG = not found */
     int64_t look_at;     /* monotonic ms of the next look */
@@ -74,22 +64,20 @@ typedef struct {
 struct wl_cache_remote {
     wl_hub_t *hub; /* borrowed */
     wl_cache_remote_to_t to;
-    wl_redis_t *redis;       /* owned */
-    wl_redis_loop_t *loop;   /* owned */
-    wl_cache_redis_t *cache; /* owned */
-    wl_cache_trust_t *trust; /* owned */
-    flight_t *flights;       /* owned, by uid */
-    uint32_t waiting;        /* reads in all flights */
-    put_t *puts;             /* owned, oldest first */
-    uint32_t put_count;
-    uint32_t puts_failed; /* of them, and not made good yet: no marker is renewed */
+    wl_redis_t *redis;            /* owned */
+    wl_redis_loop_t *loop;        /* owned */
+    wl_cache_redis_t *cache;      /* owned */
+    wl_cache_trust_t *trust;      /* owned */
+    flight_t *flights;            /* owned, by uid */
+    uint32_t waiting;             /* reads in all flights */
+    wl_cache_puts_t *puts;        /* owned */
+    wl_recent_users_t *withdrawn; /* owned; whose copies may be older than that */
     int64_t retry_at;
     uint32_t partitions;
     int64_t held_until[WL_TRUST_PARTITIONS_MAX]; /* monotonic ms: leases of this writer */
     server_t servers[WL_TRUST_SERVERS];
     int64_t tags_at; /* when tags are looked for again */
     bool closing;
-    bool down_said; /* the outage was logged */
 };
 
 /* ---- reads ---------------------------------------------------------------------------------- */
@@ -121,7 +109,9 @@ static void on_copy(wl_err_t err, const wl_cache_copy_t *copy, void *ctx) {
     flight_t *flight = ctx;
     wl_cache_remote_t *self = flight->remote;
     uint32_t partition = wl_uid_owner(flight->uid, self->partitions);
-    bool served = err == WL_OK && wl_cache_redis_link(self->cache, flight->uid) == flight->link &&
+    bool served = err == WL_OK &&
+                  !wl_recent_users_has(self->withdrawn, flight->uid, wl_mono_now().ms) &&
+                  wl_cache_redis_link(self->cache, flight->uid) == flight->link &&
                   wl_cache_trust_serves(self->trust, flight->server, flight->link, partition,
                                         copy->filled_at, wl_mono_now().ms);
     WL_COUNT(&self->hub->counters, cache_untrusted, err == WL_OK && !served);
@@ -146,7 +136,8 @@ static waiter_t *waiter_new(uint32_t frontend, const wl_read_item_t *read) {
 void wl_cache_remote_read(wl_cache_remote_t *self, uint32_t frontend, const wl_read_item_t *read) {
     flight_t *flight = NULL;
     uint64_t link = wl_cache_redis_link(self->cache, read->uid);
-    if (link == 0 || self->waiting >= WAITING_MAX) { /* nobody would answer, or not in time */
+    if (link == 0 || self->waiting >= WAITING_MAX || /* nobody would answer, or not in time */
+        wl_recent_users_has(self->withdrawn, read->uid, wl_mono_now().ms)) {
         wl_read_item_t missed = *read;
         self->to.answered(self->to.ctx, frontend, &missed, NULL, 0);
         return;
@@ -196,57 +187,20 @@ void wl_cache_remote_fill(wl_cache_remote_t *self, uint64_t commit_seq,
 
 /* ---- puts ----------------------------------------------------------------------------------- */
 
-static void put_end(put_t *put) {
-    wl_cache_remote_t *self = put->remote;
-    DL_DELETE(self->puts, put);
-    self->put_count--;
-    self->puts_failed -= put->failed_at != 0;
-    if (!self->closing) {
-        self->to.stored(self->to.ctx, put->dispatcher, put->line, &put->done);
-    }
-    wl_free(put);
-}
-
-static void on_put(wl_err_t err, void *ctx) {
-    put_t *put = ctx;
-    wl_cache_remote_t *self = put->remote;
-    put->flying = false;
-    if (err == WL_OK || self->closing) {
-        put_end(put);
-        return;
-    }
-    WL_COUNT(&self->hub->counters, cache_redis_failures, 1);
-    if (put->failed_at == 0) {
-        put->failed_at = wl_mono_now().ms;
-        self->puts_failed++;
-    }
-    if (!self->down_said) {
-        self->down_said = true;
-        wl_log(WL_LOG_WARN, self->hub->name, "cache_put_failed",
-               "Redis does not take writes: %s; its copies will not be served", wl_err_text(err));
-    }
-}
-
 void wl_cache_remote_put(wl_cache_remote_t *self, const wl_stored_head_t *head,
                          const wl_stored_item_t *stored) {
-    if (self->put_count >= PUTS_MAX || stored->assets.count > WL_USER_ASSETS_MAX) {
-        WL_COUNT(&self->hub->counters, cache_puts_dropped, 1);
-        return;
+    wl_cache_puts_put(self->puts, head, stored);
+}
+
+void wl_cache_remote_withdraw(wl_cache_remote_t *self, const wl_stored_head_t *head,
+                              const wl_stored_item_t *stored) {
+    int64_t now = wl_mono_now().ms;
+    wl_recent_users_add(self->withdrawn, stored->uid, now, now + WITHDRAWN_MS);
+    if (head->dispatcher == WL_DISPATCHER_NONE) {
+        self->to.withdrawn(self->to.ctx, head, stored);
+    } else {
+        wl_cache_puts_withdraw(self->puts, head, stored);
     }
-    put_t *put = wl_alloc_zero(1, sizeof *put);
-    put->remote = self;
-    put->commit_seq = head->commit_seq;
-    put->dispatcher = head->dispatcher;
-    put->flying = true;
-    memcpy(put->line, head->line, sizeof put->line);
-    put->done = (wl_done_item_t){.uid = stored->uid,
-                                 .seq = stored->seq,
-                                 .outcome = stored->outcome,
-                                 .notified_at = stored->notified_at};
-    DL_APPEND(self->puts, put);
-    self->put_count++;
-    wl_cache_redis_put(self->cache, stored->uid, stored->assets.at, stored->assets.count,
-                       head->commit_seq, on_put, put);
 }
 
 /* All markers begin anew: what was written before may not be there. */
@@ -254,31 +208,6 @@ static void servers_afresh(wl_cache_remote_t *self) {
     for (uint32_t i = 0; i < WL_TRUST_SERVERS; i++) {
         self->servers[i].afresh = true;
     }
-}
-
-/* Takes users whose put failed out of Redis, or gives up on them. */
-static void puts_retry(wl_cache_remote_t *self, int64_t now) {
-    put_t *put = NULL;
-    put_t *next = NULL;
-    uint32_t asked = 0;
-    bool gave_up = false;
-    DL_FOREACH_SAFE(self->puts, put, next) {
-        if (put->failed_at == 0 || put->flying) {
-            continue;
-        }
-        if (now - put->failed_at >= GIVE_UP_MS) {
-            gave_up = true;
-            put_end(put);
-        } else if (asked < RETRY_BATCH && wl_cache_redis_link(self->cache, put->done.uid) != 0) {
-            asked++;
-            put->flying = true;
-            wl_cache_redis_forget(self->cache, put->done.uid, put->commit_seq, on_put, put);
-        }
-    }
-    if (gave_up) {
-        servers_afresh(self);
-    }
-    self->down_said = self->down_said && self->puts != NULL;
 }
 
 /* ---- markers -------------------------------------------------------------------------------- */
@@ -357,7 +286,7 @@ static void server_renew(wl_cache_remote_t *self, uint32_t number, int64_t now) 
 }
 
 static void servers_serve(wl_cache_remote_t *self, int64_t now) {
-    bool renews = wl_role_writes(self->hub->settings) && self->puts_failed == 0;
+    bool renews = wl_role_writes(self->hub->settings) && wl_cache_puts_sound(self->puts);
     for (uint32_t i = 0; i < WL_TRUST_SERVERS; i++) {
         server_t *server = &self->servers[i];
         uint64_t link = server->tag == NO_TAG ? 0 : tag_link(self, server->tag);
@@ -396,9 +325,11 @@ void wl_cache_remote_tick(wl_cache_remote_t *self) {
     servers_serve(self, now);
     if (now >= self->retry_at) {
         self->retry_at = now + RETRY_MS;
-        puts_retry(self, now);
+        if (wl_cache_puts_retry(self->puts, now)) {
+            servers_afresh(self);
+        }
     }
-    WL_GAUGE(&self->hub->counters, cache_puts_held, self->put_count);
+    WL_GAUGE(&self->hub->counters, cache_puts_held, wl_cache_puts_held(self->puts));
     wl_redis_loop_turn(self->loop);
 }
 
@@ -430,10 +361,12 @@ wl_err_t wl_cache_remote_open(wl_hub_t *hub, const wl_cache_remote_to_t *to,
     self->redis = redis;
     self->partitions = (uint32_t)settings->queue_partitions;
     self->trust = wl_cache_trust_new(self->partitions, now);
+    self->withdrawn = wl_recent_users_new(WITHDRAWN_MAX);
     self->cache =
         wl_cache_redis_new(&(wl_cache_redis_options_t){.redis = redis,
                                                        .prefix = settings->cache_prefix,
                                                        .ttl_s = (uint32_t)settings->cache_ttl_s});
+    self->puts = wl_cache_puts_new(hub, self->cache, to, GIVE_UP_MS);
     self->loop = wl_redis_loop_new(hub->loop, redis, on_after, self);
     if (!wl_store_shared(settings)) { /* nobody else could hold them */
         for (uint32_t p = 0; p < self->partitions; p++) {
@@ -451,13 +384,13 @@ void wl_cache_remote_close(wl_cache_remote_t **pointer) {
         return;
     }
     self->closing = true;
+    wl_cache_puts_end(self->puts);
     wl_redis_loop_destroy(&self->loop);
     wl_redis_destroy(&self->redis); /* calls everything under way back */
-    while (self->puts != NULL) {
-        put_end(self->puts);
-    }
+    wl_cache_puts_destroy(&self->puts);
     WL_ASSERT(self->flights == NULL);
     wl_cache_redis_destroy(&self->cache);
+    wl_recent_users_destroy(&self->withdrawn);
     wl_cache_trust_destroy(&self->trust);
     wl_free(self);
     *pointer = NULL;

@@ -8,7 +8,8 @@
  * fails its user is taken out of Redis as soon as that goes again; after 6.5 s, when the marker has
  * surely vanished and nobody serves older copies any more, the change is done all the same. Bounds:
  * WAITING_MAX reads, beyond them a miss at once; PUTS_MAX puts, beyond them a change is not
- * reported, and the dispatcher delivers it again. */
+ * reported, and the dispatcher delivers it again; WITHDRAWN_MAX users whose consent was withdrawn a
+ * moment ago, beyond them all copies are misses for as long. */
 #ifndef WL_ACTORS_CACHE_REMOTE_H
 #define WL_ACTORS_CACHE_REMOTE_H
 
@@ -22,6 +23,9 @@ typedef struct {
                      uint32_t count);
     /* A put has taken effect, or need not any more. */
     void (*stored)(void *ctx, uint32_t dispatcher, const char *line, const wl_done_item_t *done);
+    /* Nothing of the user that was there before this consent was withdrawn is in Redis, or comes
+     * back, or is handed to `answered`. Both are valid during the call. */
+    void (*withdrawn)(void *ctx, const wl_stored_head_t *head, const wl_stored_item_t *item);
     void *ctx;
 } wl_cache_remote_to_t;
 
@@ -36,6 +40,12 @@ void wl_cache_remote_fill(wl_cache_remote_t *self, uint64_t commit_seq, const wl
 /* head->dispatcher must be one of ours. */
 void wl_cache_remote_put(wl_cache_remote_t *self, const wl_stored_head_t *head,
                          const wl_stored_item_t *stored);
+/* A consent of the user was withdrawn (actors/consent_way.h). When head->dispatcher is one of ours
+ * the user is taken out of Redis, however long that takes: nothing is said before. When it came
+ * from another process, that one does so. Copies of the user are misses for the next
+ * WITHDRAWN_MS, as one may still be on its way, or that process not so far. */
+void wl_cache_remote_withdraw(wl_cache_remote_t *self, const wl_stored_head_t *head,
+                              const wl_stored_item_t *stored);
 void wl_cache_remote_lease(wl_cache_remote_t *self, const wl_msg_t *msg);
 /* Markers, retries; every 50 to 250 ms. */
 void wl_cache_remote_tick(wl_cache_remote_t *self);

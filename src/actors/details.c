@@ -1,5 +1,6 @@
 #include "actors/details.h"
 
+#include "actors/consent_way.h"
 #include "actors/cursor_key.h"
 #include "actors/details_state.h"
 #include "actors/render.h"
@@ -263,26 +264,16 @@ static void details_withdraw(wl_details_t *self, uint64_t uid, const char *line)
     }
 }
 
-/* The end of a consent's way: whoever waits for it hears that it is in effect. */
+/* A withdrawn consent on its way. */
 static void details_take_stored(wl_details_t *self, const wl_msg_t *msg) {
-    const wl_stored_head_t *head = &msg->head.stored;
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_stored_item_t *stored = &msg->items.stored[i];
-        details_withdraw(self, stored->uid, head->line);
-        if (head->dispatcher >= wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER)) {
-            continue; /* another process waits */
+        if (wl_consent_withdrawn(stored)) {
+            details_withdraw(self, stored->uid, msg->head.stored.line);
+            wl_consent_pass_on(&self->hub, &msg->head.stored, stored);
+        } else {
+            WL_COUNT(&self->hub.counters, msg_unexpected, 1);
         }
-        wl_encoder_t *to =
-            wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, head->dispatcher, WL_MSG_DONE, self->batch);
-        if (!wl_encoder_begun(to)) {
-            wl_done_head_t done = {0};
-            memcpy(done.line, head->line, sizeof done.line);
-            wl_done_begin(to, &done);
-        }
-        wl_done_add(to, &(wl_done_item_t){.uid = stored->uid,
-                                          .seq = stored->seq,
-                                          .outcome = stored->outcome,
-                                          .notified_at = stored->notified_at});
     }
 }
 
@@ -290,7 +281,6 @@ static void details_take_stored(wl_details_t *self, const wl_msg_t *msg) {
 
 static void details_take(void *actor, const wl_msg_t *msg) {
     wl_details_t *self = actor;
-    self->batch++;
     switch ((int)msg->id) {
     case WL_MSG_STATEMENT: details_take_statement(self, msg); break;
     case WL_MSG_LIVED: details_take_lived(self, msg); break;

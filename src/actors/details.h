@@ -4,7 +4,7 @@
  * Opens     the file of the key that seals cursors
  * Takes     STATEMENT from frontends, LIVED, NOTICE and COVER from presence, STORED of consents
  *           from query, CONFIG, LINE
- * Sends     LIVE to presence, REPLY to frontends, DONE to the dispatcher for consents
+ * Sends     LIVE to presence, REPLY to frontends, withdrawn consents on (actors/consent_way.h)
  * Promises  never blocks; every request is answered by its own deadline, a list with what has come
  *           until then and the names of the lines that have not; first pages and sums are kept for
  *           a moment and dropped with the first notice of a change; at most REQUESTS_MAX requests

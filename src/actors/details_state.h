@@ -62,7 +62,6 @@ typedef struct {
     wl_details_request_t *requests;   /* owned, by number */
     wl_details_question_t *questions; /* owned, by number */
     uint64_t numbers;                 /* of requests and questions so far */
-    uint64_t batch;                   /* counts messages taken: items of two never share a head */
     uint32_t pages;                   /* places for pages that requests have taken */
     int64_t next_sweep;               /* no deadline passes before, monotonic ms */
     uint8_t key[WL_CURSOR_KEY_BYTES];

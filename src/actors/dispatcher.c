@@ -34,7 +34,11 @@ static void on_message(void *arg, const wl_msg_t *msg) {
     wl_dispatcher_t *self = arg;
     switch ((int)msg->id) {
     case WL_MSG_QUEUED: self->more = true; break;
-    case WL_MSG_DONE: wl_dispatcher_take_done(self, msg); break;
+    case WL_MSG_DONE:
+        wl_dispatcher_consents_done(self, msg);
+        wl_dispatcher_take_done(self, msg);
+        break;
+    case WL_MSG_LIVE: wl_dispatcher_take_live(self, msg); break;
     case WL_MSG_PULLED: wl_dispatcher_take_pulled(self, msg); break;
     case WL_MSG_LEASE: wl_dispatcher_take_lease(self, msg); break;
     case WL_MSG_REFRESH: dispatcher_take_hints(self, msg); break;
@@ -42,6 +46,7 @@ static void on_message(void *arg, const wl_msg_t *msg) {
     case WL_MSG_ADMIN: wl_dispatcher_take_admin(self, msg); break;
     case WL_MSG_TALLY: wl_dispatcher_take_tally(self, msg); break;
     case WL_MSG_NOTICE: wl_dispatcher_take_notice(self, msg); break;
+    case WL_MSG_USERS: wl_dispatcher_backfill_users(self, msg); break;
     default: WL_COUNT(&self->hub.counters, msg_unexpected, 1);
     }
 }
@@ -53,6 +58,7 @@ static void on_turn_end(void *arg) {
     }
     wl_dispatcher_read(self);
     if (wl_dispatcher_holds(self)) { /* reading may have taken long, or was refused */
+        wl_dispatcher_consents_step(self);
         wl_dispatcher_pump(self);
         wl_dispatcher_settle(self, SETTLE_AT);
     }
@@ -72,6 +78,7 @@ static void on_tick(void *arg) {
     if (wl_dispatcher_hold(self)) {
         (void)wl_pending_wake(self->pending, now, &next);
         wl_dispatcher_settle(self, 1);
+        wl_dispatcher_backfill_step(self);
         self->more = self->more || self->polled;
     }
     int64_t passed_ms = now.ms - self->second_at;
@@ -93,7 +100,7 @@ static bool dispatcher_drained(void *arg) {
         return true;
     }
     wl_dispatcher_settle(self, 1);
-    return wl_pending_stats(self->pending).flying == 0 &&
+    return wl_pending_stats(self->pending).flying == 0 && !wl_dispatcher_consents_wait(self) &&
            wl_settlement_waiting(self->settlement) == 0;
 }
 
@@ -124,6 +131,8 @@ static wl_err_t dispatcher_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     WL_ASSERT(wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER) <= WL_PARTITIONS_MAX);
     self->pending = wl_pending_new((uint32_t)settings->dispatcher_keys_max);
     self->settlement = wl_settlement_new();
+    wl_dispatcher_open_gates(self);
+    self->backfills = wl_backfills_new();
     self->decoder = wl_decoder_new();
     self->unpacker = wl_unpacker_new();
     self->more = true;
@@ -137,16 +146,20 @@ static void dispatcher_close(void *arg) {
         wl_dispatcher_settle(self, 1); /* spares work after the next start */
     }
     wl_dispatcher_close_tallies(self);
+    wl_dispatcher_forget_consents(self);
     wl_queue_close(&self->queue);
     wl_settlement_destroy(&self->settlement);
     wl_pending_destroy(&self->pending);
+    wl_backfills_destroy(&self->backfills);
     wl_decoder_destroy(&self->decoder);
     wl_unpacker_destroy(&self->unpacker);
     msgpack_sbuffer_destroy(&self->body);
     msgpack_sbuffer_destroy(&self->list);
     for (uint32_t i = 0; i < self->lane_count; i++) {
+        wl_free(self->lanes[i]->unheard);
         wl_free(self->lanes[i]);
     }
+    wl_free(self->gates);
     wl_hub_close(&self->hub);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum {
+    PAUSE_MS_MAX = 60000,  /* longest pause of a line that is followed */
     RETRIES_A_SECOND = 20, /* of a line in any case, beside a fifth of its pulls */
     GONE_WAIT_MS = 10000,  /* a line that was removed by mistake may come back meanwhile */
     GONE_STEP = 1000,      /* pairs of a removed line given up at once */
@@ -32,6 +33,7 @@ static bool lane_idle(const wl_dispatcher_t *self, const wl_lane_t *lane) {
 
 static void lane_open(wl_dispatcher_t *self, wl_lane_t *lane, const char *line) {
     wl_mono_ms_t now = wl_mono_now();
+    wl_free(lane->unheard);
     *lane = (wl_lane_t){.gone_since = now.ms};
     (void)snprintf(lane->line, sizeof lane->line, "%s", line);
     const wl_line_t *config =
@@ -87,11 +89,12 @@ void wl_dispatcher_reset_lanes(wl_dispatcher_t *self) {
         lane->stuck_id = 0;
         lane->stuck_at = 0;
         lane->retry_at = 0;
+        wl_dispatcher_unfly_all(self, lane);
     }
 }
 
 void wl_dispatcher_pause(wl_lane_t *lane, int64_t pause_ms, wl_mono_ms_t now) {
-    pause_ms = pause_ms < WL_PAUSE_MS_MAX ? pause_ms : WL_PAUSE_MS_MAX;
+    pause_ms = pause_ms < PAUSE_MS_MAX ? pause_ms : PAUSE_MS_MAX;
     int64_t until = now.ms + (pause_ms > 0 ? pause_ms : 0);
     lane->paused_until = until > lane->paused_until ? until : lane->paused_until;
 }
@@ -137,20 +140,36 @@ static void lane_send_pull(wl_dispatcher_t *self, uint32_t index, const wl_pendi
     wl_pull_add(to, &item);
 }
 
+/* Of pulls just taken, those whose shard can be written to: moved to the front. */
+static size_t lane_admit(wl_dispatcher_t *self, wl_lane_t *lane, wl_pending_pull_t *pulls,
+                         size_t taken, wl_mono_ms_t now) {
+    size_t count = 0;
+    for (size_t i = 0; i < taken; i++) {
+        if (wl_dispatcher_admit(self, lane, &pulls[i], now)) {
+            pulls[count++] = pulls[i];
+        }
+    }
+    return count;
+}
+
+uint32_t wl_dispatcher_window(const wl_dispatcher_t *self, const wl_lane_t *lane) {
+    return wl_line_window(lane->config, wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER));
+}
+
 static void lane_pump(wl_dispatcher_t *self, uint32_t index, wl_mono_ms_t now) {
     wl_lane_t *lane = self->lanes[index];
     if (lane->config == NULL || now.ms < lane->paused_until ||
         wl_pending_waiting(self->pending, lane->line) == 0) {
         return;
     }
-    size_t window =
-        wl_line_window(lane->config, wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER));
+    size_t window = wl_dispatcher_window(self, lane);
     size_t flying = wl_pending_flying(self->pending, lane->line);
     wl_pending_pull_t pulls[TAKE_STEP];
-    size_t count = 1;
-    while (flying < window && count > 0) {
+    size_t taken = 1;
+    while (flying < window && taken > 0) {
         size_t room = window - flying < TAKE_STEP ? window - flying : TAKE_STEP;
-        count = wl_pending_take(self->pending, lane->line, room, now, pulls);
+        taken = wl_pending_take(self->pending, lane->line, room, now, pulls);
+        size_t count = lane_admit(self, lane, pulls, taken, now);
         uint32_t first_attempts = 0;
         for (int interactive = 1; interactive >= 0; interactive--) {
             for (size_t i = 0; i < count; i++) {
@@ -203,6 +222,7 @@ void wl_dispatcher_sweep(wl_dispatcher_t *self) {
         size_t lost = wl_pending_lost(self->pending, lane->line, before);
         if (lost > 0) {
             WL_COUNT(&self->hub.counters, queue_lost_in_flight, lost);
+            wl_dispatcher_unfly_all(self, lane);
             wl_log(WL_LOG_WARN, self->hub.name, "pulls_lost",
                    "%zu pulls of line %s were not answered and are made again", lost, lane->line);
         }

@@ -46,11 +46,13 @@ void wl_dispatcher_asked(wl_dispatcher_t *self, wl_err_t err) {
 
 static void lease_forget(wl_dispatcher_t *self) {
     uint64_t seq = wl_pending_seq(self->pending);
+    wl_dispatcher_forget_consents(self);
     wl_hub_flush(&self->hub); /* messages of two epochs never share a head */
     wl_pending_destroy(&self->pending);
     wl_settlement_destroy(&self->settlement);
     self->pending = wl_pending_new((uint32_t)self->hub.settings->dispatcher_keys_max);
     self->settlement = wl_settlement_new();
+    wl_backfills_forget(self->backfills);
     wl_pending_count_from(self->pending, seq); /* also when the same lease is obtained again */
     wl_dispatcher_reset_lanes(self);
     self->epoch = 0;
@@ -58,6 +60,15 @@ static void lease_forget(wl_dispatcher_t *self) {
     self->more = true;
     self->retries_left = false;
     self->settle_failed = false;
+}
+
+/* The keeper lets go of it and, when the rows of the leases were the older ones, takes it anew. */
+static void lease_tell_refused(wl_dispatcher_t *self, uint64_t epoch) {
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_KEEPER, 0, WL_MSG_REFUSED, 0);
+    if (!wl_encoder_begun(to)) {
+        wl_refused_begin(to, NULL);
+    }
+    wl_refused_add(to, &(wl_refused_item_t){.partition = self->hub.instance, .epoch = epoch});
 }
 
 static void lease_lose(wl_dispatcher_t *self) {
@@ -70,7 +81,11 @@ static void lease_lose(wl_dispatcher_t *self) {
     wl_log(WL_LOG_WARN, self->hub.name, "lease_lost",
            "epoch %" PRIu64 " has ended: %s; %zu pairs in hand are left to the queue", self->epoch,
            why, held.keys);
+    uint64_t refused = self->epoch == self->refused_epoch ? self->epoch : 0;
     lease_forget(self);
+    if (refused > 0) {
+        lease_tell_refused(self, refused);
+    }
     wl_dispatcher_tell_tally(self);
 }
 
@@ -107,7 +122,11 @@ static void lease_gain(wl_dispatcher_t *self) {
                "the queue cannot be taken over: %s; tried again", wl_err_text(err));
     }
     self->gain_failed = true;
+    uint64_t refused = err == WL_ERR_CONFLICT ? self->epoch : 0;
     lease_forget(self);
+    if (refused > 0) {
+        lease_tell_refused(self, refused);
+    }
 }
 
 bool wl_dispatcher_hold(wl_dispatcher_t *self) {

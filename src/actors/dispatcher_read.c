@@ -183,7 +183,7 @@ static wl_err_t entry_take_group(wl_dispatcher_t *self, const wl_queue_entry_t *
     if (err != WL_OK) {
         return err;
     }
-    if (fresh && sane && count <= WL_PAYLOAD_ASSETS_MAX &&
+    if (fresh && sane && !wl_dispatcher_away(self, add.uid) && count <= WL_PAYLOAD_ASSETS_MAX &&
         wl_pending_flying(self->pending, lane->line) < DIRECT_FLYING_MAX &&
         wl_pending_fly(self->pending, lane->line, add.uid, wl_mono_now(), &pull)) {
         assets_store(self, lane, &pull, assets, count);
@@ -347,6 +347,11 @@ void wl_dispatcher_read(wl_dispatcher_t *self) {
 
 /* ---- retries and hints ----------------------------------------------------------------------- */
 
+/* Of retries, so that new entries have room as well: retries may be of a shard that is away. */
+static size_t keys_loaded_max(const wl_dispatcher_t *self) {
+    return self->hub.settings->dispatcher_keys_max / 4 * 3;
+}
+
 void wl_dispatcher_take_retry(const wl_retry_row_t *row, void *arg) {
     wl_dispatcher_t *self = arg;
     if (self->epoch == 0) { /* an operator redrives: whoever gets the lease loads it */
@@ -372,6 +377,13 @@ void wl_dispatcher_take_retry(const wl_retry_row_t *row, void *arg) {
                             .notified_at = {row->notified_at}};
     if (lane->config != NULL && wait_ms > (int64_t)lane->config->retry_max_ms) {
         wait_ms = (int64_t)lane->config->retry_max_ms; /* the clock has been set back */
+    }
+    if (wl_pending_stats(self->pending).keys >= keys_loaded_max(self)) {
+        self->retries_left = true;
+        return;
+    }
+    if (wl_dispatcher_crowded(self, row->uid)) {
+        return;
     }
     if (wait_ms > 0) {
         add.due.ms = wl_mono_now().ms + wait_ms;

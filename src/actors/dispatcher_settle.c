@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { RETRY_SPACE_MS = 50 }; /* between retries beyond the budget: its 20 a second, see lanes */
+enum {
+    RETRY_SPACE_MS = 50,     /* between retries beyond the budget: its 20 a second, see lanes */
+    PAUSE_DISAGREE_MS = 200, /* when a puller does not know a line that we know */
+};
 
 /* How long the pair sleeps: back-off with jitter, and when the line's budget of retries is used up,
  * behind all others that wait for it. */
@@ -76,6 +79,7 @@ void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, ui
         fail_retry(self, lane, &pull, attempts, delay_ms, reason);
     }
     (void)wl_pending_fail(self->pending, lane->line, uid, seq, due, give_up, &attempts);
+    wl_dispatcher_backfill_ended(self, lane->line, uid, false);
 }
 
 /* ---- outcomes -------------------------------------------------------------------------------- */
@@ -95,6 +99,7 @@ void wl_dispatcher_take_done(wl_dispatcher_t *self, const wl_msg_t *msg) {
     int64_t now = wl_wall_now().ms;
     for (uint32_t i = 0; lane != NULL && i < msg->count; i++) {
         const wl_done_item_t *done = &msg->items.done[i];
+        wl_dispatcher_heard(self, lane, done->uid);
         if (done->seq == 0) {
             continue; /* somebody looked live: no pull of ours */
         }
@@ -105,6 +110,7 @@ void wl_dispatcher_take_done(wl_dispatcher_t *self, const wl_msg_t *msg) {
             wl_dispatcher_fail(self, lane, done->uid, done->seq, outcome, done_reason(outcome));
         } else if (wl_pending_done(self->pending, lane->line, done->uid, done->seq)) {
             wl_settlement_end(self->settlement, done->uid, lane->line);
+            wl_dispatcher_backfill_ended(self, lane->line, done->uid, true);
             if (done->notified_at > 0) {
                 int64_t fresh_ms = now - done->notified_at;
                 WL_COUNT(&self->hub.counters, fresh_count, 1);
@@ -121,21 +127,32 @@ void wl_dispatcher_take_pulled(wl_dispatcher_t *self, const wl_msg_t *msg) {
         return;
     }
     wl_mono_ms_t now = wl_mono_now();
-    wl_dispatcher_pause(lane, msg->head.pulled.pause_ms, now);
+    uint32_t shard = msg->head.pulled.shard; /* + 1 */
+    if (shard > wl_hub_instances(&self->hub, WL_ACTOR_SHARD)) {
+        WL_COUNT(&self->hub.counters, msg_malformed, 1);
+        return;
+    }
+    if (shard > 0) {
+        wl_dispatcher_shut(self, shard - 1, msg->head.pulled.pause_ms, now);
+    } else {
+        wl_dispatcher_pause(lane, msg->head.pulled.pause_ms, now);
+    }
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_pulled_item_t *pulled = &msg->items.pulled[i];
-        /* The puller may have another configuration for a moment: then it does not decide. */
         if (pulled->seq == 0) {
             continue;
         }
+        wl_dispatcher_unfly(self, lane, pulled->uid);
+        /* The puller may have another configuration for a moment: then it does not decide. */
         bool disagree = pulled->outcome == WL_PULL_PERMANENT && lane->config != NULL;
         if (disagree) {
-            wl_dispatcher_pause(lane, WL_PAUSE_DISAGREE_MS, now);
+            wl_dispatcher_pause(lane, PAUSE_DISAGREE_MS, now);
         }
         if (pulled->outcome > WL_PULL_PERMANENT || pulled->outcome == WL_PULL_OK) {
             WL_COUNT(&self->hub.counters, msg_malformed, 1);
         } else if (pulled->held || disagree) {
-            (void)wl_pending_hold(self->pending, lane->line, pulled->uid, pulled->seq);
+            (void)wl_pending_hold(self->pending, lane->line, pulled->uid, pulled->seq,
+                                  (wl_mono_ms_t){0});
         } else {
             wl_dispatcher_fail(self, lane, pulled->uid, pulled->seq,
                                (wl_pull_outcome_t)pulled->outcome, pulled->reason);

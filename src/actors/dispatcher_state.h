@@ -3,12 +3,16 @@
  *     dispatcher_lease.c   when it works at all
  *     dispatcher_read.c    queue -> pending: entries, retries, hints
  *     dispatcher_lanes.c   pending -> pullers: windows, pauses, lost pulls, lines that have gone
+ *     dispatcher_gates.h   shards that cannot write: their users wait, others go on
  *     dispatcher_settle.c  outcomes -> retries, dead letters, acknowledgements
+ *     dispatcher_consent.c users give and withdraw their consent to a line
  *     dispatcher_tally.c   numbers of all dispatchers of the process, for operators
- *     dispatcher_admin.c   operators */
+ *     dispatcher_admin.c   operators; dispatcher_backfill.h: all users of a line once more */
 #ifndef WL_ACTORS_DISPATCHER_STATE_H
 #define WL_ACTORS_DISPATCHER_STATE_H
 
+#include "actors/dispatcher_backfill.h"
+#include "actors/dispatcher_gates.h"
 #include "actors/dispatcher_tally.h"
 #include "actors/hub.h"
 #include "actors/settlement.h"
@@ -20,11 +24,7 @@
 #include "proto/unpacker.h"
 #include "store/queue.h"
 
-enum {
-    WL_LANES_MAX = 4 * WL_LINES_MAX, /* of several configurations */
-    WL_PAUSE_MS_MAX = 60000,         /* longest pause of a line that is followed */
-    WL_PAUSE_DISAGREE_MS = 200,      /* when a puller does not know a line that we know */
-};
+enum { WL_LANES_MAX = 4 * WL_LINES_MAX /* of several configurations */ };
 
 /* One line, as far as the dispatcher is concerned. */
 struct wl_lane {
@@ -38,6 +38,7 @@ struct wl_lane {
     uint64_t behind_after;    /* their ids are above this */
     uint64_t stuck_id;        /* the one entry that was taken in part, 0 = none */
     uint32_t stuck_at;        /* how many of its pairs were added */
+    uint32_t *unheard;        /* owned; per shard: pulls sent since one was answered */
     wl_line_item_t health;    /* as its puller told last; line "" = never */
 };
 
@@ -46,8 +47,10 @@ struct wl_dispatcher {
     wl_queue_t *queue;              /* owned */
     wl_pending_t *pending;          /* owned */
     wl_settlement_t *settlement;    /* owned */
+    wl_backfills_t *backfills;      /* owned */
     wl_lane_t *lanes[WL_LANES_MAX]; /* owned; pointers do not move */
     uint32_t lane_count;
+    wl_gate_t *gates; /* owned; one for each shard */
 
     /* dispatcher_lease.c */
     uint64_t epoch;         /* of the lease under which it works; 0: it does not */
@@ -71,6 +74,12 @@ struct wl_dispatcher {
 
     /* dispatcher_settle.c */
     bool settle_failed; /* the last write failed: nothing new is taken up */
+
+    /* dispatcher_consent.c */
+    struct wl_consent *consents; /* owned, by number, oldest first; on their way */
+    uint32_t consent_waiters;    /* who wait for them, all together */
+    uint64_t consent_seq;        /* number of the last one */
+    uint64_t consent_version;    /* of its record */
 
     /* dispatcher_tally.c */
     wl_queue_stats_t stored;               /* of our partition, a second old at most */
@@ -114,6 +123,8 @@ void wl_dispatcher_reset_lanes(wl_dispatcher_t *self);
 void wl_dispatcher_pause(wl_lane_t *lane, int64_t pause_ms, wl_mono_ms_t now);
 /* Sends what may be pulled now. */
 void wl_dispatcher_pump(wl_dispatcher_t *self);
+/* Pulls of a configured line that may be under way at once. */
+uint32_t wl_dispatcher_window(const wl_dispatcher_t *self, const wl_lane_t *lane);
 /* Lost pulls, and pairs of lines that are not configured any more. */
 void wl_dispatcher_sweep(wl_dispatcher_t *self);
 void wl_dispatcher_notice(wl_dispatcher_t *self, const char *line, uint64_t uid, uint64_t seq,
@@ -139,6 +150,17 @@ void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, ui
                         wl_pull_outcome_t outcome, const char *reason);
 /* Writes what waits, when at least `least` things do. */
 void wl_dispatcher_settle(wl_dispatcher_t *self, size_t least);
+
+/* ---- dispatcher_consent.c -------------------------------------------------------------------- */
+void wl_dispatcher_take_live(wl_dispatcher_t *self, const wl_msg_t *msg);
+/* The items of a DONE that are about consents; others are passed over. */
+void wl_dispatcher_consents_done(wl_dispatcher_t *self, const wl_msg_t *msg);
+/* Ends those that are in effect, and answers who has waited too long; every turn. */
+void wl_dispatcher_consents_step(wl_dispatcher_t *self);
+/* All that wait are told to ask somebody else: the lease is over. */
+void wl_dispatcher_forget_consents(wl_dispatcher_t *self);
+/* Does somebody wait? */
+bool wl_dispatcher_consents_wait(const wl_dispatcher_t *self);
 
 /* ---- dispatcher_admin.c ---------------------------------------------------------------------- */
 void wl_dispatcher_take_admin(wl_dispatcher_t *self, const wl_msg_t *msg);

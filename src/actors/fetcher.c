@@ -1,18 +1,23 @@
 #include "actors/fetcher.h"
 
+#include "actors/fetcher_consent.h"
 #include "actors/hub.h"
 #include "actors/owner_tours.h"
 #include "actors/store_options.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/slot.h"
 #include "store/asset_db.h"
+#include "store/asset_lines.h"
 
 #include <stdlib.h>
 
 enum {
     BATCH_USERS = 256, /* of one read */
     TICK_MS = 5,       /* of the owners' tours */
+    PAGE_ASKED = 4096, /* users that a backfill may want to be looked at, */
+    PAGE_USERS = 1024, /* and that are: so many for one read, since others wait behind it */
 };
 
 /* One user that a query actor waits for. */
@@ -25,12 +30,15 @@ typedef struct {
 
 typedef struct {
     wl_hub_t hub;
-    wl_asset_db_t *db;       /* owned; only reads */
-    wl_owner_tours_t *tours; /* owned; NULL unless the first reader of its shard */
-    wl_asset_rows_t rows;    /* of one read, reused */
+    wl_asset_db_t *db;             /* owned; only reads */
+    wl_fetcher_consent_t *consent; /* owned */
+    wl_owner_tours_t *tours;       /* owned; NULL unless the first reader of its shard */
+    wl_asset_rows_t rows;          /* of one read, reused */
     wanted_t wanted[BATCH_USERS];
     uint64_t uids[BATCH_USERS]; /* of one read: ascending, each once */
     uint32_t wanted_count;
+    uint64_t page[PAGE_USERS]; /* users for a backfill */
+    uint64_t pages;            /* told so far: no two share a head */
     uint32_t shard;
     bool away; /* the last read found no server */
 } fetcher_t;
@@ -172,14 +180,58 @@ static void fetcher_take_fetch(fetcher_t *self, const wl_msg_t *msg) {
     }
 }
 
+/* ---- users of a line ------------------------------------------------------------------------- */
+
+/* Those of the page who are the asking dispatcher's. */
+static uint32_t page_filter(fetcher_t *self, uint32_t dispatcher, uint32_t count) {
+    uint32_t partitions = (uint32_t)self->hub.settings->queue_partitions;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t uid = self->page[i];
+        if (wl_uid_owner(uid, partitions) == dispatcher &&
+            wl_hub_shard(&self->hub, uid) == self->shard) {
+            self->page[kept++] = uid;
+        }
+    }
+    return kept;
+}
+
+static void fetcher_take_users(fetcher_t *self, const wl_tell_users_head_t *asked) {
+    if (asked->dispatcher >= wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER) || asked->max == 0 ||
+        asked->max > PAGE_ASKED) {
+        WL_COUNT(&self->hub.counters, msg_malformed, 1);
+        return;
+    }
+    wl_users_head_t head = {.shard = self->shard, .asked = asked->asked, .after = asked->after};
+    uint32_t count = 0;
+    uint32_t max = asked->max < PAGE_USERS ? asked->max : PAGE_USERS;
+    wl_err_t err = wl_asset_db_users(self->db, asked->after, asked->all ? NULL : asked->line, max,
+                                     self->page, &count, &head.after, &head.last);
+    fetcher_note(self, err);
+    head.error = (uint32_t)err;
+    count = page_filter(self, asked->dispatcher, count);
+    wl_encoder_t *to =
+        wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, asked->dispatcher, WL_MSG_USERS, ++self->pages);
+    wl_users_begin(to, &head);
+    wl_users_add(to, &(wl_users_item_t){.uids = {count > 0 ? self->page : NULL, count}});
+}
+
 static void fetcher_take(void *actor, const wl_msg_t *msg) {
     fetcher_t *self = actor;
-    if (msg->id == WL_MSG_FETCH) {
-        fetcher_take_fetch(self, msg);
-    } else if (msg->id == WL_MSG_TELL_OWNERS && self->tours != NULL) {
-        wl_owner_tours_take(self->tours, &msg->head.tell_owners);
-    } else if (msg->id != WL_MSG_LINE) {
-        WL_COUNT(&self->hub.counters, msg_unexpected, 1);
+    switch ((int)msg->id) {
+    case WL_MSG_FETCH: fetcher_take_fetch(self, msg); break;
+    case WL_MSG_PULL: fetcher_note(self, wl_fetcher_consent_pull(self->consent, msg)); break;
+    case WL_MSG_LIVE: fetcher_note(self, wl_fetcher_consent_live(self->consent, msg)); break;
+    case WL_MSG_TELL_USERS: fetcher_take_users(self, &msg->head.tell_users); break;
+    case WL_MSG_TELL_OWNERS:
+        if (self->tours != NULL) {
+            wl_owner_tours_take(self->tours, &msg->head.tell_owners);
+        } else {
+            WL_COUNT(&self->hub.counters, msg_unexpected, 1);
+        }
+        break;
+    case WL_MSG_LINE: break;
+    default: WL_COUNT(&self->hub.counters, msg_unexpected, 1);
     }
 }
 
@@ -218,6 +270,9 @@ static wl_err_t fetcher_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     wl_asset_db_options_t options =
         wl_store_options_assets(self->hub.settings, self->shard, true, &text);
     err = wl_asset_db_open(&options, &self->db, &boot->fault);
+    if (err == WL_OK) {
+        self->consent = wl_fetcher_consent_new(&self->hub, self->db, self->shard);
+    }
     if (err == WL_OK && self->hub.instance % readers == 0) {
         self->tours = wl_owner_tours_new(&self->hub, self->db, self->shard);
     }
@@ -227,6 +282,7 @@ static wl_err_t fetcher_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
 static void fetcher_close(void *actor) {
     fetcher_t *self = actor;
     wl_owner_tours_destroy(&self->tours);
+    wl_fetcher_consent_destroy(&self->consent);
     wl_asset_db_close(&self->db);
     wl_mysql_thread_end();
     wl_asset_rows_destroy(&self->rows);

@@ -1,6 +1,7 @@
 #include "actors/frontend.h"
 
 #include "actors/access.h"
+#include "actors/frontend_consent.h"
 #include "actors/page_args.h"
 #include "actors/render.h"
 #include "actors/request_args.h"
@@ -32,6 +33,7 @@ typedef struct {
     int64_t opened_at;       /* monotonic ms */
     wl_wallet_args_t wallet; /* of the request being taken */
     wl_page_args_t page;     /* likewise */
+    wl_consent_gate_t *gate; /* owned */
     uint64_t uids[WL_HAS_UIDS_MAX];         /* wallet.has_assets: as asked */
     uint64_t owned_uids[WL_HAS_UIDS_MAX];   /* those of one presence actor */
     uint64_t owned_places[WL_HAS_UIDS_MAX]; /* their positions in the request */
@@ -71,7 +73,8 @@ static void frontend_send_absent(frontend_t *self, const wl_ticket_t *ticket) {
 
 static void frontend_take_reply(frontend_t *self, const wl_reply_item_t *reply) {
     wl_ticket_t *ticket = wl_tickets_find(self->tickets, reply->ticket);
-    if (ticket == NULL || ticket->method == WL_METHOD_HAS_ASSETS || ticket->uid != reply->uid) {
+    if (ticket == NULL || ticket->method == WL_METHOD_HAS_ASSETS ||
+        ticket->method == WL_METHOD_CONSENT || ticket->uid != reply->uid) {
         WL_COUNT(&self->hub.counters, rpc_late, 1);
         return;
     }
@@ -131,6 +134,41 @@ static void frontend_take_told(frontend_t *self, const wl_told_item_t *told) {
     }
 }
 
+/* The answer to wallet.consent. */
+static void frontend_take_lived(frontend_t *self, const wl_lived_item_t *lived) {
+    wl_ticket_t *ticket = wl_tickets_find(self->tickets, lived->ticket);
+    if (ticket == NULL || ticket->method != WL_METHOD_CONSENT || ticket->uid != lived->uid) {
+        WL_COUNT(&self->hub.counters, rpc_late, 1);
+        return;
+    }
+    if (lived->error != WL_OK) {
+        wl_err_t error = lived->error < WL_ERR_COUNT ? (wl_err_t)lived->error : WL_ERR_INTERNAL;
+        frontend_send_error(self, &ticket->peer, ticket->msgid, error,
+                            lived->reason[0] == '\0' ? NULL : lived->reason, lived->retry_after_ms);
+    } else {
+        msgpack_sbuffer_clear(&self->render.body);
+        wl_frontend_consent_write(ticket, lived->at, &self->render.body);
+        wl_bytes_t body = {(const uint8_t *)self->render.body.data, self->render.body.size};
+        frontend_send(self, &ticket->peer, ticket->msgid, body);
+    }
+    wl_tickets_release(self->tickets, ticket);
+}
+
+static bool on_refused(const wl_ticket_t *ticket, void *arg) {
+    frontend_t *self = arg;
+    if (ticket->method == WL_METHOD_CONSENT) {
+        return false;
+    }
+    frontend_send_error(self, &ticket->peer, ticket->msgid, WL_ERR_UNAVAILABLE,
+                        "the user's consent has just changed: ask again", 1);
+    return true;
+}
+
+static void frontend_refuse_user(void *arg, uint64_t uid) {
+    frontend_t *self = arg;
+    wl_tickets_drop(self->tickets, uid, on_refused, self);
+}
+
 /* ---- requests ------------------------------------------------------------------------------- */
 
 static wl_ticket_t *frontend_admit(frontend_t *self, const wl_rpc_request_t *request, int64_t now) {
@@ -167,6 +205,7 @@ static wl_err_t frontend_take_wallet(frontend_t *self, const wl_rpc_request_t *r
         .deadline_at = ticket->deadline_at,
         .method = (uint8_t)request->method,
         .filter = {(const uint8_t *)args->filter, args->filter_bytes},
+        .floors = {(const uint8_t *)args->floors, args->floors_bytes},
     };
     wl_read_add(to, &read);
     return WL_OK;
@@ -201,6 +240,16 @@ static wl_err_t frontend_take_page(frontend_t *self, const wl_rpc_request_t *req
     memcpy(item.month, args->month, sizeof item.month);
     wl_statement_add(to, &item);
     return WL_OK;
+}
+
+static wl_err_t frontend_take_consent(frontend_t *self, const wl_rpc_request_t *request,
+                                      int64_t now, wl_fault_t *fault) {
+    wl_consent_args_t args;
+    wl_err_t err = wl_consent_args_read(request, self->hub.config, wl_wall_now(), &args, fault);
+    if (err == WL_OK) {
+        wl_frontend_consent_ask(&self->hub, frontend_admit(self, request, now), &args);
+    }
+    return err;
 }
 
 static void frontend_ask(frontend_t *self, uint64_t number, uint32_t presence, uint32_t count) {
@@ -297,6 +346,9 @@ static wl_err_t frontend_take_request(frontend_t *self, const wl_rpc_request_t *
     if (request->method == WL_METHOD_DETAILS || request->method == WL_METHOD_SUMMARY) {
         return frontend_take_page(self, request, now, fault);
     }
+    if (request->method == WL_METHOD_CONSENT) {
+        return frontend_take_consent(self, request, now, fault);
+    }
     if (request->method == WL_METHOD_HAS_ASSETS) {
         return frontend_take_has(self, request, now, fault);
     }
@@ -365,6 +417,12 @@ static void frontend_take(void *actor, const wl_msg_t *msg) {
         for (uint32_t i = 0; i < msg->count; i++) {
             frontend_take_told(self, &msg->items.told[i]);
         }
+    } else if (msg->id == WL_MSG_LIVED) {
+        for (uint32_t i = 0; i < msg->count; i++) {
+            frontend_take_lived(self, &msg->items.lived[i]);
+        }
+    } else if (msg->id == WL_MSG_STORED) {
+        wl_consent_gate_take(self->gate, msg);
     } else if (msg->id == WL_MSG_SUSPECT) {
         wl_suspects_take(&self->suspects, msg);
     } else if (msg->id != WL_MSG_LINE) {
@@ -375,7 +433,9 @@ static void frontend_take(void *actor, const wl_msg_t *msg) {
 /* The mailbox is drained: clients whose replies have just gone out may have sent the next request
  * already, which saves a wake-up. */
 static void frontend_flush(void *actor) {
-    frontend_drain_router(actor);
+    frontend_t *self = actor;
+    frontend_drain_router(self);
+    wl_consent_gate_step(self->gate);
 }
 
 static int on_router(zloop_t *loop, zsock_t *router, void *arg) {
@@ -426,6 +486,7 @@ static wl_err_t frontend_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     self->suspects.door = WL_DOOR_READ;
     self->rpc = wl_rpc_new();
     self->tickets = wl_tickets_new(requests_max, self->opened_at);
+    self->gate = wl_consent_gate_new(&self->hub, frontend_refuse_user, self);
     wl_render_open(&self->render);
     err = wl_topology_router(settings, WL_ACTOR_FRONTEND, self->hub.instance, &self->router,
                              &boot->fault);
@@ -440,6 +501,7 @@ static void frontend_close(void *actor) {
     zsock_destroy(&self->router);
     wl_rpc_destroy(&self->rpc);
     wl_tickets_destroy(&self->tickets);
+    wl_consent_gate_destroy(&self->gate);
     wl_render_close(&self->render);
     wl_hub_close(&self->hub);
     wl_free(self);

@@ -21,6 +21,7 @@ enum {
 /* All instances of one kind of actor that we send to. */
 struct wl_outbox {
     uint32_t count;
+    uint64_t lost; /* messages that full mailboxes dropped, requests of users aside */
     struct {
         zsock_t *socket;       /* owned */
         bool far;              /* it runs on another host */
@@ -68,10 +69,10 @@ static wl_outbox_t *outbox_open(wl_hub_t *self, wl_actor_kind_t kind) {
  * nothing waits for it, so those are opened at the start; all others when they are first used. */
 #define TO(NAME) (1u << WL_ACTOR_##NAME)
 static const uint32_t sends_to[WL_ACTOR_KINDS] = {
-    [WL_ACTOR_FRONTEND] = TO(PRESENCE) | TO(DETAILS),
+    [WL_ACTOR_FRONTEND] = TO(PRESENCE) | TO(DETAILS) | TO(FRONTEND) | TO(DISPATCHER),
     [WL_ACTOR_PRESENCE] = TO(CACHE) | TO(FRONTEND) | TO(FETCHER) | TO(SHARD) | TO(DISPATCHER) |
                           TO(PULLER) | TO(QUERY) | TO(DETAILS),
-    [WL_ACTOR_CACHE] = TO(QUERY) | TO(FRONTEND) | TO(DISPATCHER),
+    [WL_ACTOR_CACHE] = TO(QUERY) | TO(DETAILS) | TO(FRONTEND) | TO(DISPATCHER) | TO(PRESENCE),
     [WL_ACTOR_QUERY] =
         TO(FETCHER) | TO(CACHE) | TO(FRONTEND) | TO(DISPATCHER) | TO(PRESENCE) | TO(DETAILS),
     [WL_ACTOR_DETAILS] = TO(PRESENCE) | TO(FRONTEND) | TO(DISPATCHER),
@@ -115,8 +116,13 @@ static void outbox_send(wl_hub_t *self, wl_outbox_t *outbox, uint32_t instance) 
     if (wl_encoder_begun(encoder) &&
         wl_channel_send(outbox->to[instance].socket, encoder) != WL_OK) {
         WL_COUNT(&self->counters, msg_full, 1);
+        outbox->lost += outbox->to[instance].id != WL_MSG_READ;
         wl_encoder_reset(encoder);
     }
+}
+
+uint64_t wl_hub_lost(const wl_hub_t *self, wl_actor_kind_t kind) {
+    return self->outboxes[kind] == NULL ? 0 : self->outboxes[kind]->lost;
 }
 
 wl_encoder_t *wl_hub_to(wl_hub_t *self, wl_actor_kind_t kind, uint32_t instance, wl_msg_id_t id,

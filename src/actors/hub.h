@@ -115,5 +115,8 @@ void wl_hub_settle_deadlines(wl_msg_t *msg);
 /* Sends what was built. A message whose mailbox is full is dropped and counted (msg_full): every
  * conversation survives that by its own deadline or redelivery. Also done after each turn. */
 void wl_hub_flush(wl_hub_t *self);
+/* How many messages to actors of this kind were dropped so far, other than READ: for those whose
+ * receivers have to be told that they have missed something. */
+uint64_t wl_hub_lost(const wl_hub_t *self, wl_actor_kind_t kind);
 
 #endif

@@ -159,6 +159,7 @@ static void intake_take_request(intake_t *self, const wl_rpc_request_t *request)
     wl_fault_t fault = {.where = ""};
     uint64_t count = 0;
     const char *key = NULL;
+    size_t first = wl_intake_batch_entries(self->batch);
     wl_err_t err = intake_take_method(self, request, &count, &key, &fault);
     if (err != WL_OK && request->notification) {
         WL_COUNT(&self->hub.counters, rpc_malformed, 1);
@@ -166,7 +167,7 @@ static void intake_take_request(intake_t *self, const wl_rpc_request_t *request)
         intake_refuse(self, &request->peer, request->msgid, err,
                       fault.message[0] == '\0' ? NULL : fault.message);
     } else if (key != NULL && !request->notification) {
-        wl_intake_batch_waiter(self->batch, &request->peer, request->msgid, key, count);
+        wl_intake_batch_waiter(self->batch, &request->peer, request->msgid, key, count, first);
     }
 }
 
@@ -302,6 +303,24 @@ static wl_err_t append_answer(wl_err_t err) {
     return reached ? WL_ERR_BUSY : WL_ERR_UNAVAILABLE;
 }
 
+/* Each for itself: a request none of whose entries failed is acknowledged. Returns how many are
+ * refused. */
+static uint32_t intake_answer(intake_t *self, wl_err_t err) {
+    uint32_t refused = 0;
+    for (uint32_t i = 0; i < wl_intake_batch_waiters(self->batch); i++) {
+        wl_intake_waiter_t waiter = wl_intake_batch_waiter_at(self->batch, i);
+        if (err == WL_OK || waiter.durable) {
+            intake_acknowledge(self, &waiter);
+            WL_COUNT(&self->hub.counters, intake_changes, err == WL_OK ? 0 : waiter.count);
+        } else {
+            intake_refuse(self, waiter.peer, waiter.msgid, append_answer(err),
+                          "the change could not be made durable");
+            refused++;
+        }
+    }
+    return refused;
+}
+
 static void intake_commit(intake_t *self) {
     uint32_t waiters = wl_intake_batch_waiters(self->batch);
     bool entries = wl_intake_batch_entries(self->batch) > 0;
@@ -313,24 +332,17 @@ static void intake_commit(intake_t *self) {
     if (entries) {
         err = wl_intake_batch_append(self->batch, self->queue, last_ids);
     }
-    for (uint32_t i = 0; i < waiters; i++) {
-        wl_intake_waiter_t waiter = wl_intake_batch_waiter_at(self->batch, i);
-        if (err == WL_OK) {
-            intake_acknowledge(self, &waiter);
-        } else {
-            intake_refuse(self, waiter.peer, waiter.msgid, append_answer(err),
-                          "the change could not be made durable");
-        }
-    }
+    uint32_t refused = intake_answer(self, err);
+    intake_tell_queued(self, last_ids); /* in Redis some may be durable, whatever err says */
     if (err == WL_OK) {
         WL_COUNT(&self->hub.counters, intake_changes, wl_intake_batch_users(self->batch));
         WL_COUNT(&self->hub.counters, intake_pub_changes, self->published_users);
-        intake_tell_queued(self, last_ids);
     } else {
-        WL_COUNT(&self->hub.counters, intake_refused_disk, waiters > 0 ? waiters : 1);
+        WL_COUNT(&self->hub.counters, intake_refused_disk, refused > 0 ? refused : 1);
         wl_log(WL_LOG_ERROR, self->hub.name, "append_failed",
-               "%u requests refused, %" PRIu64 " published changes lost: %s %s", waiters,
-               self->published_users, wl_err_text(err), wl_queue_problem(self->queue));
+               "%u of %u requests refused, up to %" PRIu64 " published changes lost: %s %s",
+               refused, waiters, self->published_users, wl_err_text(err),
+               wl_queue_problem(self->queue));
     }
     wl_intake_batch_clear(self->batch);
     self->published_users = 0;

@@ -19,6 +19,8 @@ typedef struct {
     uint64_t msgid;
     const char *key; /* static text */
     uint64_t count;
+    size_t entry_first; /* its own entries are these .. */
+    size_t entry_end;   /* .. and end before this one */
 } waiter_t;
 
 struct wl_intake_batch {
@@ -141,19 +143,28 @@ void wl_intake_batch_assets(wl_intake_batch_t *self, const char *line, const wl_
 }
 
 void wl_intake_batch_waiter(wl_intake_batch_t *self, const wl_peer_t *peer, uint64_t msgid,
-                            const char *key, uint64_t count) {
+                            const char *key, uint64_t count, size_t entry_first) {
+    WL_ASSERT(entry_first <= self->entry_count);
     if (self->waiter_count == self->waiter_room) {
         self->waiter_room = self->waiter_room == 0 ? 64 : self->waiter_room * 2;
         self->waiters = wl_realloc_array(self->waiters, self->waiter_room, sizeof *self->waiters);
     }
-    self->waiters[self->waiter_count++] =
-        (waiter_t){.peer = *peer, .msgid = msgid, .key = key, .count = count};
+    self->waiters[self->waiter_count++] = (waiter_t){.peer = *peer,
+                                                     .msgid = msgid,
+                                                     .key = key,
+                                                     .count = count,
+                                                     .entry_first = entry_first,
+                                                     .entry_end = self->entry_count};
 }
 
 wl_intake_waiter_t wl_intake_batch_waiter_at(const wl_intake_batch_t *self, uint32_t index) {
     WL_ASSERT(index < self->waiter_count);
     const waiter_t *waiter = &self->waiters[index];
-    return (wl_intake_waiter_t){&waiter->peer, waiter->msgid, waiter->key, waiter->count};
+    bool durable = true;
+    for (size_t i = waiter->entry_first; i < waiter->entry_end; i++) {
+        durable = durable && self->entries[i].id > 0;
+    }
+    return (wl_intake_waiter_t){&waiter->peer, waiter->msgid, waiter->key, waiter->count, durable};
 }
 
 uint32_t wl_intake_batch_waiters(const wl_intake_batch_t *self) {
@@ -179,12 +190,9 @@ wl_err_t wl_intake_batch_append(wl_intake_batch_t *self, wl_queue_t *queue,
         self->entries[i].body = self->bodies.data + self->body_at[i];
     }
     wl_err_t err = wl_queue_append(queue, self->entries, self->entry_count);
-    if (err != WL_OK) {
-        return err;
-    }
     memset(ret_last_ids, 0, WL_PARTITIONS_MAX * sizeof *ret_last_ids);
     for (size_t i = 0; i < self->entry_count; i++) {
         ret_last_ids[self->entries[i].partition] = self->entries[i].id;
     }
-    return WL_OK;
+    return err;
 }

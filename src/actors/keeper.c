@@ -242,9 +242,38 @@ static void on_tick(void *arg) {
     }
 }
 
+/* A store knows a newer epoch than ours. Either another writer has the lease, and then letting go
+ * of it changes nothing; or the rows here are older than what was given out, restored from a
+ * backup, and then the next taking counts on, as often as needed. */
+static void keeper_take_refused(keeper_t *self, const wl_msg_t *msg) {
+    for (uint32_t i = 0; self->plan != NULL && i < msg->count; i++) {
+        const wl_refused_item_t *item = &msg->items.refused[i];
+        uint64_t epoch = 0;
+        if (item->partition >= self->partitions) {
+            WL_COUNT(&self->hub.counters, msg_malformed, 1);
+            continue;
+        }
+        int64_t until = wl_lease_plan_until(self->plan, item->partition, &epoch).ms;
+        if (until == 0 || item->epoch != epoch) {
+            continue; /* it was let go meanwhile */
+        }
+        keeper_lost(self, item->partition,
+                    "a store knows a newer epoch; if no other writer has it, the leases in shard 0 "
+                    "are older than the stores, and a higher epoch is taken");
+        keeper_tell_all(self);
+        if (wl_lease_db_release(self->db, item->partition, epoch) != WL_OK) {
+            WL_COUNT(&self->hub.counters, lease_failures, 1);
+        }
+    }
+}
+
 static void on_message(void *arg, const wl_msg_t *msg) {
     keeper_t *self = arg;
-    WL_COUNT(&self->hub.counters, msg_unexpected, msg->id != WL_MSG_LINE);
+    if (msg->id == WL_MSG_REFUSED) {
+        keeper_take_refused(self, msg);
+    } else {
+        WL_COUNT(&self->hub.counters, msg_unexpected, msg->id != WL_MSG_LINE);
+    }
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

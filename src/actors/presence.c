@@ -27,6 +27,32 @@ static bool presence_test(wl_presence_t *self, uint64_t uid) {
 
 /* ---- reads ---------------------------------------------------------------------------------- */
 
+/* Nothing is stored of this user. That ends the read unless a line is to be asked all the same. */
+static void presence_absent(wl_presence_t *self, uint32_t frontend, const wl_read_item_t *read) {
+    const wl_config_t *config = self->hub.config;
+    wl_method_t method = (wl_method_t)read->method;
+    if (config == NULL || !wl_render_method(method) ||
+        !wl_demand_possible_absent(config, wl_render_shows(method), read->floors.count)) {
+        wl_reply_item_t reply = {.ticket = read->ticket, .absent = true, .uid = read->uid};
+        wl_reply_add(wl_render_to(&self->hub, frontend), &reply);
+        return;
+    }
+    uint32_t query = wl_uid_owner(read->uid, wl_hub_instances(&self->hub, WL_ACTOR_QUERY));
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_QUERY, query, WL_MSG_GATHER, frontend);
+    if (!wl_encoder_begun(to)) {
+        int64_t sent_at = wl_hub_sent_at(&self->hub, WL_ACTOR_QUERY, query);
+        wl_gather_begin(to, &(wl_gather_head_t){.frontend = frontend, .sent_at = sent_at});
+    }
+    wl_gather_add(to, &(wl_gather_item_t){
+                          .ticket = read->ticket,
+                          .uid = read->uid,
+                          .deadline_at = read->deadline_at,
+                          .method = read->method,
+                          .filter = read->filter,
+                          .floors = read->floors,
+                      });
+}
+
 static void presence_read(wl_presence_t *self, const wl_msg_t *msg) {
     uint32_t frontend = msg->head.read.frontend;
     if (!presence_frontend(self, frontend)) {
@@ -35,8 +61,7 @@ static void presence_read(wl_presence_t *self, const wl_msg_t *msg) {
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_read_item_t *read = &msg->items.read[i];
         if (!presence_test(self, read->uid)) {
-            wl_reply_item_t reply = {.ticket = read->ticket, .absent = true, .uid = read->uid};
-            wl_reply_add(wl_render_to(&self->hub, frontend), &reply);
+            presence_absent(self, frontend, read);
             continue;
         }
         uint32_t cache = wl_presence_cache_of(self, read->uid);
@@ -75,14 +100,35 @@ static void presence_ask(wl_presence_t *self, const wl_msg_t *msg) {
     }
 }
 
+/* A withdrawn consent of another process has gone its way through this one. */
+static void presence_take_done(wl_presence_t *self, const wl_msg_t *msg) {
+    if (self->follow == NULL) {
+        WL_COUNT(&self->hub.counters, msg_unexpected, 1);
+        return;
+    }
+    for (uint32_t i = 0; i < msg->count; i++) {
+        wl_presence_follow_done(self->follow, msg->head.done.line, msg->items.done[i].uid,
+                                msg->items.done[i].seq);
+    }
+}
+
 /* ---- handlers ------------------------------------------------------------------------------- */
 
 static void presence_take(void *actor, const wl_msg_t *msg) {
     wl_presence_t *self = actor;
     self->batch++;
     switch ((int)msg->id) {
-    case WL_MSG_READ: presence_read(self, msg); break;
-    case WL_MSG_ASK: presence_ask(self, msg); break;
+    case WL_MSG_READ:
+        wl_presence_listen(self);
+        presence_read(self, msg);
+        break;
+    case WL_MSG_ASK:
+        wl_presence_listen(self);
+        presence_ask(self, msg);
+        break;
+    case WL_MSG_LIVE: wl_presence_take_live(self, msg); break;
+    case WL_MSG_LIVED: wl_presence_take_lived(self, msg); break;
+    case WL_MSG_DONE: presence_take_done(self, msg); break;
     case WL_MSG_NOTICE: wl_presence_take_notice(self, msg); break;
     case WL_MSG_STORED: wl_presence_take_stored(self, msg); break;
     case WL_MSG_OWNERS: wl_presence_take_owners(self, msg); break;
@@ -100,6 +146,7 @@ static void presence_tick(void *actor) {
     wl_presence_t *self = actor;
     int64_t now = wl_mono_now().ms;
     wl_presence_tiers_tick(self, now);
+    wl_presence_release(self);
     wl_presence_owners_tick(self, now);
 }
 
@@ -124,6 +171,7 @@ static wl_err_t presence_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     }
     self->coming = wl_marks_new(WL_PRESENCE_COMING_USERS_MAX);
     self->ended = wl_alloc_zero(WL_PRESENCE_ENDED_PLACES, sizeof *self->ended);
+    wl_presence_live_open(self);
     err = wl_presence_tiers_open(self, &boot->fault);
     if (err == WL_OK) {
         wl_presence_owners_open(self, wl_mono_now().ms);
@@ -135,6 +183,7 @@ static void presence_close(void *actor) {
     wl_presence_t *self = actor;
     wl_presence_owners_close(self);
     wl_presence_tiers_close(self);
+    wl_presence_live_close(self);
     wl_marks_destroy(&self->coming);
     wl_free(self->ended);
     wl_hub_close(&self->hub);

@@ -40,6 +40,20 @@ static void presence_expect(wl_presence_t *self, const wl_notice_item_t *notice)
     }
 }
 
+/* What is kept of the user's details is behind from now on. */
+static void presence_tell_details(wl_presence_t *self, const wl_notice_item_t *notice) {
+    uint32_t details = wl_hub_instances(&self->hub, WL_ACTOR_DETAILS);
+    if (details == 0) {
+        return;
+    }
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_DETAILS, wl_uid_owner(notice->uid, details),
+                                 WL_MSG_NOTICE, 0);
+    if (!wl_encoder_begun(to)) {
+        wl_notice_begin(to, &(wl_notice_head_t){.dispatcher = WL_DISPATCHER_NONE});
+    }
+    wl_notice_add(to, notice);
+}
+
 void wl_presence_take_notice(wl_presence_t *self, const wl_msg_t *msg) {
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_notice_item_t *notice = &msg->items.notice[i];
@@ -51,6 +65,7 @@ void wl_presence_take_notice(wl_presence_t *self, const wl_msg_t *msg) {
             continue;
         }
         presence_expect(self, notice);
+        presence_tell_details(self, notice);
         wl_encoder_t *to =
             wl_hub_to(&self->hub, WL_ACTOR_CACHE, wl_presence_cache_of(self, notice->uid),
                       WL_MSG_NOTICE, msg->head.notice.dispatcher);
@@ -88,6 +103,9 @@ void wl_presence_take_stored(wl_presence_t *self, const wl_msg_t *msg) {
             wl_stored_begin(to, head);
         }
         wl_stored_add(to, stored);
+        wl_notice_item_t changed = {.uid = stored->uid, .seq = stored->seq};
+        memcpy(changed.line, head->line, sizeof changed.line);
+        presence_tell_details(self, &changed);
     }
     wl_owner_log_serial(self->log, head->shard, head->serial);
     wl_owner_log_stored(self->log, head->shard, head->commit_seq, head->log_seq);

@@ -20,11 +20,14 @@ enum {
     SNAPSHOT_LOADING_MS = 2000, /* nor is it replaced while somebody loads it */
     SNAPSHOT_UNUSED_MS = 10000, /* then its memory is given back */
     ITEMS_MAX = 256,            /* marks of one NOTICE */
+    SILENCE_SLACK_MS = 250,     /* a reader notices the silence by a tick of its own */
 };
 
 typedef struct {
     wl_tier_peer_t peer;
     uint64_t session;       /* the reader's number */
+    uint64_t number;        /* ours, of this session alone */
+    uint64_t seen;          /* everything below is in effect there */
     int64_t heard_at;       /* monotonic ms */
     int64_t asked_at;       /* the reader's clock, from its newest FOLLOW */
     uint32_t replay_cursor; /* where the marks go on */
@@ -41,6 +44,7 @@ struct wl_presence_feed {
     wl_encoder_t *notices;  /* owned; marks being sent again */
     uint64_t id;            /* random */
     uint64_t next;          /* seq of the next FEED */
+    uint64_t numbers;       /* of sessions, given so far */
     follower_t *followers;  /* owned, FOLLOWERS_MAX */
     uint32_t count;
     wl_claim_t held[WL_COVERAGE_PARTITIONS_MAX]; /* during a replay */
@@ -227,8 +231,13 @@ static void feed_begin(wl_presence_feed_t *self, const wl_tier_peer_t *peer, fol
     if (follower == NULL) {
         follower = &self->followers[self->count++];
     }
-    *follower = (follower_t){
-        .peer = *peer, .session = head->session, .heard_at = now, .asked_at = head->asked_at};
+    /* what was published before does not concern this session: it has no copies from then */
+    *follower = (follower_t){.peer = *peer,
+                             .session = head->session,
+                             .number = ++self->numbers,
+                             .seen = self->next,
+                             .heard_at = now,
+                             .asked_at = head->asked_at};
     WL_COUNT(&self->hub->counters, tier_sessions, 1);
     wl_err_t err = feed_send_beat(self, peer, follower); /* where the session begins */
     if (err != WL_OK) {
@@ -255,10 +264,16 @@ static void feed_take_follow(wl_presence_feed_t *self, const wl_tier_peer_t *pee
     }
     follower->heard_at = now;
     follower->asked_at = head->asked_at;
+    if (head->seen > self->next) {
+        WL_COUNT(&self->hub->counters, msg_malformed, 1);
+    } else if (head->seen > follower->seen) {
+        follower->seen = head->seen;
+    }
     wl_err_t err = feed_send_beat(self, peer, follower);
     if (err != WL_OK) {
         feed_failed(self, follower, err);
     }
+    self->owner.seen(self->owner.arg);
 }
 
 static void snapshot_drop(wl_presence_feed_t *self) {
@@ -318,6 +333,16 @@ static void feed_take_want(wl_presence_feed_t *self, const wl_tier_peer_t *peer,
     }
 }
 
+static void feed_take_live(wl_presence_feed_t *self, const wl_tier_peer_t *peer, wl_msg_t *msg) {
+    const follower_t *follower = feed_find(self, peer);
+    if (follower == NULL) {
+        WL_COUNT(&self->hub->counters, msg_unexpected, 1);
+        return;
+    }
+    wl_hub_settle_deadlines(msg);
+    self->owner.live(self->owner.arg, msg, follower->number);
+}
+
 static int on_router(zloop_t *loop, zsock_t *router, void *arg) {
     (void)loop;
     wl_presence_feed_t *self = arg;
@@ -336,12 +361,40 @@ static int on_router(zloop_t *loop, zsock_t *router, void *arg) {
             feed_take_want(self, &peer, &msg.head.want);
         } else if (msg.id == WL_MSG_REFRESH && feed_find(self, &peer) != NULL) {
             self->owner.refresh(self->owner.arg, &msg);
+        } else if (msg.id == WL_MSG_LIVE) {
+            feed_take_live(self, &peer, &msg);
         } else {
             WL_COUNT(&self->hub->counters, msg_unexpected, 1);
         }
     }
     wl_hub_flush(self->hub);
     return 0;
+}
+
+/* ---- answers, and what has taken effect ------------------------------------------------------ */
+
+wl_err_t wl_presence_feed_tell(wl_presence_feed_t *self, uint64_t reader, wl_encoder_t *lived) {
+    for (uint32_t i = 0; i < self->count; i++) {
+        if (self->followers[i].number == reader) {
+            return wl_tier_send(self->router, &self->followers[i].peer, lived);
+        }
+    }
+    wl_encoder_reset(lived);
+    return WL_ERR_NOT_FOUND;
+}
+
+uint64_t wl_presence_feed_next(const wl_presence_feed_t *self) {
+    return self->next;
+}
+
+bool wl_presence_feed_awaits(const wl_presence_feed_t *self, uint64_t seq, int64_t now) {
+    int64_t silence_ms = (int64_t)self->hub->settings->tier_silence_ms + SILENCE_SLACK_MS;
+    bool awaits = false;
+    for (uint32_t i = 0; i < self->count; i++) {
+        const follower_t *follower = &self->followers[i];
+        awaits = awaits || (follower->seen < seq && now - follower->heard_at <= silence_ms);
+    }
+    return awaits;
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

@@ -8,6 +8,7 @@
  *     WANT            > a piece of the set: CHUNK. One snapshot at a time is held for all who want
  *                       one, and dropped when nobody has asked for a while
  *     REFRESH         > goes to the dispatcher of the partition
+ *     LIVE            > goes to whoever answers it; LIVED comes back, to the same session only
  * Promises: memory is bounded by FOLLOWERS_MAX, the HWM of the ROUTER and one snapshot; a reader
  * that does not take the feed is dropped and has to begin anew, nobody waits for it; what a reader
  * sends is counted and dropped when it is not one of these. */
@@ -30,6 +31,11 @@ typedef struct {
     bool (*snapshot)(void *arg, void **ret_blob, size_t *ret_bytes);
     /* A reader asks for pulls. */
     void (*refresh)(void *arg, const wl_msg_t *msg);
+    /* A reader has a question to a line, deadlines by our clock; `reader` is the number of its
+     * session, for the answer. */
+    void (*live)(void *arg, wl_msg_t *msg, uint64_t reader);
+    /* wl_presence_feed_awaits() may have changed. */
+    void (*seen)(void *arg);
 } wl_presence_feed_owner_t;
 
 /* *ret is NULL when tier.endpoint is empty. Before wl_hub_run. */
@@ -44,5 +50,15 @@ void wl_presence_feed_beat(wl_presence_feed_t *self);
 /* hub->sick_lines may have changed: if so, likewise. */
 void wl_presence_feed_lines_changed(wl_presence_feed_t *self);
 void wl_presence_feed_tick(wl_presence_feed_t *self, int64_t now);
+
+/* The answer to a question of a session; resets the encoder. WL_ERR_NOT_FOUND: that session has
+ * gone. Other errors: it could not be sent. */
+WL_MUST_USE wl_err_t wl_presence_feed_tell(wl_presence_feed_t *self, uint64_t reader,
+                                           wl_encoder_t *lived);
+/* The number of what is published next. */
+uint64_t wl_presence_feed_next(const wl_presence_feed_t *self);
+/* Is there a reader that has not said that everything below seq is in effect there? One that is
+ * silent for tier.silence_ms knows that it has missed something: it does not count. */
+bool wl_presence_feed_awaits(const wl_presence_feed_t *self, uint64_t seq, int64_t now);
 
 #endif

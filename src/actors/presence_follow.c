@@ -1,5 +1,6 @@
 #include "actors/presence_follow.h"
 
+#include "actors/consent_trail.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -20,16 +21,17 @@ enum {
 typedef struct {
     wl_presence_follow_t *follow; /* back */
     uint32_t index;
-    zsock_t *dealer;       /* owned */
-    wl_encoder_t *refresh; /* owned; REFRESH being built */
-    uint64_t session;      /* our number; another one for each beginning */
-    bool live;             /* the session has begun */
-    bool replayed;         /* its marks have come: the claims count */
-    bool misfit;           /* it has another number of presence actors; said once */
-    uint64_t feed;         /* random number of its presence actor */
-    uint64_t next;         /* seq that must come */
-    int64_t asked_at;      /* when FOLLOW was sent last, 0 = never */
-    int64_t said_at;       /* nothing we know of it is older, monotonic ms */
+    zsock_t *dealer;           /* owned */
+    wl_encoder_t *refresh;     /* owned; REFRESH being built */
+    uint64_t session;          /* our number; another one for each beginning */
+    bool live;                 /* the session has begun */
+    bool replayed;             /* its marks have come: the claims count */
+    bool misfit;               /* it has another number of presence actors; said once */
+    uint64_t feed;             /* random number of its presence actor */
+    uint64_t next;             /* seq that must come */
+    wl_consent_trail_t *trail; /* owned */
+    int64_t asked_at;          /* when FOLLOW was sent last, 0 = never */
+    int64_t said_at;           /* nothing we know of it is older, monotonic ms */
     uint64_t epochs[WL_COVERAGE_PARTITIONS_MAX]; /* that it says it holds, 0 = not */
     char sick[SICK_BYTES_MAX + 1];               /* ids, each ended by a comma */
 } writer_t;
@@ -58,6 +60,7 @@ static void writer_ask(writer_t *self, int64_t now) {
         .session = self->session,
         .begin = !self->live,
         .asked_at = now,
+        .seen = wl_consent_trail_seq(self->trail, self->next),
     };
     wl_follow_begin(follow->encoder, &head);
     self->asked_at = wl_channel_send(self->dealer, follow->encoder) == WL_OK ? now : 0;
@@ -79,6 +82,7 @@ static void writer_begin_anew(writer_t *self, const char *why, int64_t now) {
     }
     self->live = false;
     self->replayed = false;
+    wl_consent_trail_clear(self->trail);
     self->session++;
     follow->owner.heard(follow->owner.arg);
     writer_ask(self, now);
@@ -217,6 +221,10 @@ static void writer_take_feed(writer_t *self, const wl_feed_head_t *feed, wl_msg_
     }
     self->next += !again;
     writer_hand_over(self, content);
+    if (content->id == WL_MSG_STORED &&
+        wl_consent_trail_note(self->trail, feed->seq, content, now) != WL_OK) {
+        writer_begin_anew(self, "too many consents are on their way", now);
+    }
 }
 
 /* Returns false when there is nothing left. */
@@ -241,6 +249,8 @@ static bool writer_take(writer_t *self, int64_t now) {
         if (follow->join != NULL) {
             wl_presence_join_chunk(follow->join, self->index, &msg, now);
         }
+    } else if (msg.id == WL_MSG_LIVED && !parcel) {
+        follow->owner.lived(follow->owner.arg, &msg);
     } else {
         WL_COUNT(&follow->hub->counters, msg_unexpected, 1);
     }
@@ -274,12 +284,32 @@ static int on_dealer(zloop_t *loop, zsock_t *dealer, void *arg) {
 
 /* ---- for the presence actor ------------------------------------------------------------------ */
 
+static bool writer_listen(writer_t *self, int64_t now) {
+    int64_t silence_ms = (int64_t)self->follow->hub->settings->tier_silence_ms;
+    if (self->live && now - self->said_at > silence_ms) {
+        writer_begin_anew(self, "it is silent", now);
+        return false;
+    }
+    if (now - silence_ms > wl_consent_trail_since(self->trail)) {
+        writer_begin_anew(self, "a consent has not come to its end", now);
+        return false;
+    }
+    return true;
+}
+
+void wl_presence_follow_listen(wl_presence_follow_t *self, int64_t now) {
+    for (uint32_t i = 0; i < self->count; i++) {
+        (void)writer_listen(&self->writers[i], now);
+    }
+}
+
 void wl_presence_follow_tick(wl_presence_follow_t *self, int64_t now) {
     for (uint32_t i = 0; i < self->count; i++) {
         writer_t *writer = &self->writers[i];
-        if (writer->live && now - writer->said_at > (int64_t)self->hub->settings->tier_silence_ms) {
-            writer_begin_anew(writer, "it is silent", now);
-        } else if (writer->asked_at == 0 || now - writer->asked_at >= FOLLOW_MS) {
+        if (!writer_listen(writer, now)) {
+            continue;
+        }
+        if (writer->asked_at == 0 || now - writer->asked_at >= FOLLOW_MS) {
             writer_ask(writer, now);
         }
         writer_want(writer, now);
@@ -319,6 +349,33 @@ void wl_presence_follow_refresh(wl_presence_follow_t *self, const char *line, ui
 void wl_presence_follow_flush(wl_presence_follow_t *self) {
     for (uint32_t i = 0; i < self->count; i++) {
         writer_flush(&self->writers[i]);
+    }
+}
+
+int wl_presence_follow_holder(const wl_presence_follow_t *self, uint64_t uid) {
+    int holder = wl_coverage_holder(self->owner.coverage, wl_uid_owner(uid, self->partitions));
+    return holder >= 1 && self->writers[holder - 1].live ? holder - 1 : -1;
+}
+
+wl_err_t wl_presence_follow_tell(wl_presence_follow_t *self, uint32_t writer,
+                                 wl_encoder_t *message) {
+    wl_err_t err = wl_channel_send(self->writers[writer].dealer, message);
+    wl_encoder_reset(message);
+    return err;
+}
+
+/* The number comes from the writer, so that of another one may be the same: both have come here. */
+void wl_presence_follow_done(wl_presence_follow_t *self, const char *line, uint64_t uid,
+                             uint64_t seq) {
+    for (uint32_t i = 0; i < self->count; i++) {
+        writer_t *writer = &self->writers[i];
+        uint64_t seen = wl_consent_trail_seq(writer->trail, writer->next);
+        if (wl_consent_trail_end(writer->trail, line, uid, seq)) {
+            if (wl_consent_trail_seq(writer->trail, writer->next) != seen) {
+                writer_ask(writer, wl_mono_now().ms);
+            }
+            return;
+        }
     }
 }
 
@@ -396,6 +453,7 @@ wl_err_t wl_presence_follow_open(wl_hub_t *hub, const wl_presence_follow_owner_t
         err = wl_topology_tier_dealer(hub->settings, i, hub->instance, &writer->dealer, fault);
         if (err == WL_OK) {
             writer->refresh = wl_encoder_new();
+            writer->trail = wl_consent_trail_new();
             wl_hub_watch(hub, writer->dealer, on_dealer, writer);
             self->count++;
         }
@@ -410,6 +468,7 @@ void wl_presence_follow_close(wl_presence_follow_t **pointer) {
         return;
     }
     for (uint32_t i = 0; i < self->count; i++) {
+        wl_consent_trail_destroy(&self->writers[i].trail);
         zsock_destroy(&self->writers[i].dealer);
         wl_encoder_destroy(&self->writers[i].refresh);
     }

@@ -2,7 +2,8 @@
  *     presence.c           life, messages, reads
  *     presence_changes.c   notices and commits: bits and marks
  *     presence_owners.c    the log of owners, snapshots on disk, the set of a writer
- *     presence_tiers.c     leases, coverage, and what goes between tiers */
+ *     presence_tiers.c     leases, coverage, and what goes between tiers
+ *     presence_live.c      questions to lines on their way to whoever answers, and back */
 #ifndef WL_ACTORS_PRESENCE_STATE_H
 #define WL_ACTORS_PRESENCE_STATE_H
 
@@ -35,6 +36,9 @@ typedef struct {
     bool held;     /* as judged last */
 } wl_presence_lease_t;
 
+/* An answer that waits until all readers know what it says. */
+typedef struct wl_presence_held wl_presence_held_t;
+
 typedef struct {
     wl_hub_t hub;
     wl_presence_set_t *set;   /* owned */
@@ -63,10 +67,18 @@ typedef struct {
     wl_presence_lease_t leases[WL_COVERAGE_PARTITIONS_MAX];
     bool told[WL_COVERAGE_PARTITIONS_MAX];       /* caches were told that it is covered */
     uint64_t commits[WL_COVERAGE_SHARDS_MAX];    /* that the last tour of each shard has seen */
+    int64_t toured_at[WL_COVERAGE_SHARDS_MAX];   /* monotonic ms when it was asked */
+    uint64_t cache_lost;                         /* messages to caches dropped, as said last */
+    int64_t cache_lost_at;                       /* monotonic ms when that was noticed */
     char sick[WL_LINES_MAX][WL_LINE_ID_MAX + 1]; /* that other actors were told */
     uint32_t sick_count;
     uint32_t covered;                    /* partitions, as logged last */
     uint64_t positions[WL_HAS_UIDS_MAX]; /* of a TOLD being built */
+
+    /* questions to lines */
+    wl_encoder_t *letter;     /* owned; to another process */
+    wl_presence_held_t *held; /* owned, oldest first */
+    uint32_t held_count;
 } wl_presence_t;
 
 static inline uint32_t wl_presence_cache_of(const wl_presence_t *self, uint64_t uid) {
@@ -107,5 +119,25 @@ bool wl_presence_knows(const wl_presence_t *self, uint64_t uid);
 void wl_presence_toured(wl_presence_t *self, uint32_t shard, int64_t asked_at, uint64_t commit_seq);
 void wl_presence_take_lease(wl_presence_t *self, const wl_msg_t *msg);
 void wl_presence_take_refresh(wl_presence_t *self, const wl_msg_t *msg);
+/* The lease of the user's partition if it is held here, 0 = it is not. */
+uint64_t wl_presence_epoch(const wl_presence_t *self, uint64_t uid);
+/* Notices at once, not with the next tick, when writers have been silent for too long: this process
+ * may have stood still. */
+void wl_presence_listen(wl_presence_t *self);
+
+/* ---- presence_live.c ------------------------------------------------------------------------- */
+
+void wl_presence_live_open(wl_presence_t *self);
+void wl_presence_live_close(wl_presence_t *self);
+/* Of actors of this process; each item is passed on, or answered with an error at once. */
+void wl_presence_take_live(wl_presence_t *self, const wl_msg_t *msg);
+/* Of a reader's session. */
+void wl_presence_take_live_of(wl_presence_t *self, const wl_msg_t *msg, uint64_t reader);
+/* Of actors of this process, to whoever asked. */
+void wl_presence_take_lived(wl_presence_t *self, const wl_msg_t *msg);
+/* Of a writer, to actors of this process. */
+void wl_presence_take_lived_of(wl_presence_t *self, const wl_msg_t *msg);
+/* Hands on held answers that need not wait any longer. */
+void wl_presence_release(wl_presence_t *self);
 
 #endif

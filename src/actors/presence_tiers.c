@@ -23,6 +23,13 @@ static uint64_t lease_epoch(const wl_presence_t *self, uint32_t partition, int64
     return lease->epoch > 0 ? lease->epoch : 1;
 }
 
+uint64_t wl_presence_epoch(const wl_presence_t *self, uint64_t uid) {
+    uint32_t partition = wl_presence_partition(self, uid);
+    return partition < wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER)
+               ? lease_epoch(self, partition, wl_mono_now().ms)
+               : 0;
+}
+
 static uint32_t tiers_held(void *arg, wl_claim_t ret_claims[static WL_COVERAGE_PARTITIONS_MAX]) {
     const wl_presence_t *self = arg;
     int64_t now = wl_mono_now().ms;
@@ -44,6 +51,16 @@ bool wl_presence_knows(const wl_presence_t *self, uint64_t uid) {
                                               wl_hub_shard(&self->hub, uid)));
 }
 
+/* What is kept of these users' details may be behind. */
+static void tiers_tell_details(wl_presence_t *self, uint32_t partition) {
+    wl_cover_head_t head = {.presence = self->hub.instance, .covered = false};
+    for (uint32_t i = 0; i < wl_hub_instances(&self->hub, WL_ACTOR_DETAILS); i++) {
+        wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_DETAILS, i, WL_MSG_COVER, ++self->batch);
+        wl_cover_begin(to, &head);
+        wl_cover_add(to, &(wl_cover_item_t){.partition = partition});
+    }
+}
+
 /* Caches may keep copies of these users from now on, or must forget them. */
 static void tiers_tell_cover(wl_presence_t *self, uint32_t partition, bool covered) {
     self->told[partition] = covered;
@@ -56,7 +73,33 @@ static void tiers_tell_cover(wl_presence_t *self, uint32_t partition, bool cover
         wl_cover_begin(to, &head);
         wl_cover_add(to, &(wl_cover_item_t){.partition = partition});
     }
+    if (!covered) {
+        tiers_tell_details(self, partition);
+    }
     wl_hub_flush(&self->hub);
+}
+
+/* A cache that has missed a message knows nothing of it, and may keep what it has in memory only
+ * after a look at every shard that began later. A COVER that gets lost, too, is noticed the same
+ * way and said again. Where nobody covers anything the dispatcher hears of no end, and repeats. */
+static void tiers_missed(wl_presence_t *self, int64_t now) {
+    uint64_t lost = wl_hub_lost(&self->hub, WL_ACTOR_CACHE);
+    if (self->coverage == NULL || lost == self->cache_lost) {
+        return;
+    }
+    self->cache_lost = lost;
+    self->cache_lost_at = now;
+    for (uint32_t p = 0; p < tiers_partitions(self); p++) {
+        tiers_tell_cover(self, p, false);
+    }
+}
+
+static bool tiers_caches_hear(const wl_presence_t *self) {
+    bool hear = self->cache_lost == wl_hub_lost(&self->hub, WL_ACTOR_CACHE);
+    for (uint32_t s = 0; s < wl_owner_log_shards(self->log); s++) {
+        hear = hear && (self->cache_lost_at == 0 || self->toured_at[s] > self->cache_lost_at);
+    }
+    return hear;
 }
 
 /* Judges the coverage anew and says what has changed. */
@@ -67,10 +110,11 @@ static void tiers_judge(void *arg) {
     }
     (void)wl_coverage_update(self->coverage, wl_mono_now().ms);
     uint32_t covered = 0;
+    bool hear = tiers_caches_hear(self);
     for (uint32_t p = 0; p < tiers_partitions(self); p++) {
         bool covers = wl_coverage_covers_all(self->coverage, p);
-        if (covers != self->told[p]) {
-            tiers_tell_cover(self, p, covers);
+        if ((covers && hear) != self->told[p]) {
+            tiers_tell_cover(self, p, covers && hear);
         }
         covered += covers;
     }
@@ -91,6 +135,7 @@ static void tiers_lost(void *arg, uint32_t partition) {
 void wl_presence_toured(wl_presence_t *self, uint32_t shard, int64_t asked_at,
                         uint64_t commit_seq) {
     self->commits[shard] = commit_seq;
+    self->toured_at[shard] = asked_at;
     if (self->coverage != NULL) {
         wl_coverage_toured(self->coverage, shard, asked_at);
         tiers_judge(self);
@@ -164,14 +209,11 @@ static bool tiers_snapshot(void *arg, void **ret_blob, size_t *ret_bytes) {
 
 /* A user looks at an old copy: whoever holds the partition is told. */
 static void tiers_refresh(wl_presence_t *self, const wl_msg_t *msg, bool pass_on) {
-    int64_t now = wl_mono_now().ms;
     self->batch++;
     for (uint32_t i = 0; i < msg->count; i++) {
         uint64_t uid = msg->items.refresh[i].uid;
         uint32_t partition = wl_presence_partition(self, uid);
-        bool ours = partition < wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER) &&
-                    lease_epoch(self, partition, now) > 0;
-        if (ours) {
+        if (wl_presence_epoch(self, uid) > 0) {
             wl_encoder_t *to =
                 wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, partition, WL_MSG_REFRESH, self->batch);
             if (!wl_encoder_begun(to)) {
@@ -193,6 +235,24 @@ void wl_presence_take_refresh(wl_presence_t *self, const wl_msg_t *msg) {
 
 static void tiers_refresh_of_reader(void *arg, const wl_msg_t *msg) {
     tiers_refresh(arg, msg, false);
+}
+
+static void tiers_live_of_reader(void *arg, wl_msg_t *msg, uint64_t reader) {
+    wl_presence_take_live_of(arg, msg, reader);
+}
+
+static void tiers_lived_of_writer(void *arg, const wl_msg_t *msg) {
+    wl_presence_take_lived_of(arg, msg);
+}
+
+static void tiers_seen(void *arg) {
+    wl_presence_release(arg);
+}
+
+void wl_presence_listen(wl_presence_t *self) {
+    if (self->follow != NULL) {
+        wl_presence_follow_listen(self->follow, wl_mono_now().ms);
+    }
 }
 
 /* ---- health of lines ------------------------------------------------------------------------- */
@@ -253,6 +313,8 @@ wl_err_t wl_presence_tiers_open(wl_presence_t *self, wl_fault_t *fault) {
         .held = tiers_held,
         .snapshot = tiers_snapshot,
         .refresh = tiers_refresh_of_reader,
+        .live = tiers_live_of_reader,
+        .seen = tiers_seen,
     };
     const wl_presence_follow_owner_t follow = {
         .arg = self,
@@ -260,6 +322,7 @@ wl_err_t wl_presence_tiers_open(wl_presence_t *self, wl_fault_t *fault) {
         .take = tiers_take,
         .lost = tiers_lost,
         .heard = tiers_judge,
+        .lived = tiers_lived_of_writer,
     };
     wl_err_t err = WL_OK;
     if (wl_role_writes(settings)) {
@@ -272,6 +335,7 @@ wl_err_t wl_presence_tiers_open(wl_presence_t *self, wl_fault_t *fault) {
 }
 
 void wl_presence_tiers_tick(wl_presence_t *self, int64_t now) {
+    tiers_missed(self, now);
     tiers_claim(self, now);
     if (self->feed != NULL) {
         wl_presence_feed_tick(self->feed, now);

@@ -1,6 +1,7 @@
 #include "actors/query.h"
 
-#include "actors/render.h"
+#include "actors/consent_way.h"
+#include "actors/live_reads.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -10,7 +11,7 @@
 #include <utlist.h>
 
 enum {
-    TICK_MS = 10,             /* how late a deadline may be noticed */
+    TICK_MS = 5,              /* how late a deadline may be noticed */
     WAITING_MAX = 8192,       /* requests waiting for all shards, shared out among them evenly: */
     WAITING_SHARE_MIN = 1024, /* a shard that hangs must not use up the places of the others */
     BUSY_RETRY_AFTER_MS = 50, /* a full table of reads is served in about that time */
@@ -21,7 +22,7 @@ typedef struct waiter {
     wl_read_item_t read;
     uint32_t frontend;          /* who waits for the reply */
     struct waiter *prev, *next; /* utlist */
-    uint8_t bytes[];            /* filter, then marks */
+    uint8_t bytes[];            /* filter, marks, floors */
 } waiter_t;
 
 /* A user being read from the database, or waiting for it. */
@@ -46,30 +47,34 @@ typedef struct {
 typedef struct {
     wl_hub_t hub;
     wl_render_t render;
-    flight_t *flights;  /* owned, by uid */
-    lane_t *lanes;      /* owned, per shard */
-    uint32_t lane_max;  /* users of one lane read at once */
-    uint32_t wait_max;  /* requests waiting in one lane; the next gets `busy` */
-    int64_t next_sweep; /* no deadline passes before, monotonic ms */
-    uint64_t flown;     /* flights so far */
-    uint64_t batch;     /* counts messages taken: items of two never share a head */
+    wl_live_reads_t *live; /* owned; answers what was read, and reads that come with a copy */
+    flight_t *flights;     /* owned, by uid */
+    lane_t *lanes;         /* owned, per shard */
+    uint32_t lane_max;     /* users of one lane read at once */
+    uint32_t wait_max;     /* requests waiting in one lane; the next gets `busy` */
+    int64_t next_sweep;    /* no deadline passes before, monotonic ms */
+    uint64_t flown;        /* flights so far */
+    uint64_t batch;        /* counts messages taken: items of two never share a head */
 } query_t;
 
 /* ---- flights -------------------------------------------------------------------------------- */
 
 static waiter_t *waiter_new(uint32_t frontend, const wl_read_item_t *read) {
-    waiter_t *self = wl_alloc(sizeof *self + read->filter.count + read->marks.count);
+    const wl_bytes_t *from[] = {&read->filter, &read->marks, &read->floors};
+    waiter_t *self =
+        wl_alloc(sizeof *self + read->filter.count + read->marks.count + read->floors.count);
     self->read = *read;
     self->frontend = frontend;
     self->prev = NULL;
     self->next = NULL;
-    self->read.filter.at = self->bytes;
-    self->read.marks.at = self->bytes + read->filter.count;
-    if (read->filter.count > 0) {
-        memcpy(self->bytes, read->filter.at, read->filter.count);
-    }
-    if (read->marks.count > 0) {
-        memcpy(self->bytes + read->filter.count, read->marks.at, read->marks.count);
+    wl_bytes_t *to[] = {&self->read.filter, &self->read.marks, &self->read.floors};
+    uint8_t *at = self->bytes;
+    for (size_t i = 0; i < WL_COUNT_OF(from); i++) {
+        if (from[i]->count > 0) {
+            memcpy(at, from[i]->at, from[i]->count);
+        }
+        to[i]->at = at;
+        at += from[i]->count;
     }
     return self;
 }
@@ -157,26 +162,68 @@ static void query_wait(query_t *self, uint32_t frontend, const wl_read_item_t *r
     query_advance(self, lane);
 }
 
+/* A read that cannot be answered any more, or never could, is dealt with here. */
+static bool query_admits(query_t *self, uint32_t frontend, const wl_read_item_t *read,
+                         int64_t now) {
+    if (!wl_render_method((wl_method_t)read->method)) {
+        WL_COUNT(&self->hub.counters, msg_malformed, 1);
+        return false;
+    }
+    if (read->deadline_at < now) {
+        WL_COUNT(&self->hub.counters, query_timeouts, 1);
+        wl_render_error(&self->hub, frontend, read, WL_ERR_DEADLINE, NULL, 0);
+        return false;
+    }
+    return true;
+}
+
+static bool query_frontend(query_t *self, uint32_t frontend) {
+    bool known = frontend < wl_hub_instances(&self->hub, WL_ACTOR_FRONTEND);
+    WL_COUNT(&self->hub.counters, msg_malformed, !known);
+    return known;
+}
+
 static void query_read(query_t *self, const wl_msg_t *msg) {
     uint32_t frontend = msg->head.read.frontend;
-    if (frontend >= wl_hub_instances(&self->hub, WL_ACTOR_FRONTEND)) {
-        WL_COUNT(&self->hub.counters, msg_malformed, 1);
+    if (!query_frontend(self, frontend)) {
         return;
     }
     int64_t now = wl_mono_now().ms;
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_read_item_t *read = &msg->items.read[i];
-        if (!wl_render_method((wl_method_t)read->method)) {
-            WL_COUNT(&self->hub.counters, msg_malformed, 1);
-        } else if (read->deadline_at < now) {
-            WL_COUNT(&self->hub.counters, query_timeouts, 1);
-            wl_render_error(&self->hub, frontend, read, WL_ERR_DEADLINE, NULL, 0);
-        } else if (self->lanes[wl_hub_shard(&self->hub, read->uid)].waiting >= self->wait_max) {
+        if (!query_admits(self, frontend, read, now)) {
+            continue;
+        }
+        if (self->lanes[wl_hub_shard(&self->hub, read->uid)].waiting >= self->wait_max) {
             WL_COUNT(&self->hub.counters, rpc_busy, 1);
             wl_render_error(&self->hub, frontend, read, WL_ERR_BUSY,
                             "too many reads wait for the database", BUSY_RETRY_AFTER_MS);
         } else {
             query_wait(self, frontend, read);
+        }
+    }
+}
+
+/* Reads that bring what is stored of their user along. */
+static void query_gather(query_t *self, const wl_msg_t *msg) {
+    uint32_t frontend = msg->head.gather.frontend;
+    if (!query_frontend(self, frontend)) {
+        return;
+    }
+    int64_t now = wl_mono_now().ms;
+    for (uint32_t i = 0; i < msg->count; i++) {
+        const wl_gather_item_t *gather = &msg->items.gather[i];
+        wl_read_item_t read = {
+            .ticket = gather->ticket,
+            .uid = gather->uid,
+            .deadline_at = gather->deadline_at,
+            .method = gather->method,
+            .filter = gather->filter,
+            .marks = gather->marks,
+            .floors = gather->floors,
+        };
+        if (query_admits(self, frontend, &read, now)) {
+            wl_live_reads_take(self->live, frontend, &read, gather->assets, WL_SOURCE_CACHE);
         }
     }
 }
@@ -213,8 +260,8 @@ static void query_fetched(query_t *self, const wl_msg_t *msg) {
         }
         DL_FOREACH(flight->waiters, waiter) {
             if (head->error == WL_OK) {
-                wl_render_reply(&self->render, &self->hub, waiter->frontend, &waiter->read,
-                                fetched->assets.at, fetched->assets.count, WL_SOURCE_DB);
+                wl_live_reads_take(self->live, waiter->frontend, &waiter->read, fetched->assets,
+                                   WL_SOURCE_DB);
             } else {
                 wl_render_error(&self->hub, waiter->frontend, &waiter->read, WL_ERR_UNAVAILABLE,
                                 "the database cannot be read", 0);
@@ -223,6 +270,33 @@ static void query_fetched(query_t *self, const wl_msg_t *msg) {
         lane_t *lane = &self->lanes[flight->shard];
         query_land(self, flight);
         query_advance(self, lane);
+    }
+}
+
+/* ---- consents ------------------------------------------------------------------------------- */
+
+/* Everything of this user that was read before the consent went is of no use: done again. */
+static void query_read_again(query_t *self, uint64_t uid) {
+    flight_t *flight = NULL;
+    HASH_FIND(hh, self->flights, &uid, sizeof uid, flight);
+    if (flight != NULL && flight->under_way) {
+        flight->number = ++self->flown; /* the answer under way is nobody's now */
+        query_fetch(self, flight, flight_deadline(flight));
+    }
+}
+
+/* Withdrawn consents: what they were given for is forgotten here before anybody behind us hears of
+ * it. */
+static void query_stored(query_t *self, const wl_msg_t *msg) {
+    for (uint32_t i = 0; i < msg->count; i++) {
+        const wl_stored_item_t *stored = &msg->items.stored[i];
+        if (wl_consent_withdrawn(stored)) {
+            wl_live_reads_withdrawn(self->live, stored->uid, msg->head.stored.line);
+            query_read_again(self, stored->uid);
+            wl_consent_pass_on(&self->hub, &msg->head.stored, stored);
+        } else {
+            WL_COUNT(&self->hub.counters, msg_unexpected, 1);
+        }
     }
 }
 
@@ -246,12 +320,13 @@ static void query_sweep_flight(query_t *self, flight_t *flight, int64_t now) {
 
 static bool query_hurried(void *actor) {
     const query_t *self = actor;
-    return self->flights != NULL;
+    return self->flights != NULL || wl_live_reads_waiting(self->live);
 }
 
 static void query_tick(void *actor) {
     query_t *self = actor;
     int64_t now = wl_mono_now().ms;
+    wl_live_reads_tick(self->live, now);
     if (now < self->next_sweep) {
         return;
     }
@@ -281,6 +356,12 @@ static void query_take(void *actor, const wl_msg_t *msg) {
         query_read(self, msg);
     } else if (msg->id == WL_MSG_FETCHED) {
         query_fetched(self, msg);
+    } else if (msg->id == WL_MSG_GATHER) {
+        query_gather(self, msg);
+    } else if (msg->id == WL_MSG_LIVED) {
+        wl_live_reads_lived(self->live, msg);
+    } else if (msg->id == WL_MSG_STORED) {
+        query_stored(self, msg);
     } else if (msg->id != WL_MSG_LINE) {
         WL_COUNT(&self->hub.counters, msg_unexpected, 1);
     }
@@ -289,6 +370,7 @@ static void query_take(void *actor, const wl_msg_t *msg) {
 static void query_configured(void *actor) {
     query_t *self = actor;
     wl_render_configured(&self->render);
+    wl_live_reads_configured(self->live);
 }
 
 static wl_err_t query_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
@@ -312,6 +394,7 @@ static wl_err_t query_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     self->wait_max =
         WAITING_MAX / shards < WAITING_SHARE_MIN ? WAITING_SHARE_MIN : WAITING_MAX / shards;
     self->lanes = wl_alloc_zero(shards, sizeof *self->lanes);
+    self->live = wl_live_reads_new(&self->hub, &self->render);
     return WL_OK;
 }
 
@@ -323,6 +406,7 @@ static void query_close(void *actor) {
         query_land(self, flight);
     }
     wl_free(self->lanes);
+    wl_live_reads_destroy(&self->live);
     wl_render_close(&self->render);
     wl_hub_close(&self->hub);
     wl_free(self);

@@ -8,6 +8,7 @@
 
 enum {
     BODY_BYTES_KEPT = 262144, /* a larger buffer is given back after the answer that needed it */
+    LIVE_MORE_MS = 1000,      /* a question that nobody waits for may wait so long for its turn */
 };
 
 void wl_render_open(wl_render_t *self) {
@@ -21,10 +22,21 @@ void wl_render_close(wl_render_t *self) {
 
 void wl_render_configured(wl_render_t *self) {
     self->config_number++;
+    memset(self->probe_at, 0, sizeof self->probe_at);
 }
 
 bool wl_render_method(wl_method_t method) {
-    return method == WL_METHOD_HOME || method == WL_METHOD_GOLDEN || method == WL_METHOD_ASSETS;
+    return method == WL_METHOD_HOME || method == WL_METHOD_GOLDEN || method == WL_METHOD_ASSETS ||
+           method == WL_METHOD_BALANCE;
+}
+
+wl_shows_t wl_render_shows(wl_method_t method) {
+    switch ((int)method) {
+    case WL_METHOD_HOME: return WL_SHOWS_HOME;
+    case WL_METHOD_GOLDEN: return WL_SHOWS_GOLDEN;
+    case WL_METHOD_BALANCE: return WL_SHOWS_BALANCE;
+    default: return WL_SHOWS_ASSETS;
+    }
 }
 
 wl_bytes_t wl_render_body(wl_render_t *self, wl_method_t method, const wl_home_view_t *view) {
@@ -38,6 +50,8 @@ wl_bytes_t wl_render_body(wl_render_t *self, wl_method_t method, const wl_home_v
         wl_home_write(view, &self->body);
     } else if (method == WL_METHOD_GOLDEN) {
         wl_golden_write(view, &self->body);
+    } else if (method == WL_METHOD_BALANCE) {
+        wl_balance_write(view, &self->body);
     } else {
         wl_assets_write(view, &self->body);
     }
@@ -83,34 +97,115 @@ static bool hint_owner(const wl_hub_t *hub, uint64_t uid, wl_actor_kind_t *ret_k
     return instances > 0;
 }
 
-/* One user looking again and again hints again and again: the dispatcher joins equal pulls. */
-static void on_old(const wl_line_t *line, void *arg) {
-    hint_t *hint = arg;
-    wl_render_t *render = hint->render;
+static uint64_t hint_key(const hint_t *hint, const wl_line_t *line) {
+    uint64_t line_index = (uint64_t)(line - hint->hub->config->lines);
+    return (hint->render->config_number << 8) | line_index;
+}
+
+static void hint_refresh(const hint_t *hint, const wl_line_t *line) {
     wl_actor_kind_t kind = WL_ACTOR_DISPATCHER;
     uint32_t instance = 0;
     if (!hint_owner(hint->hub, hint->uid, &kind, &instance)) {
         return;
     }
-    int64_t second = wl_mono_now().ms / 1000;
-    if (second != render->second) {
-        render->second = second;
-        render->hints = 0;
-    }
-    if (render->hints >= WL_REFRESH_HINTS_PER_S) {
-        return;
-    }
-    render->hints++;
-    WL_COUNT(&hint->hub->counters, refresh_hints, 1);
-    uint64_t line_index = (uint64_t)(line - hint->hub->config->lines);
-    uint64_t key = (render->config_number << 8) | line_index;
-    wl_encoder_t *to = wl_hub_to(hint->hub, kind, instance, WL_MSG_REFRESH, key);
+    wl_encoder_t *to = wl_hub_to(hint->hub, kind, instance, WL_MSG_REFRESH, hint_key(hint, line));
     if (!wl_encoder_begun(to)) {
         wl_refresh_head_t head = {0};
         memcpy(head.line, line->id, sizeof head.line);
         wl_refresh_begin(to, &head);
     }
     wl_refresh_add(to, &(wl_refresh_item_t){.uid = hint->uid});
+}
+
+/* Not by the dispatcher, which tries again what fails: whoever looks next asks again. */
+static void hint_live(const hint_t *hint, const wl_line_t *line) {
+    wl_hub_t *hub = hint->hub;
+    uint32_t presences = wl_hub_instances(hub, WL_ACTOR_PRESENCE);
+    uint32_t queries = wl_hub_instances(hub, WL_ACTOR_QUERY);
+    if (presences == 0 || queries == 0) {
+        return;
+    }
+    uint32_t presence = wl_uid_owner(hint->uid, presences);
+    uint32_t query = wl_uid_owner(hint->uid, queries);
+    uint64_t key = hint_key(hint, line) << 16 | query;
+    wl_encoder_t *to = wl_hub_to(hub, WL_ACTOR_PRESENCE, presence, WL_MSG_LIVE, key);
+    if (!wl_encoder_begun(to)) {
+        wl_live_head_t head = {.asker = WL_ACTOR_QUERY, .instance = query};
+        memcpy(head.line, line->id, sizeof head.line);
+        head.sent_at = wl_hub_sent_at(hub, WL_ACTOR_PRESENCE, presence);
+        wl_live_begin(to, &head);
+    }
+    wl_live_add(to, &(wl_live_item_t){
+                        .uid = hint->uid,
+                        .deadline_at = wl_mono_now().ms + line->timeout_ms + LIVE_MORE_MS,
+                        .what = WL_LIVE_ASSETS,
+                    });
+}
+
+/* One user looking again and again hints again and again: equal pulls are joined behind us. */
+static void on_behind(const wl_line_t *line, void *arg) {
+    hint_t *hint = arg;
+    wl_render_t *render = hint->render;
+    uint32_t index = (uint32_t)(line - hint->hub->config->lines);
+    int64_t now = wl_mono_now().ms;
+    if (now / 1000 != render->second) {
+        render->second = now / 1000;
+        render->hints = 0;
+    }
+    bool probe = hint->hub->sick[index];
+    if (render->hints >= WL_REFRESH_HINTS_PER_S || (probe && now < render->probe_at[index])) {
+        return;
+    }
+    render->probe_at[index] = now + WL_PROBE_MS;
+    render->hints++;
+    WL_COUNT(&hint->hub->counters, refresh_hints, 1);
+    if (probe || line->mode == WL_MODE_LIVE) {
+        hint_live(hint, line);
+    } else {
+        hint_refresh(hint, line);
+    }
+}
+
+wl_home_view_t wl_render_view(const wl_hub_t *hub, const wl_read_item_t *read,
+                              const wl_asset_t *assets, uint32_t asset_count, wl_source_t source) {
+    return (wl_home_view_t){
+        .config = hub->config,
+        .sick = hub->sick,
+        .assets = assets,
+        .asset_count = asset_count,
+        .shows = wl_render_shows((wl_method_t)read->method),
+        .uid = read->uid,
+        .now = wl_wall_now(),
+        .source = source,
+        .marks = read->marks.at,
+        .marks_bytes = read->marks.count,
+        .filter = read->filter.count == 0 ? NULL : (const char *)read->filter.at,
+        .filter_bytes = read->filter.count,
+        .floors = read->floors.at,
+        .floors_bytes = read->floors.count,
+    };
+}
+
+void wl_render_send(wl_render_t *self, wl_hub_t *hub, uint32_t frontend, const wl_read_item_t *read,
+                    const wl_home_view_t *view) {
+    wl_reply_item_t reply = {.ticket = read->ticket, .uid = read->uid};
+    reply.body = wl_render_body(self, (wl_method_t)read->method, view);
+    wl_reply_add(wl_render_to(hub, frontend), &reply);
+    hint_t hint = {.render = self, .hub = hub, .uid = read->uid};
+    wl_demand_each_behind(view, on_behind, &hint);
+}
+
+bool wl_render_asks(const wl_hub_t *hub, const wl_read_item_t *read, const wl_asset_t *assets,
+                    uint32_t asset_count) {
+    wl_method_t method = (wl_method_t)read->method;
+    if (hub->config == NULL || !wl_render_method(method) ||
+        !wl_demand_possible(hub->config, wl_render_shows(method), read->floors.count)) {
+        return false;
+    }
+    wl_home_view_t view = wl_render_view(hub, read, assets, asset_count, WL_SOURCE_CACHE);
+    wl_demand_t demand;
+    wl_demand_first(&view, &demand);
+    return demand.count > 0;
 }
 
 void wl_render_reply(wl_render_t *self, wl_hub_t *hub, uint32_t frontend,
@@ -124,22 +219,6 @@ void wl_render_reply(wl_render_t *self, wl_hub_t *hub, uint32_t frontend,
         wl_render_error(hub, frontend, read, WL_ERR_UNAVAILABLE, "no configuration yet", 0);
         return;
     }
-    wl_home_view_t view = {
-        .config = hub->config,
-        .sick = hub->sick,
-        .assets = assets,
-        .asset_count = asset_count,
-        .uid = read->uid,
-        .now = wl_wall_now(),
-        .source = source,
-        .marks = read->marks.at,
-        .marks_bytes = read->marks.count,
-        .filter = read->filter.count == 0 ? NULL : (const char *)read->filter.at,
-        .filter_bytes = read->filter.count,
-    };
-    wl_reply_item_t reply = {.ticket = read->ticket, .uid = read->uid};
-    reply.body = wl_render_body(self, (wl_method_t)read->method, &view);
-    wl_reply_add(wl_render_to(hub, frontend), &reply);
-    hint_t hint = {.render = self, .hub = hub, .uid = read->uid};
-    wl_home_each_old(&view, on_old, &hint);
+    wl_home_view_t view = wl_render_view(hub, read, assets, asset_count, source);
+    wl_render_send(self, hub, frontend, read, &view);
 }

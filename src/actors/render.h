@@ -5,18 +5,21 @@
 #define WL_ACTORS_RENDER_H
 
 #include "actors/hub.h"
+#include "domain/demand.h"
 #include "domain/home.h"
 #include "proto/methods.h"
 
 enum {
     WL_REFRESH_HINTS_PER_S = 1000, /* of one actor; more are forgotten: the next look hints again */
+    WL_PROBE_MS = 1000, /* how often one actor has a line asked that cannot be asked, to find out */
 };
 
 typedef struct {
     msgpack_sbuffer body;   /* owned; the last body */
     int64_t second;         /* monotonic second that `hints` counts */
-    uint32_t hints;         /* REFRESH items sent within it */
+    uint32_t hints;         /* hints sent within it */
     uint64_t config_number; /* counts configurations: line indexes of two are not the same */
+    int64_t probe_at[WL_LINES_MAX]; /* when each sick line may be asked again, monotonic ms */
 } wl_render_t;
 
 void wl_render_open(wl_render_t *self);
@@ -32,9 +35,27 @@ bool wl_render_method(wl_method_t method);
  * not be NULL and wl_render_method(method) must hold. */
 wl_bytes_t wl_render_body(wl_render_t *self, wl_method_t method, const wl_home_view_t *view);
 
-/* Answers one read to its frontend from `assets`, and tells the dispatcher which copies are old. A
- * method that cannot be rendered is counted as malformed and dropped. Without a configuration the
- * answer is WL_ERR_UNAVAILABLE. */
+/* What a read shows, by its method; wl_render_method() must hold. */
+wl_shows_t wl_render_shows(wl_method_t method);
+
+/* The view of a read of these assets, now, without anything asked. It borrows the read, the assets
+ * and hub->config, which must not be NULL. */
+wl_home_view_t wl_render_view(const wl_hub_t *hub, const wl_read_item_t *read,
+                              const wl_asset_t *assets, uint32_t asset_count, wl_source_t source);
+
+/* Answers the read with what the view shows, and has the lines asked whose copies are old: by a
+ * REFRESH to the dispatcher, a live line by a LIVE whose answer nobody waits for (ticket 0). */
+void wl_render_send(wl_render_t *self, wl_hub_t *hub, uint32_t frontend, const wl_read_item_t *read,
+                    const wl_home_view_t *view);
+
+/* Must lines be asked before the read is answered from these assets? Costs next to nothing where no
+ * line is live or must be revalidated and the read wants no version. */
+bool wl_render_asks(const wl_hub_t *hub, const wl_read_item_t *read, const wl_asset_t *assets,
+                    uint32_t asset_count);
+
+/* Answers one read to its frontend from `assets` as they are, and tells the dispatcher which copies
+ * are old. A method that cannot be rendered is counted as malformed and dropped. Without a
+ * configuration the answer is WL_ERR_UNAVAILABLE. */
 void wl_render_reply(wl_render_t *self, wl_hub_t *hub, uint32_t frontend,
                      const wl_read_item_t *read, const wl_asset_t *assets, uint32_t asset_count,
                      wl_source_t source);

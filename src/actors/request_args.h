@@ -4,6 +4,7 @@
 #define WL_ACTORS_REQUEST_ARGS_H
 
 #include "domain/config.h"
+#include "domain/floors.h"
 #include "proto/rpc.h"
 
 enum { WL_FILTER_BYTES_MAX = WL_LINES_MAX * (WL_LINE_ID_MAX + 1) };
@@ -12,12 +13,15 @@ typedef struct {
     uint64_t uid;
     size_t filter_bytes;              /* 0 = all lines */
     char filter[WL_FILTER_BYTES_MAX]; /* "cash,coin," */
+    size_t floors_bytes;              /* 0 = any version will do */
+    char floors[WL_FLOORS_BYTES_MAX]; /* "cash:12,coin:3," (domain/floors.h) */
 } wl_wallet_args_t;
 
-/* wallet.home, wallet.golden, wallet.assets: uid; lines (array of line ids, empty = all) of
- * wallet.assets; scene (text) and min_version (map) of wallet.home, which are checked and not yet
- * used. WL_ERR_BAD_REQUEST, or WL_ERR_NOT_FOUND for a line that is not configured; fault->message
- * is fit for the client. */
+/* wallet.home, wallet.golden, wallet.assets, wallet.balance: uid; lines (array of line ids, empty =
+ * all) of wallet.assets and line of wallet.balance, both as filter; of wallet.home min_version (map
+ * of line ids to versions up to WL_VERSION_MAX) as floors, and scene (text), which is checked and
+ * not yet used. WL_ERR_BAD_REQUEST, or WL_ERR_NOT_FOUND for a line that is not configured;
+ * fault->message is fit for the client. */
 WL_MUST_USE wl_err_t wl_wallet_args_read(const wl_rpc_request_t *request, const wl_config_t *config,
                                          wl_wallet_args_t *ret, wl_fault_t *fault);
 

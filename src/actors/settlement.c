@@ -22,6 +22,7 @@ typedef struct pair {
     wl_retry_row_t *row; /* owned; to be written, NULL = to be removed or nothing to do */
     bool stored;         /* a row stands in the store */
     bool changed;        /* is in the list */
+    bool spilled;        /* nobody holds the pair: once written, its row is remembered no longer */
 } pair_t;
 
 /* A growing list of equal elements. */
@@ -127,6 +128,7 @@ static void settlement_change(wl_settlement_t *self, pair_t *pair) {
 void wl_settlement_stored(wl_settlement_t *self, uint64_t uid, const char *line) {
     pair_t *pair = settlement_have(self, uid, line);
     pair->stored = true;
+    pair->spilled = false;
     if (pair->changed && pair->row == NULL) { /* redriven meanwhile: the row must not be removed */
         DL_DELETE(self->changes, pair);
         self->change_count--;
@@ -140,7 +142,13 @@ void wl_settlement_retry(wl_settlement_t *self, const wl_retry_row_t *row) {
         pair->row = wl_alloc(sizeof *pair->row);
     }
     *pair->row = *row;
+    pair->spilled = false;
     settlement_change(self, pair);
+}
+
+void wl_settlement_spill(wl_settlement_t *self, const wl_retry_row_t *row) {
+    wl_settlement_retry(self, row);
+    settlement_find(self, row->uid, row->line)->spilled = true;
 }
 
 void wl_settlement_end(wl_settlement_t *self, uint64_t uid, const char *line) {
@@ -158,6 +166,11 @@ void wl_settlement_end(wl_settlement_t *self, uint64_t uid, const char *line) {
     wl_free(pair->row);
     pair->row = NULL;
     settlement_change(self, pair);
+}
+
+void wl_settlement_forget(wl_settlement_t *self, uint64_t uid, const char *line) {
+    settlement_have(self, uid, line)->stored = true;
+    wl_settlement_end(self, uid, line);
 }
 
 void wl_settlement_dead(wl_settlement_t *self, const wl_dead_letter_t *letter) {
@@ -196,7 +209,7 @@ size_t wl_settlement_waiting(const wl_settlement_t *self) {
 static void settlement_written(wl_settlement_t *self) {
     while (self->changes != NULL) {
         pair_t *pair = self->changes;
-        if (pair->row == NULL) {
+        if (pair->row == NULL || pair->spilled) {
             settlement_forget(self, pair);
             continue;
         }

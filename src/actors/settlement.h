@@ -20,8 +20,13 @@ void wl_settlement_destroy(wl_settlement_t **self);
 void wl_settlement_stored(wl_settlement_t *self, uint64_t uid, const char *line);
 /* The pair is to be pulled again: copied. */
 void wl_settlement_retry(wl_settlement_t *self, const wl_retry_row_t *row);
+/* The same for a pair that is held no longer: once written nothing is remembered of it, until its
+ * row is loaded. So what a shard has missed for hours takes no memory. */
+void wl_settlement_spill(wl_settlement_t *self, const wl_retry_row_t *row);
 /* The pair has ended: its retry, if there is one, goes. */
 void wl_settlement_end(wl_settlement_t *self, uint64_t uid, const char *line);
+/* The same for good: also when a row stands in the store that was never loaded. */
+void wl_settlement_forget(wl_settlement_t *self, uint64_t uid, const char *line);
 /* A letter, copied with its body; the pair's retry, if there is one, goes. uid 0: a whole entry. */
 void wl_settlement_dead(wl_settlement_t *self, const wl_dead_letter_t *letter);
 /* An entry all of whose effects are durable once what was gathered so far is. */

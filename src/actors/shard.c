@@ -1,20 +1,29 @@
 #include "actors/shard.h"
 
 #include "actors/hub.h"
+#include "actors/shard_consent.h"
 #include "actors/store_batch.h"
 #include "actors/store_options.h"
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "base/slot.h"
 #include "domain/asset_rules.h"
+#include "domain/retry.h"
 #include "store/asset_db.h"
+#include "store/asset_lines.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
-    TRIES_MAX = 4,     /* of a transaction that another one is in the way of */
-    PRESENCE_MAX = 16, /* as settings.def allows */
+    TRIES_MAX = 4,        /* of a transaction that another one is in the way of */
+    PRESENCE_MAX = 16,    /* as settings.def allows */
+    TICK_MS = 100,        /* between attempts to wipe what was purged */
+    PAUSE_MS_MIN = 250,   /* after a transaction that failed; doubled by each further one */
+    PAUSE_MS_MAX = 10000, /* also how late a server that is back may be noticed */
 };
 
 typedef struct {
@@ -24,7 +33,13 @@ typedef struct {
     uint64_t told[PRESENCE_MAX]; /* STORED messages to each, lost ones as well */
     uint64_t safe[PRESENCE_MAX]; /* owner log number that each has on disk, 0 = not said */
     uint64_t trimmed;            /* up to here the log was trimmed */
+    wl_wall_ms_t now;            /* of the transaction */
+    bool withdrawn;              /* something was purged since the last wipe that worked */
     bool away;                   /* the last transaction found no server */
+    uint32_t failures;           /* transactions since the last that committed */
+    int64_t shut_until;          /* monotonic ms: nothing is tried before */
+    wl_refused_item_t refused;   /* the stale epoch that was told last, in this transaction */
+    uint64_t hand_backs;         /* batches handed back: no two share a head */
 } shard_t;
 
 /* ---- one transaction ------------------------------------------------------------------------- */
@@ -62,15 +77,62 @@ static wl_err_t shard_keep(shard_t *self, const wl_asset_t *asset, wl_apply_resu
     return WL_OK;
 }
 
+/* Without a consent that stands nothing of a line that needs one is kept. It is looked up once for
+ * all assets of an item. */
+static wl_err_t shard_check_consent(shard_t *self, const wl_line_t *line, const wl_asset_t *asset,
+                                    wl_stored_user_t *item, bool *ret_allowed) {
+    wl_err_t err = WL_OK;
+    bool needed = line != NULL && line->consent && !wl_asset_is_consent(asset);
+    if (needed && item->consent == WL_CONSENT_UNKNOWN) {
+        bool stands = false;
+        err = wl_shard_consent_stands(self->db, item->uid, line->id, self->now, &stands);
+        item->consent = stands ? WL_CONSENT_STANDS : WL_CONSENT_MISSING;
+    }
+    *ret_allowed = !needed || item->consent == WL_CONSENT_STANDS;
+    return err;
+}
+
+/* A consent record. Once it is withdrawn, nothing of the line that this transaction has stored for
+ * the user before is there any more, so nothing of it is told. */
+static wl_err_t shard_apply_consent(shard_t *self, const wl_asset_t *record, wl_stored_user_t *item,
+                                    wl_apply_result_t *ret_result) {
+    wl_store_batch_t *batch = self->batch;
+    bool withdrawn = false;
+    wl_err_t err = wl_shard_consent_apply(self->db, record, ret_result, &withdrawn);
+    item->consent = WL_CONSENT_UNKNOWN;
+    for (wl_stored_user_t *one = batch->items; err == WL_OK && withdrawn && one <= item; one++) {
+        if (one->uid == item->uid && strcmp(batch->heads[one->head].line, record->line) == 0) {
+            one->kept_count = 0;
+            one->owns = false;
+        }
+    }
+    self->withdrawn = self->withdrawn || withdrawn;
+    return err;
+}
+
+/* The consent records and the assets that may be. */
+static wl_err_t shard_apply_record(shard_t *self, const wl_line_t *line, const wl_asset_t *asset,
+                                   wl_stored_user_t *item, wl_apply_result_t *ret_result,
+                                   bool *ret_sane) {
+    if (wl_asset_is_consent(asset)) {
+        return shard_apply_consent(self, asset, item, ret_result);
+    }
+    wl_err_t err = shard_check_step(self, line, asset, ret_sane);
+    return err == WL_OK && *ret_sane ? wl_asset_db_apply(self->db, asset, ret_result) : err;
+}
+
 /* An error ends the transaction. */
 static wl_err_t shard_apply_asset(shard_t *self, const wl_line_t *line, const wl_asset_t *asset,
                                   wl_stored_user_t *item) {
     bool sane = true;
+    bool allowed = false;
     wl_apply_result_t result = WL_APPLY_OLDER;
-    wl_err_t err = shard_check_step(self, line, asset, &sane);
-    if (err == WL_OK && sane) {
-        err = wl_asset_db_apply(self->db, asset, &result);
+    wl_err_t err = shard_check_consent(self, line, asset, item, &allowed);
+    if (err != WL_OK || !allowed) {
+        self->batch->barred += err == WL_OK;
+        return err;
     }
+    err = shard_apply_record(self, line, asset, item, &result, &sane);
     bool record_refused =
         err == WL_ERR_OVERFLOW || err == WL_ERR_TOO_BIG || err == WL_ERR_MALFORMED;
     if (err != WL_OK && !record_refused) {
@@ -83,7 +145,8 @@ static wl_err_t shard_apply_asset(shard_t *self, const wl_line_t *line, const wl
     }
     self->batch->stored += result == WL_APPLY_STORED;
     self->batch->older += result == WL_APPLY_OLDER;
-    return shard_keep(self, asset, result, item);
+    bool consent_again = result == WL_APPLY_TOUCHED && wl_asset_is_consent(asset);
+    return shard_keep(self, asset, consent_again ? WL_APPLY_OLDER : result, item);
 }
 
 static wl_err_t shard_apply_item(shard_t *self, wl_stored_user_t *item) {
@@ -93,6 +156,7 @@ static wl_err_t shard_apply_item(shard_t *self, wl_stored_user_t *item) {
     item->outcome = item->asked;
     item->kept_count = 0;
     item->owns = false;
+    item->consent = WL_CONSENT_UNKNOWN;
     for (uint32_t i = 0; err == WL_OK && i < item->asset_count; i++) {
         err = shard_apply_asset(self, line, &batch->assets[item->asset_first + i], item);
     }
@@ -116,6 +180,8 @@ static wl_err_t shard_transact(shard_t *self, uint32_t users, uint64_t *ret_comm
     batch->stored = 0;
     batch->older = 0;
     batch->refused = 0;
+    batch->barred = 0;
+    self->now = wl_wall_now();
     wl_err_t err = wl_asset_db_begin(self->db);
     if (err != WL_OK) {
         return err;
@@ -139,7 +205,21 @@ static wl_err_t shard_transact(shard_t *self, uint32_t users, uint64_t *ret_comm
     return err;
 }
 
+/* Its dispatcher may not know: the keeper lets go of the lease, if it is still held. */
+static void shard_tell_refused(shard_t *self, const wl_stored_line_t *head) {
+    if (head->dispatcher == self->refused.partition && head->epoch == self->refused.epoch) {
+        return;
+    }
+    self->refused = (wl_refused_item_t){.partition = head->dispatcher, .epoch = head->epoch};
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_KEEPER, 0, WL_MSG_REFUSED, 0);
+    if (!wl_encoder_begun(to)) {
+        wl_refused_begin(to, NULL);
+    }
+    wl_refused_add(to, &self->refused);
+}
+
 static void shard_tell_stored(shard_t *self, uint64_t commit_seq) {
+    self->refused = (wl_refused_item_t){.partition = UINT32_MAX};
     uint32_t presences = wl_hub_instances(&self->hub, WL_ACTOR_PRESENCE);
     uint64_t log_seq = wl_asset_db_owner_seq(self->db);
     for (size_t i = 0; i < self->batch->item_count; i++) {
@@ -147,6 +227,7 @@ static void shard_tell_stored(shard_t *self, uint64_t commit_seq) {
         const wl_stored_line_t *shared = &self->batch->heads[from->head];
         if (shared->stale) {
             WL_COUNT(&self->hub.counters, store_stale_epoch, 1);
+            shard_tell_refused(self, shared);
             continue;
         }
         uint32_t presence = wl_uid_owner(from->uid, presences);
@@ -185,11 +266,54 @@ static void shard_say_failed(shard_t *self, wl_err_t err) {
     self->away = away;
 }
 
+/* Nothing of the batch is stored. The dispatchers hear it at once, and for how long to send no more
+ * of this shard's users: a pull that nobody answers for keeps a place that users of other shards
+ * need. A message that gets lost only costs `dispatcher.lost_ms`. */
+static void shard_hand_back(shard_t *self, int64_t pause_ms, const char *reason) {
+    self->hand_backs++;
+    for (size_t i = 0; i < self->batch->item_count; i++) {
+        const wl_stored_user_t *from = &self->batch->items[i];
+        const wl_stored_line_t *shared = &self->batch->heads[from->head];
+        wl_encoder_t *to =
+            wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, shared->dispatcher, WL_MSG_PULLED,
+                      self->hand_backs * WL_STORE_BATCH_HEADS + from->head);
+        if (!wl_encoder_begun(to)) {
+            wl_pulled_head_t head = {.pause_ms = pause_ms, .shard = self->hub.instance + 1};
+            memcpy(head.line, shared->line, sizeof head.line);
+            wl_pulled_begin(to, &head);
+        }
+        wl_pulled_item_t item = {
+            .uid = from->uid, .seq = from->seq, .outcome = WL_PULL_RETRY, .held = true};
+        (void)snprintf(item.reason, sizeof item.reason, "%s", reason);
+        wl_pulled_add(to, &item);
+    }
+    WL_COUNT(&self->hub.counters, store_handed_back, self->batch->item_count);
+    wl_store_batch_clear(self->batch);
+}
+
+/* After each failure nothing is tried for a while: a server that hangs would cost its timeout for
+ * every batch, and the mailbox would fill with what nobody can store. */
+static void shard_shut(shard_t *self, wl_err_t err, int64_t now) {
+    self->failures += self->failures < UINT32_MAX ? 1 : 0;
+    int64_t pause_ms =
+        wl_retry_delay_ms(self->failures, PAUSE_MS_MIN, PAUSE_MS_MAX, (uint32_t)wl_random_u64());
+    self->shut_until = now + pause_ms;
+    WL_COUNT(&self->hub.counters, store_failures, 1);
+    WL_COUNT(&self->hub.counters, store_damaged, err == WL_ERR_DAMAGED);
+    shard_say_failed(self, err);
+    shard_hand_back(self, pause_ms, wl_err_text(err));
+}
+
 /* Commits what was collected. Without a configuration nobody knows the limits of steps: it waits,
- * and beyond the bound is dropped, as the dispatcher pulls again. */
+ * and beyond the bound is handed back. */
 static void shard_commit(shard_t *self) {
     if (self->batch->item_count == 0 ||
         (self->hub.config == NULL && !wl_store_batch_full(self->batch))) {
+        return;
+    }
+    int64_t shut_ms = self->shut_until - wl_mono_now().ms;
+    if (shut_ms > 0) {
+        shard_hand_back(self, shut_ms, "the shard could not write a moment ago");
         return;
     }
     uint64_t commit_seq = 0;
@@ -203,14 +327,14 @@ static void shard_commit(shard_t *self) {
         WL_COUNT(&self->hub.counters, store_assets, self->batch->stored);
         WL_COUNT(&self->hub.counters, store_older_refused, self->batch->older);
         WL_COUNT(&self->hub.counters, pull_quarantined, self->batch->refused);
+        WL_COUNT(&self->hub.counters, consent_refused, self->batch->barred);
         shard_tell_stored(self, commit_seq);
         self->away = false;
+        self->failures = 0;
+        wl_store_batch_clear(self->batch);
     } else {
-        WL_COUNT(&self->hub.counters, store_failures, 1);
-        WL_COUNT(&self->hub.counters, store_damaged, err == WL_ERR_DAMAGED);
-        shard_say_failed(self, err);
+        shard_shut(self, err, wl_mono_now().ms);
     }
-    wl_store_batch_clear(self->batch);
 }
 
 /* ---- messages -------------------------------------------------------------------------------- */
@@ -226,6 +350,10 @@ static bool store_item_ours(const shard_t *self, const wl_store_head_t *head,
 }
 
 static void shard_take_store(shard_t *self, const wl_msg_t *msg) {
+    if (msg->head.store.dispatcher >= wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER)) {
+        WL_COUNT(&self->hub.counters, msg_malformed, 1);
+        return;
+    }
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_store_item_t *item = &msg->items.store[i];
         if (!store_item_ours(self, &msg->head.store, item)) {
@@ -277,17 +405,37 @@ static void on_turn_end(void *arg) {
     shard_commit(arg);
 }
 
+/* Wipes what purged rows have left in the database's log, a moment after the commits, so that many
+ * withdrawals cost one wipe. */
+static void on_tick(void *arg) {
+    shard_t *self = arg;
+    bool due = false;
+    if (self->withdrawn) {
+        wl_err_t err = wl_asset_db_scrub(self->db, &due);
+        self->withdrawn = err != WL_OK || due;
+    }
+}
+
+static bool tick_hurried(void *arg) {
+    return ((const shard_t *)arg)->withdrawn;
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 static wl_err_t shard_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     shard_t *self = arg;
-    wl_hub_handlers_t handlers = {.take = on_message, .flush = on_turn_end};
+    wl_hub_handlers_t handlers = {.take = on_message,
+                                  .flush = on_turn_end,
+                                  .tick = on_tick,
+                                  .hurried = tick_hurried,
+                                  .tick_ms = TICK_MS};
     wl_err_t err = wl_hub_open(&self->hub, pipe, boot, &handlers, self, &boot->fault);
     if (err != WL_OK) {
         return err;
     }
     WL_ASSERT(wl_hub_instances(&self->hub, WL_ACTOR_PRESENCE) <= PRESENCE_MAX);
     self->batch = wl_store_batch_new();
+    self->withdrawn = true; /* maybe, by a process that died before it was wiped */
     wl_store_text_t text;
     wl_asset_db_options_t options =
         wl_store_options_assets(self->hub.settings, self->hub.instance, false, &text);

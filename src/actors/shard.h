@@ -9,8 +9,12 @@
  * Promises  everything stored in a turn is one transaction, at most WL_STORE_BATCH_ASSETS assets,
  *           users in ascending order; STORED goes out only after its commit and is numbered, so
  *           that a lost one shows; a dispatcher whose lease is over stores nothing; a failed
- *           transaction leaves nothing and says nothing: the dispatcher pulls again. Blocks on the
- *           database: the longest stall is one transaction, at most shard.timeout_ms a statement */
+ *           transaction leaves nothing and says nothing: the dispatcher pulls again. Of a line that
+ *           needs the user's consent nothing is stored unless a valid consent record stands in the
+ *           same transaction; one that is withdrawn is told alone, everything else of the line is
+ *           deleted in the transaction that stores it, and wiped from SQLite's log within a second.
+ *           Blocks on the database: the longest stall is one transaction, at most shard.timeout_ms
+ *           a statement */
 #ifndef WL_ACTORS_SHARD_H
 #define WL_ACTORS_SHARD_H
 

@@ -37,6 +37,7 @@ void wl_store_batch_clear(wl_store_batch_t *self) {
     self->stored = 0;
     self->older = 0;
     self->refused = 0;
+    self->barred = 0;
     msgpack_zone_clear(self->zone);
 }
 

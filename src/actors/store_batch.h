@@ -21,6 +21,9 @@ typedef struct {
     char line[WL_LINE_ID_MAX + 1];
 } wl_stored_line_t;
 
+/* What is known about the consent of an item's user to its line. */
+enum { WL_CONSENT_UNKNOWN = 0, WL_CONSENT_STANDS = 1, WL_CONSENT_MISSING = 2 };
+
 /* One user to store, copied out of a message. */
 typedef struct {
     uint64_t uid;
@@ -32,6 +35,7 @@ typedef struct {
     uint32_t head;        /* into batch.heads */
     uint8_t asked;        /* wl_pull_outcome_t, as asked */
     uint8_t outcome;      /* and after applying */
+    uint8_t consent;      /* as the transaction has found it so far */
     bool owns;
 } wl_stored_user_t;
 
@@ -52,6 +56,7 @@ typedef struct {
     uint64_t stored; /* counts of this transaction, of use only if it commits */
     uint64_t older;
     uint64_t refused;
+    uint64_t barred; /* assets left out because there is no consent */
 } wl_store_batch_t;
 
 wl_store_batch_t *wl_store_batch_new(void);

@@ -132,6 +132,15 @@ uint32_t wl_tickets_expire(wl_tickets_t *self, int64_t now, wl_ticket_fn tell, v
     return expired;
 }
 
+void wl_tickets_drop(wl_tickets_t *self, uint64_t uid, wl_ticket_pick_fn pick, void *arg) {
+    for (uint32_t i = 0; i < self->count; i++) {
+        wl_ticket_t *ticket = &self->at[i];
+        if (ticket->used && ticket->uid == uid && pick(ticket, arg)) {
+            wl_tickets_release(self, ticket);
+        }
+    }
+}
+
 uint32_t wl_tickets_used(const wl_tickets_t *self) {
     return self->used;
 }

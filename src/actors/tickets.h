@@ -29,6 +29,8 @@ typedef struct {
     uint16_t has_count;                /* wallet.has_assets: users asked for */
     uint16_t has_answered;             /* users that presence has answered */
     bool used;                         /* false: in the free list */
+    bool granted;                      /* wallet.consent: as asked */
+    int64_t expires_at;                /* likewise; wall ms, 0 = never */
     wl_peer_t peer;                    /* the way back */
     uint64_t has[WL_TICKET_HAS_WORDS]; /* bit per user who may own something */
 } wl_ticket_t;
@@ -51,6 +53,10 @@ void wl_tickets_release(wl_tickets_t *self, wl_ticket_t *ticket);
  * Returns how many. */
 typedef void (*wl_ticket_fn)(const wl_ticket_t *ticket, void *arg);
 uint32_t wl_tickets_expire(wl_tickets_t *self, int64_t now, wl_ticket_fn tell, void *arg);
+
+/* Releases the tickets of a user for which `pick` says so; looks at all tickets. */
+typedef bool (*wl_ticket_pick_fn)(const wl_ticket_t *ticket, void *arg);
+void wl_tickets_drop(wl_tickets_t *self, uint64_t uid, wl_ticket_pick_fn pick, void *arg);
 
 uint32_t wl_tickets_used(const wl_tickets_t *self);
 

@@ -54,6 +54,10 @@ bool wl_line_id_valid(const char *text) {
     return bytes >= 1 && bytes <= WL_LINE_ID_MAX && text[bytes] == '\0';
 }
 
+bool wl_bucket_reserved(const char *bucket) {
+    return bucket[0] == '!';
+}
+
 bool wl_asset_is_consent(const wl_asset_t *asset) {
     return strcmp(asset->bucket, WL_BUCKET_CONSENT) == 0;
 }

@@ -67,6 +67,8 @@ typedef struct {
  * travels and is guarded like any other record, and is never shown as one. */
 #define WL_BUCKET_CONSENT "!consent"
 bool wl_asset_is_consent(const wl_asset_t *asset);
+/* Names that begin with "!" are walletd's own: lines that use one are refused. */
+bool wl_bucket_reserved(const char *bucket);
 
 /* [a-z0-9_-]{1,32}, NUL-terminated */
 bool wl_line_id_valid(const char *text);

@@ -160,6 +160,9 @@ wl_err_t wl_asset_sane(const wl_asset_t *asset, const wl_line_t *line, wl_fault_
     if (strcmp(asset->line, line->id) != 0) {
         return wl_fault(fault, bad, "line", "is not the line that was asked");
     }
+    if (wl_bucket_reserved(asset->bucket)) {
+        return wl_fault(fault, bad, "bucket", "begins with \"!\", which lines may not use");
+    }
     if (asset->state == WL_STATE_GONE) {
         return WL_OK; /* a tombstone holds nothing that could be wrong */
     }

@@ -26,8 +26,8 @@ WL_MUST_USE wl_err_t wl_asset_valid(const wl_asset_t *asset, wl_fault_t *fault);
  * extra is embedded into replies as it is, so a damaged one would break the whole reply. */
 bool wl_asset_extra_valid(const uint8_t *bytes, size_t count);
 
-/* The record against its line: kind, unit, scale, amount bounds (design section 6, rule 7). A
- * tombstone needs only the right line. */
+/* The record against its line: kind, unit, scale, amount bounds (design section 6, rule 7), no
+ * reserved bucket. A tombstone needs only the right line and bucket. */
 WL_MUST_USE wl_err_t wl_asset_sane(const wl_asset_t *asset, const wl_line_t *line,
                                    wl_fault_t *fault);
 

@@ -47,6 +47,23 @@ const wl_line_t *wl_config_line(const wl_config_t *self, const char *line_id) {
     return index < 0 ? NULL : &self->lines[index];
 }
 
+/* What reads look at before they look at lines. */
+static void config_sum_up(wl_config_t *config) {
+    for (uint32_t i = 0; i < config->line_count; i++) {
+        const wl_line_t *line = &config->lines[i];
+        config->live = config->live || line->mode == WL_MODE_LIVE;
+        config->asks = config->asks || line->mode == WL_MODE_LIVE || line->must_revalidate;
+        config->consents = config->consents || line->consent;
+    }
+    for (uint32_t i = 0; i < config->section_count; i++) {
+        const wl_section_t *section = &config->sections[i];
+        for (uint32_t j = 0; j < section->line_count; j++) {
+            const wl_line_t *line = &config->lines[section->line_indexes[j]];
+            config->live_home = config->live_home || line->mode == WL_MODE_LIVE;
+        }
+    }
+}
+
 typedef wl_err_t (*config_part_t)(wl_config_reader_t *, wl_config_t *, uint64_t *);
 
 static wl_err_t config_read_part(config_part_t part, const char *name, const char *text,
@@ -78,6 +95,7 @@ wl_err_t wl_config_compile(const char *integration, size_t integration_bytes,
     if (err != WL_OK) {
         return err;
     }
+    config_sum_up(config);
     (void)snprintf(config->version, sizeof config->version, "%" PRIu64 ".%" PRIu64, lines_version,
                    page_version);
     *ret = config;

@@ -91,6 +91,10 @@ typedef struct {
     char version[48]; /* "3.7": integration.presentation */
     uint32_t line_count;
     uint32_t section_count;
+    bool asks;      /* a line is live or must be revalidated: some reads have to ask first */
+    bool live;      /* a line is live */
+    bool live_home; /* a live line is in a section */
+    bool consents;  /* a line needs consent */
     uint8_t buckets[WL_LINES_MAX * 2]; /* hash of a line id -> index + 1, 0 = empty */
     wl_line_t lines[WL_LINES_MAX];
     wl_golden_slot_t golden[WL_GOLDEN_SLOTS];

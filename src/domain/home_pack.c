@@ -143,9 +143,9 @@ static uint8_t *pen_freshness(uint8_t *pen, wl_freshness_t freshness) {
 /* the maps */
 
 void wl_pack_asset(msgpack_sbuffer *into, const wl_asset_t *asset, wl_state_t state,
-                   wl_source_t source, wl_freshness_t freshness) {
+                   const wl_home_shown_t *shown) {
     uint8_t *pen = pen_open(into, ASSET_BYTES_MAX);
-    pen = pen_map(pen, ASSET_KEYS);
+    pen = pen_map(pen, ASSET_KEYS + shown->last_good);
     pen = PEN_KEY(pen, "line");
     pen = pen_text(pen, asset->line, WL_LINE_ID_MAX);
     pen = PEN_KEY(pen, "bucket");
@@ -153,15 +153,15 @@ void wl_pack_asset(msgpack_sbuffer *into, const wl_asset_t *asset, wl_state_t st
     pen = PEN_KEY(pen, "kind");
     pen = pen_text(pen, wl_kind_name((wl_kind_t)asset->kind), WORD_MAX);
     pen = PEN_KEY(pen, "amount");
-    pen = pen_i64(pen, asset->amount);
+    pen = pen_amount(pen, shown->known, asset->amount);
     pen = PEN_KEY(pen, "unit");
     pen = pen_text(pen, asset->unit, WL_UNIT_MAX);
     pen = PEN_KEY(pen, "scale");
     pen = pen_u64(pen, asset->scale);
     pen = PEN_KEY(pen, "count");
-    pen = pen_u64(pen, asset->count);
+    pen = pen_u64(pen, shown->known ? asset->count : 0);
     pen = PEN_KEY(pen, "pending");
-    pen = pen_i64(pen, asset->pending);
+    pen = pen_amount(pen, shown->known, asset->pending);
     pen = PEN_KEY(pen, "state");
     pen = pen_text(pen, wl_state_name(state), WORD_MAX);
     pen = PEN_KEY(pen, "expires_at");
@@ -180,8 +180,12 @@ void wl_pack_asset(msgpack_sbuffer *into, const wl_asset_t *asset, wl_state_t st
     }
     pen = PEN_KEY(pen, "as_of");
     pen = pen_i64(pen, asset->pulled_at);
-    pen = pen_source(pen, source);
-    pen = pen_freshness(pen, freshness);
+    pen = pen_source(pen, shown->source);
+    pen = pen_freshness(pen, shown->freshness);
+    if (shown->last_good) {
+        pen = PEN_KEY(pen, "last_good");
+        pen = pen_i64(pen, asset->amount);
+    }
     pen_close(into, pen);
 }
 
@@ -214,16 +218,15 @@ static uint8_t *pen_hollow(uint8_t *pen, const wl_line_t *line) {
     return pen_nil(pen);
 }
 
-void wl_pack_nothing(msgpack_sbuffer *into, const wl_line_t *line, wl_source_t source,
-                     wl_freshness_t freshness) {
+void wl_pack_nothing(msgpack_sbuffer *into, const wl_line_t *line, const wl_home_shown_t *shown) {
     uint8_t *pen = pen_open(into, HOLLOW_BYTES_MAX);
     pen = pen_hollow(pen, line);
     pen = PEN_KEY(pen, "extra");
     pen = pen_map(pen, 0);
     pen = PEN_KEY(pen, "as_of");
     pen = pen_nil(pen);
-    pen = pen_source(pen, source);
-    pen = pen_freshness(pen, freshness);
+    pen = pen_source(pen, shown->source);
+    pen = pen_freshness(pen, shown->freshness);
     pen_close(into, pen);
 }
 
@@ -243,9 +246,9 @@ void wl_pack_link(msgpack_sbuffer *into, const wl_line_t *line, wl_source_t sour
     pen_close(into, pen);
 }
 
-void wl_pack_golden(msgpack_sbuffer *into, const wl_pack_golden_t *slot, wl_source_t source) {
+void wl_pack_golden(msgpack_sbuffer *into, const wl_pack_golden_t *slot) {
     uint8_t *pen = pen_open(into, GOLDEN_BYTES_MAX);
-    pen = pen_map(pen, GOLDEN_KEYS);
+    pen = pen_map(pen, GOLDEN_KEYS + slot->last_good);
     pen = PEN_KEY(pen, "position");
     pen = pen_u64(pen, slot->position);
     pen = PEN_KEY(pen, "line");
@@ -269,9 +272,13 @@ void wl_pack_golden(msgpack_sbuffer *into, const wl_pack_golden_t *slot, wl_sour
     pen = pen_freshness(pen, slot->freshness);
     pen = PEN_KEY(pen, "as_of");
     pen = pen_amount(pen, slot->there, slot->as_of);
-    pen = pen_source(pen, source);
+    pen = pen_source(pen, slot->source);
     pen = PEN_KEY(pen, "version");
     pen = pen_u64(pen, slot->version);
+    if (slot->last_good) {
+        pen = PEN_KEY(pen, "last_good");
+        pen = pen_i64(pen, slot->amount);
+    }
     pen_close(into, pen);
 }
 
@@ -283,9 +290,9 @@ void wl_pack_total(msgpack_sbuffer *into, const wl_pack_total_t *total) {
     pen = PEN_KEY(pen, "scale");
     pen = pen_u64(pen, total->scale);
     pen = PEN_KEY(pen, "amount");
-    pen = pen_amount(pen, !total->overflow, total->amount);
+    pen = pen_amount(pen, !total->overflow && !total->unknown, total->amount);
     pen = PEN_KEY(pen, "pending");
-    pen = pen_amount(pen, !total->overflow, total->pending);
+    pen = pen_amount(pen, !total->overflow && !total->unknown, total->pending);
     pen = PEN_KEY(pen, "count");
     pen = pen_u64(pen, total->count);
     if (total->overflow) {

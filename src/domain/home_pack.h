@@ -1,26 +1,13 @@
 /* home_pack.h: the MessagePack shapes that home.c is made of: asset, golden slot, total. Shapes are
  * fixed: every key is always there. Pure, any thread; allocates only the growth of `into`. Private
- * to home.c. */
+ * to home*.c. */
 #ifndef WL_DOMAIN_HOME_PACK_H
 #define WL_DOMAIN_HOME_PACK_H
 
-#include "domain/home.h"
+#include "domain/home_view.h"
 
+#include <msgpack.h>
 #include <string.h>
-
-/* name on the wire, doc */
-#define WL_FRESHNESS(F)                                               \
-    F(FRESH, "fresh", "no newer value is known of")                   \
-    F(STALE, "stale", "the line cannot be asked, or its pull failed") \
-    F(REFRESHING, "refreshing", "a newer value is on its way")        \
-    F(MISSING, "missing", "nothing is known: not a zero")
-
-typedef enum {
-#define WL_FRESHNESS_ENUM(name, text, doc) WL_FRESHNESS_##name,
-    WL_FRESHNESS(WL_FRESHNESS_ENUM)
-#undef WL_FRESHNESS_ENUM
-        WL_FRESHNESS_COUNT
-} wl_freshness_t;
 
 /* Short texts and small numbers go out as one write each. */
 static inline void wl_pack_u64(msgpack_sbuffer *into, uint64_t number) {
@@ -68,20 +55,21 @@ static inline void wl_pack_text(msgpack_sbuffer *into, const char *text) {
         (void)msgpack_sbuffer_write((into), key_, sizeof key_);                 \
     } while (0)
 
-/* A record; state as judged now. Damaged extra bytes become an empty map. */
+/* A record; state as judged now. Damaged extra bytes become an empty map. Of one that is not to be
+ * known amount and pending are nil, and the key last_good may stand behind them. */
 void wl_pack_asset(msgpack_sbuffer *into, const wl_asset_t *asset, wl_state_t state,
-                   wl_source_t source, wl_freshness_t freshness);
+                   const wl_home_shown_t *shown);
 /* The same map for a line without a record: everything that is not known is nil. */
-void wl_pack_nothing(msgpack_sbuffer *into, const wl_line_t *line, wl_source_t source,
-                     wl_freshness_t freshness);
+void wl_pack_nothing(msgpack_sbuffer *into, const wl_line_t *line, const wl_home_shown_t *shown);
 /* The same map for a link: title and target in extra. */
 void wl_pack_link(msgpack_sbuffer *into, const wl_line_t *line, wl_source_t source);
 
 typedef struct {
     uint32_t position; /* 1..4 */
     uint8_t scale;
-    bool there; /* the user has a record: as_of means something */
-    bool known; /* amount and pending are exact, else nil */
+    bool there;     /* the user has a record: as_of means something */
+    bool known;     /* amount and pending are exact, else nil */
+    bool last_good; /* the amount is shown as last_good instead */
     const char *line;
     const char *title;
     const char *link;
@@ -93,8 +81,9 @@ typedef struct {
     uint64_t count;
     uint64_t version;
     wl_freshness_t freshness;
+    wl_source_t source;
 } wl_pack_golden_t;
-void wl_pack_golden(msgpack_sbuffer *into, const wl_pack_golden_t *slot, wl_source_t source);
+void wl_pack_golden(msgpack_sbuffer *into, const wl_pack_golden_t *slot);
 
 typedef struct {
     const char *unit;
@@ -103,6 +92,7 @@ typedef struct {
     uint64_t count;
     uint8_t scale;
     bool overflow; /* amount and pending are nil then */
+    bool unknown;  /* likewise: a part of the sum is not known */
 } wl_pack_total_t;
 void wl_pack_total(msgpack_sbuffer *into, const wl_pack_total_t *total);
 

@@ -395,9 +395,22 @@ bool wl_pending_fail(wl_pending_t *self, const char *line, uint64_t uid, uint64_
     return true;
 }
 
-uint32_t wl_pending_attempts(const wl_pending_t *self, const char *line, uint64_t uid) {
-    const row_t *row = pending_find(self, line, uid);
-    return row == NULL || row->flight == NULL ? 0 : row->attempts;
+static void row_drop(wl_pending_t *self, row_t *row) {
+    if (row->flight != NULL) {
+        row->dirty = false;
+        row_settle(self, row);
+    } else {
+        row_leave(self, row);
+        row_forget(self, row);
+    }
+}
+
+bool wl_pending_drop(wl_pending_t *self, const char *line, uint64_t uid) {
+    row_t *row = pending_find(self, line, uid);
+    if (row != NULL) {
+        row_drop(self, row);
+    }
+    return row != NULL;
 }
 
 bool wl_pending_flight(const wl_pending_t *self, const char *line, uint64_t uid, uint64_t seq,
@@ -410,21 +423,25 @@ bool wl_pending_flight(const wl_pending_t *self, const char *line, uint64_t uid,
 }
 
 /* The flight is over and nothing came of it: all it was to cover is still to do. */
-static void row_return(wl_pending_t *self, row_t *row) {
+static void row_return(wl_pending_t *self, row_t *row, wl_mono_ms_t due) {
     wl_aim_merge(&self->aims, &row->aim, &row->flight->aim);
     row->interactive = row->interactive || row->flight->interactive;
     row_land(self, row);
     row->dirty = false;
-    row_wait(self, row);
+    if (due.ms > 0) {
+        row_sleep(self, row, due);
+    } else {
+        row_wait(self, row);
+    }
 }
 
-bool wl_pending_hold(wl_pending_t *self, const char *line, uint64_t uid, uint64_t seq) {
+bool wl_pending_hold(wl_pending_t *self, const char *line, uint64_t uid, uint64_t seq,
+                     wl_mono_ms_t due) {
     row_t *row = pending_find_flight(self, line, uid, seq);
-    if (row == NULL) {
-        return false;
+    if (row != NULL) {
+        row_return(self, row, due);
     }
-    row_return(self, row);
-    return true;
+    return row != NULL;
 }
 
 size_t wl_pending_lost(wl_pending_t *self, const char *line, wl_mono_ms_t before) {
@@ -435,10 +452,10 @@ size_t wl_pending_lost(wl_pending_t *self, const char *line, wl_mono_ms_t before
     }
     const lane_t *lane = &self->lanes[number];
     size_t count = 0;
-    while (count < WL_PENDING_LOST_MAX && lane->flying != NULL &&
-           lane->flying->flight->taken.ms < before.ms) {
-        row_return(self, lane->flying);
-        count++;
+    for (; count < WL_PENDING_LOST_MAX && lane->flying != NULL &&
+           lane->flying->flight->taken.ms < before.ms;
+         count++) {
+        row_return(self, lane->flying, (wl_mono_ms_t){0});
     }
     return count;
 }
@@ -453,11 +470,9 @@ size_t wl_pending_wake(wl_pending_t *self, wl_mono_ms_t now, wl_mono_ms_t *ret_n
     WL_ASSERT(self != NULL && ret_next != NULL);
     size_t count = 0;
     wl_due_t *due = wl_due_heap_first(&self->sleeping);
-    while (due != NULL && due->at.ms <= now.ms && count < WL_PENDING_WAKE_MAX) {
-        row_t *row = row_of_due(due);
-        row_leave(self, row);
-        row_wait(self, row);
-        count++;
+    for (; due != NULL && due->at.ms <= now.ms && count < WL_PENDING_WAKE_MAX; count++) {
+        row_leave(self, row_of_due(due));
+        row_wait(self, row_of_due(due));
         due = wl_due_heap_first(&self->sleeping);
     }
     ret_next->ms = due == NULL ? INT64_MAX : due->at.ms;
@@ -480,15 +495,9 @@ wl_pending_stats_t wl_pending_stats(const wl_pending_t *self) {
 
 const char *wl_pending_state(const wl_pending_t *self, const char *line, uint64_t uid) {
     const row_t *row = pending_find(self, line, uid);
-    if (row == NULL) {
-        return "none";
-    }
-    switch ((row_state_t)row->state) {
-    case ROW_WAITING: return "waiting";
-    case ROW_FLYING: return row->dirty ? "dirty" : "flying";
-    case ROW_SLEEPING: return "sleeping";
-    }
-    return "none";
+    const char *const names[] = {"waiting", row != NULL && row->dirty ? "dirty" : "flying",
+                                 "sleeping"};
+    return row == NULL ? "none" : names[row->state];
 }
 
 void wl_pending_destroy(wl_pending_t **self_at) {
@@ -499,13 +508,7 @@ void wl_pending_destroy(wl_pending_t **self_at) {
     row_t *row = NULL;
     row_t *next = NULL;
     HASH_ITER(hh, self->rows, row, next) {
-        row_leave(self, row);
-        if (row->flight != NULL) {
-            wl_aim_end(&self->aims, &row->flight->aim);
-            wl_pool_give(self->flight_pool, row->flight);
-            row->flight = NULL;
-        }
-        row_forget(self, row);
+        row_drop(self, row);
     }
     wl_due_heap_clear(&self->sleeping);
     wl_aim_store_close(&self->aims);

@@ -4,9 +4,9 @@
  *      add                take                    done, clean
  *   ---------> WAITING ---------> FLYING --------------------------> (forgotten)
  *               ^    ^              | lost; done, dirty: an add came meanwhile
- *           due,|    +--------------+ fail, dirty and the add interactive
+ *           due,|    +--------------+ hold; fail, dirty and the add interactive
  *   interactive |                   |
- *           add +--- SLEEPING <-----+ fail
+ *           add +--- SLEEPING <-----+ fail; hold with a due
  *
  * Ten changes of one pair cost one pull. A queue entry names up to WL_CHANGES_MAX pairs and is
  * released when each of them has ended (done, or failed: the failure is then durable elsewhere).
@@ -100,9 +100,14 @@ bool wl_pending_done(wl_pending_t *self, const char *line, uint64_t uid, uint64_
 bool wl_pending_fail(wl_pending_t *self, const char *line, uint64_t uid, uint64_t seq,
                      wl_mono_ms_t due, bool give_up, uint32_t *ret_attempts);
 
-/* A flying pull that was not made after all: the pair waits again, its attempts unchanged. false:
- * no such pull is flying, nothing changes. */
-bool wl_pending_hold(wl_pending_t *self, const char *line, uint64_t uid, uint64_t seq);
+/* A flying pull that was not made after all: the pair waits again, or sleeps until `due` when that
+ * is not 0; its attempts unchanged. false: no such pull is flying, nothing changes. */
+bool wl_pending_hold(wl_pending_t *self, const char *line, uint64_t uid, uint64_t seq,
+                     wl_mono_ms_t due);
+
+/* Forgets a pair in whatever state, as if all that it was to cover were done: its entries end. The
+ * answer of a pull that flies finds nothing later. false: there is no such pair. */
+bool wl_pending_drop(wl_pending_t *self, const char *line, uint64_t uid);
 
 /* Takes this pair alone, if it waits: false otherwise. */
 bool wl_pending_fly(wl_pending_t *self, const char *line, uint64_t uid, wl_mono_ms_t now,
@@ -110,9 +115,6 @@ bool wl_pending_fly(wl_pending_t *self, const char *line, uint64_t uid, wl_mono_
 /* The pull of a flying pair once more. false: no pull with this seq is flying. */
 bool wl_pending_flight(const wl_pending_t *self, const char *line, uint64_t uid, uint64_t seq,
                        wl_pending_pull_t *ret_pull);
-
-/* Failed attempts of a flying pair, for deciding about give_up; 0 when it does not fly. */
-uint32_t wl_pending_attempts(const wl_pending_t *self, const char *line, uint64_t uid);
 
 /* Wakes sleepers that are due, at most WL_PENDING_WAKE_MAX a call; returns how many. *ret_next =
  * when to call again: now or earlier when some are left (INT64_MAX ms = nobody sleeps). */

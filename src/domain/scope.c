@@ -77,7 +77,10 @@ static wl_err_t word_add(wl_scopes_t *self, const char *word, size_t bytes, wl_f
     const struct {
         const char *word;
         bool *flag;
-    } rows[] = {{"read", &self->read}, {"admin", &self->admin}, {"peer", &self->peer}};
+    } rows[] = {{"read", &self->read},
+                {"consent", &self->consent},
+                {"admin", &self->admin},
+                {"peer", &self->peer}};
     for (size_t i = 0; i < WL_COUNT_OF(rows); i++) {
         if (strlen(rows[i].word) == bytes && memcmp(rows[i].word, word, bytes) == 0) {
             if (*rows[i].flag) {
@@ -88,7 +91,7 @@ static wl_err_t word_add(wl_scopes_t *self, const char *word, size_t bytes, wl_f
         }
     }
     return wl_fault(fault, WL_ERR_SETTINGS, "scope",
-                    "\"%.*s\" is not read, notify:LINE[,LINE...], notify:*, admin or peer",
+                    "\"%.*s\" is not read, consent, notify:LINE[,LINE...], notify:*, admin or peer",
                     (int)(bytes < 64 ? bytes : 64), word);
 }
 
@@ -126,6 +129,9 @@ void wl_scopes_format(const wl_scopes_t *self, char *ret_text, size_t bytes) {
     if (self->read) {
         text_append(ret_text, bytes, " ", "read");
     }
+    if (self->consent) {
+        text_append(ret_text, bytes, " ", "consent");
+    }
     if (self->notify_all) {
         text_append(ret_text, bytes, " ", "notify:*");
     }
@@ -156,7 +162,7 @@ bool wl_scopes_notify_some(const wl_scopes_t *self) {
 
 bool wl_scopes_enter(const wl_scopes_t *self, wl_door_t door) {
     switch (door) {
-    case WL_DOOR_READ: return self->read;
+    case WL_DOOR_READ: return self->read || self->consent;
     case WL_DOOR_INTAKE: return self->read || self->admin || wl_scopes_notify_some(self);
     case WL_DOOR_PUBLISH: return wl_scopes_notify_some(self);
     case WL_DOOR_TIER: return self->peer;

@@ -1,6 +1,6 @@
 /* scope.h: what a key may do, and which doors it may come in by. Pure; any thread.
  *
- * A scope is written as words: "read notify:cash,coupon notify:* admin peer". Nothing is implied:
+ * A scope is written as words: "read consent notify:cash,coupon notify:* admin peer". Nothing is implied:
  * an admin key may not read, a key for all lines may not administer. */
 #ifndef WL_DOMAIN_SCOPE_H
 #define WL_DOMAIN_SCOPE_H
@@ -13,7 +13,8 @@
 #include <stdint.h>
 
 typedef struct {
-    bool read;       /* wallet.* and sys.* of the reader port, wallet.refresh */
+    bool read;       /* wallet.* and sys.* of the reader port but consents; wallet.refresh */
+    bool consent;    /* wallet.consent */
     bool admin;      /* admin.* */
     bool peer;       /* another walletd: the sockets between processes */
     bool notify_all; /* notify.* for every line */

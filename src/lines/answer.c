@@ -38,6 +38,11 @@ void wl_answer_reader_destroy(wl_answer_reader_t **self) {
     *self = NULL;
 }
 
+void wl_answer_reader_watch(wl_answer_reader_t *self, wl_answer_watch_fn watch, void *arg) {
+    self->watch = watch;
+    self->watch_arg = arg;
+}
+
 /* The users that were asked for. */
 
 static int uid_compare(const void *left, const void *right) {
@@ -83,7 +88,7 @@ bool wl_answer_count_allowed(const wl_answer_reader_t *self, size_t records) {
 
 /* The first refusal of each asked user has a place of its own: were it crowded out, the user would
  * look like one who owns nothing new. */
-void wl_answer_refuse(wl_answer_reader_t *self, uint64_t uid, const char *format, ...) {
+static void refusal_add(wl_answer_reader_t *self, uint64_t uid, const char *reason) {
     self->refused_total++;
     int asked = asked_find(self, uid);
     if (asked >= 0 ? self->refused[asked] : self->stranger_count == WL_ANSWER_STRANGERS_MAX) {
@@ -97,13 +102,12 @@ void wl_answer_refuse(wl_answer_reader_t *self, uint64_t uid, const char *format
     WL_ASSERT(self->refusal_count < WL_COUNT_OF(self->refusals));
     wl_answer_refusal_t *refusal = &self->refusals[self->refusal_count++];
     refusal->uid = uid;
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(refusal->reason, sizeof refusal->reason, format, args);
-    va_end(args);
+    (void)snprintf(refusal->reason, sizeof refusal->reason, "%.95s", reason);
 }
 
-void wl_answer_blank(const wl_answer_reader_t *self, wl_asset_t *ret) {
+void wl_answer_record(wl_answer_reader_t *self, uint32_t index, wl_asset_t *ret) {
+    self->index = index;
+    self->fault_count = 0;
     memset(ret, 0, sizeof *ret);
     memcpy(ret->line, self->line->id, sizeof ret->line);
     memcpy(ret->unit, self->line->unit, sizeof ret->unit);
@@ -112,29 +116,62 @@ void wl_answer_blank(const wl_answer_reader_t *self, wl_asset_t *ret) {
     ret->state = WL_STATE_AVAILABLE;
 }
 
-void wl_answer_add(wl_answer_reader_t *self, const wl_asset_t *asset) {
-    if (asked_find(self, asset->uid) < 0) {
-        wl_answer_refuse(self, asset->uid, "uid: not asked for");
-        return;
+wl_fault_t *wl_answer_fault(wl_answer_reader_t *self) {
+    return self->fault_count < WL_ANSWER_FAULTS_MAX ? &self->faults[self->fault_count] : NULL;
+}
+
+void wl_answer_check(wl_answer_reader_t *self, wl_err_t err) {
+    self->fault_count += err != WL_OK;
+}
+
+/* What a record that could be read is refused for. */
+static wl_err_t record_judge(wl_answer_reader_t *self, const wl_asset_t *record) {
+    wl_fault_t *into = wl_answer_fault(self);
+    if (record->uid == 0) {
+        return wl_fault(into, WL_ERR_BAD_REQUEST, "uid", "uid: is missing");
     }
+    if (asked_find(self, record->uid) < 0) {
+        return wl_fault(into, WL_ERR_BAD_REQUEST, "uid", "uid: not asked for");
+    }
+    wl_fault_t fault;
+    wl_err_t err = wl_asset_valid(record, &fault);
+    if (err == WL_OK) {
+        err = wl_asset_sane(record, self->line, &fault);
+    }
+    return err == WL_OK ? WL_OK
+                        : wl_fault(into, err, fault.where, "%s: %.95s", fault.where, fault.message);
+}
+
+static void record_tell(const wl_answer_reader_t *self, const wl_asset_t *asset, json_t *json,
+                        const msgpack_object *map) {
+    if (self->watch != NULL) {
+        bool all = self->fault_count <= WL_ANSWER_FAULTS_MAX;
+        wl_answer_record_t record = {self->index,  json,
+                                     map,          asset,
+                                     self->faults, all ? self->fault_count : WL_ANSWER_FAULTS_MAX};
+        self->watch(&record, self->watch_arg);
+    }
+}
+
+void wl_answer_settle(wl_answer_reader_t *self, const wl_asset_t *asset, json_t *json,
+                      const msgpack_object *map) {
     wl_asset_t record = *asset;
     if (!self->line->versions) {
         record.version = self->made_version;
     }
-    wl_fault_t fault;
-    wl_err_t err = wl_asset_valid(&record, &fault);
-    if (err == WL_OK) {
-        err = wl_asset_sane(&record, self->line, &fault);
+    if (self->fault_count == 0) {
+        wl_answer_check(self, record_judge(self, &record));
     }
-    if (err != WL_OK) {
-        wl_answer_refuse(self, asset->uid, "%s: %s", fault.where, fault.message);
+    record_tell(self, &record, json, map);
+    if (self->fault_count > 0) {
+        refusal_add(self, asset->uid, self->faults[0].message);
         return;
     }
     if (self->asset_count == self->asset_capacity) {
         self->asset_capacity *= 2;
         self->assets = wl_realloc_array(self->assets, self->asset_capacity, sizeof *self->assets);
     }
-    record.pulled_at = self->asset_count; /* the place in the answer until wl_answer_finish() */
+    record.pulled_at = self->index; /* the place in the answer until wl_answer_finish() */
     self->assets[self->asset_count++] = record;
 }
 
@@ -155,6 +192,20 @@ static int asset_compare(const void *left, const void *right) {
     return a->pulled_at < b->pulled_at ? -1 : 1;
 }
 
+/* Refuses a record that was taken before. */
+__attribute__((format(printf, 3, 4))) static void
+record_take_back(wl_answer_reader_t *self, const wl_asset_t *asset, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    (void)snprintf(self->faults[0].where, sizeof self->faults[0].where, "bucket");
+    (void)vsnprintf(self->faults[0].message, sizeof self->faults[0].message, format, args);
+    va_end(args);
+    self->index = (uint32_t)asset->pulled_at;
+    self->fault_count = 1;
+    record_tell(self, NULL, NULL, NULL);
+    refusal_add(self, asset->uid, self->faults[0].message);
+}
+
 /* Keeps the first of equal keys and WL_USER_ASSETS_MAX of one user. */
 static void assets_thin(wl_answer_reader_t *self) {
     uint32_t kept = 0;
@@ -166,10 +217,9 @@ static void assets_thin(wl_answer_reader_t *self) {
         const wl_asset_t *last = kept > 0 ? &assets[kept - 1] : NULL;
         of_user = last != NULL && last->uid == asset->uid ? of_user : 0;
         if (last != NULL && wl_asset_same_key(last, asset)) {
-            wl_answer_refuse(self, asset->uid, "bucket: twice in one answer");
+            record_take_back(self, asset, "bucket: twice in one answer");
         } else if (of_user == WL_USER_ASSETS_MAX) {
-            wl_answer_refuse(self, asset->uid, "bucket: more than %d of one user",
-                             WL_USER_ASSETS_MAX);
+            record_take_back(self, asset, "bucket: more than %d of one user", WL_USER_ASSETS_MAX);
         } else {
             of_user++;
             assets[kept++] = *asset;

@@ -6,10 +6,30 @@
 
 #include "lines/caller.h"
 
+#include <jansson.h>
+#include <msgpack.h>
+
 typedef struct wl_answer_reader wl_answer_reader_t; /* memory reused from answer to answer */
 
 wl_answer_reader_t *wl_answer_reader_new(void);
 void wl_answer_reader_destroy(wl_answer_reader_t **self);
+
+/* One record as the reader saw it, for those who ask why (explain.h). Borrowed for the call. A
+ * record that is refused only at the end, beside another one, is told a second time: then json, map
+ * and asset are NULL. */
+typedef struct {
+    uint32_t index;            /* place in the list of the answer, from 0 */
+    json_t *json;              /* NULL for MessagePack */
+    const msgpack_object *map; /* NULL for JSON */
+    const wl_asset_t *asset;   /* as far as it could be read; uid 0 = not known */
+    const wl_fault_t *faults;  /* message: a whole reason; the first is that of the refusal */
+    uint32_t fault_count;      /* 0 = the record is taken */
+} wl_answer_record_t;
+
+typedef void (*wl_answer_watch_fn)(const wl_answer_record_t *record, void *arg);
+
+/* Tells about each record of the answers from now on; watch NULL = no more. */
+void wl_answer_reader_watch(wl_answer_reader_t *self, wl_answer_watch_fn watch, void *arg);
 
 /* Fills assets (sorted by user and bucket), refusals and counts of *answer. uids, uid_count and
  * made_version are set by the caller: they decide which users are accepted and the version of

@@ -9,65 +9,64 @@
 
 enum { NAME_MAX_BYTES = 16 }; /* longest kind or state name, with room */
 
-static wl_err_t read_names(const wl_record_t *record, wl_asset_t *asset, wl_fault_t *fault) {
-    char kind_text[NAME_MAX_BYTES + 1] = "";
-    char state_text[NAME_MAX_BYTES + 1] = "";
+/* Every field is read, whatever the one before was like: all that is wrong is told at once. */
+
+static wl_err_t read_kind(const wl_record_t *record, wl_asset_t *asset, wl_fault_t *fault) {
+    char text[NAME_MAX_BYTES + 1] = "";
     wl_kind_t kind = (wl_kind_t)asset->kind;
-    wl_state_t state = WL_STATE_AVAILABLE;
-    wl_err_t err = wl_record_text(record, WL_RECORD_KIND, kind_text, NAME_MAX_BYTES, fault);
-    if (err == WL_OK) {
-        err = wl_record_text(record, WL_RECORD_STATE, state_text, NAME_MAX_BYTES, fault);
-    }
-    if (err != WL_OK) {
-        return err;
-    }
-    if (kind_text[0] != '\0' && !wl_kind_parse(kind_text, &kind)) {
+    wl_err_t err = wl_record_text(record, WL_RECORD_KIND, text, NAME_MAX_BYTES, fault);
+    if (err == WL_OK && text[0] != '\0' && !wl_kind_parse(text, &kind)) {
         return wl_fault(fault, WL_ERR_BAD_REQUEST, "kind", "kind: is none that is known");
     }
-    if (state_text[0] != '\0' && !wl_state_parse(state_text, &state)) {
+    asset->kind = (uint8_t)kind;
+    return err;
+}
+
+static wl_err_t read_state(const wl_record_t *record, wl_asset_t *asset, wl_fault_t *fault) {
+    char text[NAME_MAX_BYTES + 1] = "";
+    wl_state_t state = WL_STATE_AVAILABLE;
+    wl_err_t err = wl_record_text(record, WL_RECORD_STATE, text, NAME_MAX_BYTES, fault);
+    if (err == WL_OK && text[0] != '\0' && !wl_state_parse(text, &state)) {
         return wl_fault(fault, WL_ERR_BAD_REQUEST, "state", "state: is none that is known");
     }
-    asset->kind = (uint8_t)kind;
     asset->state = (uint8_t)state;
-    return WL_OK;
+    return err;
 }
 
-static wl_err_t read_texts(const wl_record_t *record, wl_asset_t *asset, wl_fault_t *fault) {
-    wl_err_t err = wl_record_text(record, WL_RECORD_LINE, asset->line, WL_LINE_ID_MAX, fault);
-    if (err == WL_OK) {
-        err = wl_record_text(record, WL_RECORD_BUCKET, asset->bucket, WL_BUCKET_MAX, fault);
-    }
-    if (err == WL_OK) {
-        err = wl_record_text(record, WL_RECORD_UNIT, asset->unit, WL_UNIT_MAX, fault);
-    }
-    return err == WL_OK ? read_names(record, asset, fault) : err;
+static void read_text(wl_answer_reader_t *self, const wl_record_t *record, wl_record_field_t field,
+                      char *ret, size_t max) {
+    wl_answer_check(self, wl_record_text(record, field, ret, max, wl_answer_fault(self)));
 }
 
-static wl_err_t read_numbers(const wl_record_t *record, wl_asset_t *asset, wl_fault_t *fault) {
+static void read_texts(wl_answer_reader_t *self, const wl_record_t *record, wl_asset_t *asset) {
+    read_text(self, record, WL_RECORD_LINE, asset->line, WL_LINE_ID_MAX);
+    read_text(self, record, WL_RECORD_BUCKET, asset->bucket, WL_BUCKET_MAX);
+    read_text(self, record, WL_RECORD_UNIT, asset->unit, WL_UNIT_MAX);
+    wl_answer_check(self, read_kind(record, asset, wl_answer_fault(self)));
+    wl_answer_check(self, read_state(record, asset, wl_answer_fault(self)));
+}
+
+static void read_u64(wl_answer_reader_t *self, const wl_record_t *record, wl_record_field_t field,
+                     uint64_t max, uint64_t *ret) {
+    wl_answer_check(self, wl_record_u64(record, field, max, ret, wl_answer_fault(self)));
+}
+
+static void read_numbers(wl_answer_reader_t *self, const wl_record_t *record, wl_asset_t *asset) {
     uint64_t scale = asset->scale;
     uint64_t count = 0;
-    wl_err_t err = wl_record_u64(record, WL_RECORD_SCALE, WL_SCALE_MAX, &scale, fault);
+    read_u64(self, record, WL_RECORD_SCALE, WL_SCALE_MAX, &scale);
+    read_u64(self, record, WL_RECORD_COUNT, UINT32_MAX, &count);
+    read_u64(self, record, WL_RECORD_VERSION, WL_VERSION_MAX, &asset->version);
     asset->scale = (uint8_t)scale;
-    if (err == WL_OK) {
-        err = wl_record_u64(record, WL_RECORD_COUNT, UINT32_MAX, &count, fault);
-        asset->count = (uint32_t)count;
-    }
-    if (err == WL_OK) {
-        err = wl_record_u64(record, WL_RECORD_VERSION, WL_VERSION_MAX, &asset->version, fault);
-    }
-    if (err == WL_OK) {
-        err = wl_record_money(record, WL_RECORD_AMOUNT, asset->scale, &asset->amount, fault);
-    }
-    if (err == WL_OK) {
-        err = wl_record_money(record, WL_RECORD_PENDING, asset->scale, &asset->pending, fault);
-    }
-    if (err == WL_OK) {
-        err = wl_record_i64(record, WL_RECORD_EXPIRES_AT, &asset->expires_at, fault);
-    }
-    if (err == WL_OK) {
-        err = wl_record_i64(record, WL_RECORD_CHANGED_AT, &asset->changed_at, fault);
-    }
-    return err;
+    asset->count = (uint32_t)count;
+    wl_answer_check(self, wl_record_money(record, WL_RECORD_AMOUNT, asset->scale, &asset->amount,
+                                          wl_answer_fault(self)));
+    wl_answer_check(self, wl_record_money(record, WL_RECORD_PENDING, asset->scale, &asset->pending,
+                                          wl_answer_fault(self)));
+    wl_answer_check(self, wl_record_i64(record, WL_RECORD_EXPIRES_AT, &asset->expires_at,
+                                        wl_answer_fault(self)));
+    wl_answer_check(self, wl_record_i64(record, WL_RECORD_CHANGED_AT, &asset->changed_at,
+                                        wl_answer_fault(self)));
 }
 
 /* A record that forgot its amount must not become a zero. */
@@ -137,30 +136,19 @@ static wl_err_t read_extra(const wl_record_t *record, msgpack_zone *zone, wl_ass
     return WL_OK;
 }
 
-static void read_record(wl_answer_reader_t *self, const wl_record_t *record) {
+static void read_record(wl_answer_reader_t *self, uint32_t index, const wl_record_t *record) {
     wl_asset_t asset;
-    wl_fault_t fault;
-    wl_answer_blank(self, &asset);
-    wl_err_t err = wl_record_u64(record, WL_RECORD_UID, UINT64_MAX, &asset.uid, &fault);
-    if (err != WL_OK || asset.uid == 0) {
-        wl_answer_refuse(self, 0, "%s", err != WL_OK ? fault.message : "uid: is missing");
-        return;
+    wl_answer_record(self, index, &asset);
+    read_u64(self, record, WL_RECORD_UID, UINT64_MAX, &asset.uid);
+    if (asset.uid == 0 && self->fault_count == 0) { /* before all else that may be wrong */
+        wl_answer_check(
+            self, wl_fault(wl_answer_fault(self), WL_ERR_BAD_REQUEST, "uid", "uid: is missing"));
     }
-    err = read_texts(record, &asset, &fault);
-    if (err == WL_OK) {
-        err = read_numbers(record, &asset, &fault);
-    }
-    if (err == WL_OK) {
-        err = check_value(record, &asset, &fault);
-    }
-    if (err == WL_OK) {
-        err = read_extra(record, &self->zone, &asset, &fault);
-    }
-    if (err != WL_OK) {
-        wl_answer_refuse(self, asset.uid, "%s", fault.message);
-        return;
-    }
-    wl_answer_add(self, &asset);
+    read_texts(self, record, &asset);
+    read_numbers(self, record, &asset);
+    wl_answer_check(self, check_value(record, &asset, wl_answer_fault(self)));
+    wl_answer_check(self, read_extra(record, &self->zone, &asset, wl_answer_fault(self)));
+    wl_answer_settle(self, &asset, record->json, NULL);
 }
 
 wl_err_t wl_answer_read_json(wl_answer_reader_t *self, const wl_line_t *line,
@@ -187,9 +175,9 @@ wl_err_t wl_answer_read_json(wl_answer_reader_t *self, const wl_line_t *line,
         json_decref(root);
         return wl_answer_fail(self, answer, WL_ERR_TOO_BIG, "more records than users can have");
     }
-    for (size_t i = 0; i < records; i++) {
+    for (uint32_t i = 0; i < records; i++) {
         wl_record_t record = {json_array_get(list, i), mapping};
-        read_record(self, &record);
+        read_record(self, i, &record);
     }
     json_decref(root);
     wl_answer_finish(self, answer);

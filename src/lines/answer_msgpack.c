@@ -83,29 +83,29 @@ static wl_err_t merge_display(const msgpack_object *map, msgpack_zone *zone, wl_
     return WL_OK;
 }
 
-static void read_record(wl_answer_reader_t *self, const msgpack_object *map) {
-    wl_asset_t blank;
-    wl_asset_t asset;
-    wl_fault_t fault;
-    uint64_t uid = 0;
-    wl_answer_blank(self, &blank);
-    if (wl_args_uid(map, "uid", &uid, &fault) != WL_OK) {
-        wl_answer_refuse(self, 0, "%s", fault.message);
-        return;
-    }
-    wl_err_t err = wl_value_asset(map, &self->zone, &asset, &fault);
-    if (err == WL_OK) {
-        fill_defaults(map, &blank, &asset);
-        err = check_value(map, &asset, &fault);
-    }
-    if (err == WL_OK) {
-        err = merge_display(map, &self->zone, &asset, &fault);
-    }
+static wl_err_t read_fields(wl_answer_reader_t *self, const msgpack_object *map, wl_asset_t *asset,
+                            wl_fault_t *fault) {
+    wl_asset_t blank = *asset;
+    wl_err_t err = wl_args_uid(map, "uid", &asset->uid, fault);
     if (err != WL_OK) {
-        wl_answer_refuse(self, uid, "%s", fault.message);
-        return;
+        return err;
     }
-    wl_answer_add(self, &asset);
+    wl_asset_t whole;
+    err = wl_value_asset(map, &self->zone, &whole, fault);
+    if (err != WL_OK) {
+        return err;
+    }
+    fill_defaults(map, &blank, &whole);
+    *asset = whole;
+    err = check_value(map, asset, fault);
+    return err == WL_OK ? merge_display(map, &self->zone, asset, fault) : err;
+}
+
+static void read_record(wl_answer_reader_t *self, uint32_t index, const msgpack_object *map) {
+    wl_asset_t asset;
+    wl_answer_record(self, index, &asset);
+    wl_answer_check(self, read_fields(self, map, &asset, wl_answer_fault(self)));
+    wl_answer_settle(self, &asset, NULL, map);
 }
 
 wl_err_t wl_answer_read_msgpack(wl_answer_reader_t *self, const wl_line_t *line,
@@ -126,7 +126,7 @@ wl_err_t wl_answer_read_msgpack(wl_answer_reader_t *self, const wl_line_t *line,
         return wl_answer_fail(self, answer, WL_ERR_TOO_BIG, "more records than users can have");
     }
     for (uint32_t i = 0; i < list->via.array.size; i++) {
-        read_record(self, &list->via.array.ptr[i]);
+        read_record(self, i, &list->via.array.ptr[i]);
     }
     wl_answer_finish(self, answer);
     return WL_OK;

@@ -1,14 +1,15 @@
-/* answer_parts.h: what the readers of answers share: each record ends in wl_answer_add() or
- * wl_answer_refuse(). Private to the answer*.c files. */
+/* answer_parts.h: what the readers of answers share: each record begins with wl_answer_record()
+ * and ends with wl_answer_settle(). Private to the answer*.c files. */
 #ifndef WL_LINES_ANSWER_PARTS_H
 #define WL_LINES_ANSWER_PARTS_H
 
 #include "lines/answer.h"
 #include "proto/unpacker.h"
 
-#include <msgpack.h>
-
-enum { WL_ANSWER_STRANGERS_MAX = 16 }; /* refusals kept of records without an asked user */
+enum {
+    WL_ANSWER_STRANGERS_MAX = 16, /* refusals kept of records without an asked user */
+    WL_ANSWER_FAULTS_MAX = 16,    /* faults kept of one record */
+};
 
 struct wl_answer_reader {
     const wl_line_t *line;            /* borrowed, of the read under way */
@@ -20,12 +21,17 @@ struct wl_answer_reader {
     uint32_t refusal_count;           /* entries of refusals */
     uint32_t stranger_count;          /* those of them without an asked user */
     uint32_t refused_total;           /* records refused */
+    uint32_t index;                   /* of the record under way */
+    uint32_t fault_count;             /* of the record under way, also those not kept */
+    wl_answer_watch_fn watch;         /* NULL = nobody */
+    void *watch_arg;                  /* of watch */
     wl_asset_t *assets;               /* owned */
     msgpack_zone zone;                /* owned; what assets[].extra points to */
     wl_unpacker_t *unpacker;          /* owned */
     uint64_t asked[WL_PULL_UIDS_MAX]; /* ascending */
     bool refused[WL_PULL_UIDS_MAX];   /* per asked */
     wl_answer_refusal_t refusals[WL_PULL_UIDS_MAX + WL_ANSWER_STRANGERS_MAX];
+    wl_fault_t faults[WL_ANSWER_FAULTS_MAX]; /* of the record under way */
 };
 
 /* Forgets the last answer. */
@@ -40,14 +46,17 @@ wl_err_t wl_answer_fail(wl_answer_reader_t *self, wl_answer_t *answer, wl_err_t 
 /* True when the answer may have so many records. */
 bool wl_answer_count_allowed(const wl_answer_reader_t *self, size_t records);
 
-/* A record with nothing but what the line's configuration says of it. */
-void wl_answer_blank(const wl_answer_reader_t *self, wl_asset_t *ret);
-/* Takes the record, or refuses it when it is not asked for, not valid or not sane. Copies it;
- * extra must live in self->zone or in the bytes of the answer. */
-void wl_answer_add(wl_answer_reader_t *self, const wl_asset_t *asset);
-/* uid 0: not known. */
-void wl_answer_refuse(wl_answer_reader_t *self, uint64_t uid, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* Begins a record: *ret holds nothing but what the line's configuration says of it. */
+void wl_answer_record(wl_answer_reader_t *self, uint32_t index, wl_asset_t *ret);
+/* Where the next fault of the record goes, NULL when there is no more room; and whether it came:
+ *     wl_answer_check(self, wl_record_text(..., wl_answer_fault(self))); */
+wl_fault_t *wl_answer_fault(wl_answer_reader_t *self);
+void wl_answer_check(wl_answer_reader_t *self, wl_err_t err);
+/* Takes the record, or refuses it for its first fault, or when it is not asked for, not valid or
+ * not sane. Copies it; extra must live in self->zone or in the bytes of the answer. json or map:
+ * the record itself, for who watches. */
+void wl_answer_settle(wl_answer_reader_t *self, const wl_asset_t *asset, json_t *json,
+                      const msgpack_object *map);
 
 /* A packed map of display fields that is being built; past WL_EXTRA_BYTES_MAX it only notes so. */
 typedef struct {

@@ -95,6 +95,8 @@ static void on_end(wl_call_t *call, const wl_call_end_t *end, void *arg) {
                           .made_version = call->made_version,
                           .uid_count = call->uid_count};
     memcpy(answer.reason, end->reason, sizeof answer.reason);
+    answer.body = end->err == WL_OK ? end->body : NULL;
+    answer.body_bytes = end->err == WL_OK ? end->body_bytes : 0;
     if (end->err == WL_OK && call->kind == WL_CALL_ASSETS) {
         assets_read(self, call, end, &answer);
     } else if (end->err == WL_OK) {
@@ -201,14 +203,17 @@ wl_err_t wl_caller_ask(wl_caller_t *self, const wl_line_t *line, const uint64_t 
 
 wl_err_t wl_caller_page(wl_caller_t *self, const wl_line_t *line, const wl_page_ask_t *ask,
                         uint64_t call_id) {
-    WL_ASSERT(ask->uid != 0 && ask->cursor_bytes <= WL_LINE_CURSOR_MAX);
+    if (ask->uid == 0 || ask->cursor_bytes > WL_LINE_CURSOR_MAX) {
+        return WL_ERR_BAD_REQUEST; /* no bug of ours: another host may have asked */
+    }
     wl_call_t *call = wl_call_new(line, &ask->uid, 1);
     call->kind = ask->kind == WL_PAGE_DETAILS ? WL_CALL_DETAILS : WL_CALL_SUMMARY;
     call->id = call_id;
     call->url_index = ask->url_index;
     memcpy(call->month, ask->month, sizeof call->month);
     if (call->kind == WL_CALL_DETAILS) {
-        call->limit = ask->limit;
+        bool given = ask->limit >= 1 && ask->limit <= WL_DETAILS_MAX;
+        call->limit = given ? ask->limit : WL_DETAILS_MAX;
         call->cursor_bytes = (uint32_t)ask->cursor_bytes;
         if (ask->cursor_bytes > 0) {
             memcpy(call->cursor, ask->cursor, ask->cursor_bytes);

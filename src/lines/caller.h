@@ -37,9 +37,11 @@ typedef struct {
     const wl_answer_refusal_t *refusals;
     uint32_t refusal_count; /* the first one of each asked user, and 16 others at most */
     uint32_t refused_total; /* all records refused, those without an entry too */
-    const uint8_t *page;    /* of wl_caller_page() when err is WL_OK: what wl_page_decode() or
+    const void *body;       /* the answer as it came, NULL = there is none */
+    size_t body_bytes;
+    const uint8_t *page; /* of wl_caller_page() when err is WL_OK: what wl_page_decode() or
                                wl_sums_decode() read (lines/page.h); else NULL */
-    size_t page_bytes;      /* at most WL_PAGE_BYTES_MAX */
+    size_t page_bytes;   /* at most WL_PAGE_BYTES_MAX */
 } wl_answer_t;
 
 typedef enum { WL_PAGE_DETAILS, WL_PAGE_SUMMARY } wl_page_kind_t;
@@ -51,7 +53,8 @@ typedef struct {
     char month[8];         /* "2026-11", "" = all */
     const uint8_t *cursor; /* details: `next` of the page before, borrowed; NULL = first page */
     size_t cursor_bytes;   /* at most WL_LINE_CURSOR_MAX */
-    uint32_t limit;        /* details: items wanted, 1 .. WL_DETAILS_MAX; a line may send others */
+    uint32_t limit;        /* details: items wanted, 1 .. WL_DETAILS_MAX, else that; a line may send
+                              more or fewer */
     uint32_t url_index;    /* which of the line's urls */
 } wl_page_ask_t;
 
@@ -78,7 +81,8 @@ WL_MUST_USE wl_err_t wl_caller_ask(wl_caller_t *self, const wl_line_t *line, con
                                    uint32_t uid_count, uint64_t call_id, wl_wall_ms_t pulled_at,
                                    uint32_t url_index);
 /* The same for a page of details or the sums of one user; answered() gets page instead of assets,
- * and uids is the one user. ask is copied, its cursor too. */
+ * and uids is the one user. ask is copied, its cursor too. WL_ERR_BAD_REQUEST: no uid, a cursor
+ * that is too long. */
 WL_MUST_USE wl_err_t wl_caller_page(wl_caller_t *self, const wl_line_t *line,
                                     const wl_page_ask_t *ask, uint64_t call_id);
 /* Ends a call under way without answered(), from inside it too; false: there is no such call. The

@@ -30,14 +30,20 @@ const char *wl_record_field_name(wl_record_field_t field) {
     return (unsigned)field < WL_RECORD_FIELD_COUNT ? field_names[field] : "?";
 }
 
+const char *wl_record_source(const wl_mapping_t *mapping, wl_record_field_t field) {
+    if (mapping == NULL) {
+        return field_names[field];
+    }
+    return field_pointers[field] == 0 ? "" : (const char *)mapping + field_pointers[field];
+}
+
 json_t *wl_record_get(const wl_record_t *self, wl_record_field_t field) {
+    const char *source = wl_record_source(self->mapping, field);
     json_t *value = NULL;
     if (self->mapping == NULL) {
-        value = json_object_get(self->json, field_names[field]);
-    } else {
-        const char *pointer = (const char *)self->mapping + field_pointers[field];
-        bool mapped = field_pointers[field] != 0 && pointer[0] != '\0';
-        value = mapped ? wl_json_pointer_find(self->json, pointer) : NULL;
+        value = json_object_get(self->json, source);
+    } else if (source[0] != '\0') {
+        value = wl_json_pointer_find(self->json, source);
     }
     return json_is_null(value) ? NULL : value;
 }

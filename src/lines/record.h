@@ -1,6 +1,6 @@
 /* record.h: the fields of one JSON record, found by the names of the standard line contract or by
- * the pointers of a mapping, and read as what they should be. Pure, any thread; private to the
- * answer*.c files. */
+ * the pointers of a mapping, and read as what they should be. Pure, any thread; private to
+ * lines/. */
 #ifndef WL_LINES_RECORD_H
 #define WL_LINES_RECORD_H
 
@@ -41,6 +41,9 @@ typedef struct {
 
 /* Key of the standard contract, for messages. */
 const char *wl_record_field_name(wl_record_field_t field);
+
+/* Where this shape has the field: its key, or the pointer of the mapping; "" = nowhere. */
+const char *wl_record_source(const wl_mapping_t *mapping, wl_record_field_t field);
 
 /* Borrowed; NULL when it is absent, null, or of no use in this shape. */
 json_t *wl_record_get(const wl_record_t *self, wl_record_field_t field);

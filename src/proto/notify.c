@@ -49,6 +49,12 @@ wl_err_t wl_notify_line(const msgpack_object *args, char ret_line[WL_LINE_ID_MAX
     return err;
 }
 
+static wl_err_t check_bucket(const char *bucket, wl_fault_t *fault) {
+    return !wl_bucket_reserved(bucket)
+               ? WL_OK
+               : wl_fault(fault, WL_ERR_BAD_REQUEST, "bucket", "bucket: must not begin with \"!\"");
+}
+
 static wl_err_t change_read(const msgpack_object *value, wl_change_t *ret, wl_fault_t *fault) {
     if (value->type != MSGPACK_OBJECT_MAP) {
         return wl_fault(fault, WL_ERR_BAD_REQUEST, "", ": must be a map, got %s",
@@ -59,6 +65,9 @@ static wl_err_t change_read(const msgpack_object *value, wl_change_t *ret, wl_fa
     wl_err_t err = wl_args_uid(value, "uid", &change.uid, fault);
     if (err == WL_OK) {
         err = wl_args_text(value, "bucket", change.bucket, WL_BUCKET_MAX, fault);
+    }
+    if (err == WL_OK) {
+        err = check_bucket(change.bucket, fault);
     }
     if (err == WL_OK || err == WL_ERR_NOT_FOUND) {
         err = wl_args_u64(value, "version", &change.version, fault);
@@ -99,6 +108,10 @@ static wl_err_t asset_read(const msgpack_object *value, const char *line, msgpac
     }
     if (ret->uid == 0) {
         return fault_required(fault, "uid");
+    }
+    err = check_bucket(ret->bucket, fault);
+    if (err != WL_OK) {
+        return err;
     }
     if (ret->line[0] != '\0' && strcmp(ret->line, line) != 0) {
         return wl_fault(fault, WL_ERR_BAD_REQUEST, "line", "line: is not that of the request");

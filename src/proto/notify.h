@@ -13,14 +13,14 @@ WL_MUST_USE wl_err_t wl_notify_line(const msgpack_object *args, char ret_line[WL
                                     wl_fault_t *fault);
 
 /* changes: required, 1 .. WL_CHANGES_MAX of {uid, bucket?, version?}; a version is at most
- * WL_VERSION_MAX. */
+ * WL_VERSION_MAX, a bucket is not a reserved one. */
 WL_MUST_USE wl_err_t wl_notify_changes(const msgpack_object *args,
                                        wl_change_t ret_changes[WL_CHANGES_MAX], size_t *ret_count,
                                        wl_fault_t *fault);
 
 /* assets: required, 1 .. WL_PAYLOAD_ASSETS_MAX maps as wl_value_asset() reads them, each with a
- * uid; their line is `line` or absent, and is set. Rules about values are the caller's. Repacked
- * extras live in zone. */
+ * uid and no reserved bucket; their line is `line` or absent, and is set. Rules about values are
+ * the caller's. Repacked extras live in zone. */
 WL_MUST_USE wl_err_t wl_notify_assets(const msgpack_object *args, const char *line,
                                       msgpack_zone *zone,
                                       wl_asset_t ret_assets[WL_PAYLOAD_ASSETS_MAX],

@@ -216,6 +216,26 @@ wl_apply_result_t wl_asset_batch_apply(wl_asset_batch_t *self, const wl_asset_t 
     return WL_APPLY_STORED;
 }
 
+/* They leave the user's list; their places in the array of all records stay unused. */
+uint32_t wl_asset_batch_purge(wl_asset_batch_t *self, uint64_t uid, const char *line) {
+    user_t *user = user_find(self, uid);
+    uint32_t purged = 0;
+    uint32_t before = NONE;
+    for (uint32_t at = user->first; at != NONE; at = self->links[at].next) {
+        const wl_asset_t *asset = &self->rows.at[at];
+        if (strcmp(asset->line, line) != 0 || wl_asset_is_consent(asset)) {
+            before = at;
+            continue;
+        }
+        *(before == NONE ? &user->first : &self->links[before].next) = self->links[at].next;
+        user->count--;
+        user->live -= asset->state != WL_STATE_GONE;
+        purged++;
+    }
+    user->last = before;
+    return purged;
+}
+
 /* ---- reads ----------------------------------------------------------------------------------- */
 
 const wl_asset_t *wl_asset_batch_get(const wl_asset_batch_t *self, uint64_t uid, const char *line,

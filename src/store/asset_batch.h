@@ -22,6 +22,8 @@ void wl_asset_batch_add_user(wl_asset_batch_t *self, uint64_t uid);
 WL_MUST_USE wl_err_t wl_asset_batch_load(wl_asset_batch_t *self, const wl_asset_t *stored);
 
 wl_apply_result_t wl_asset_batch_apply(wl_asset_batch_t *self, const wl_asset_t *asset);
+/* Forgets all records of the line but the consent record; returns how many. */
+uint32_t wl_asset_batch_purge(wl_asset_batch_t *self, uint64_t uid, const char *line);
 /* NULL: none. Borrowed until the next apply. */
 const wl_asset_t *wl_asset_batch_get(const wl_asset_batch_t *self, uint64_t uid, const char *line,
                                      const char *bucket);

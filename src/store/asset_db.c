@@ -40,8 +40,7 @@ wl_err_t wl_asset_db_begin(wl_asset_db_t *self) {
     return err;
 }
 
-/* Notes the first error of the transaction; from here on only rollback is possible. */
-static wl_err_t transaction_check(wl_asset_db_t *self, wl_err_t err) {
+wl_err_t wl_asset_db_check(wl_asset_db_t *self, wl_err_t err) {
     if (err != WL_OK && self->in_transaction && self->failed == WL_OK) {
         self->failed = err;
     }
@@ -54,7 +53,7 @@ wl_err_t wl_asset_db_expect(wl_asset_db_t *self, const uint64_t *uids, uint32_t 
         return self->failed;
     }
     bool known = self->ops->expect == NULL;
-    return known ? WL_OK : transaction_check(self, self->ops->expect(self, uids, count));
+    return known ? WL_OK : wl_asset_db_check(self, self->ops->expect(self, uids, count));
 }
 
 wl_err_t wl_asset_db_fence(wl_asset_db_t *self, uint32_t partition, uint64_t epoch) {
@@ -63,7 +62,7 @@ wl_err_t wl_asset_db_fence(wl_asset_db_t *self, uint32_t partition, uint64_t epo
         return self->failed;
     }
     wl_err_t err = self->ops->fence(self, partition, epoch);
-    return err == WL_ERR_CONFLICT ? err : transaction_check(self, err);
+    return err == WL_ERR_CONFLICT ? err : wl_asset_db_check(self, err);
 }
 
 wl_err_t wl_asset_db_apply(wl_asset_db_t *self, const wl_asset_t *asset,
@@ -76,7 +75,7 @@ wl_err_t wl_asset_db_apply(wl_asset_db_t *self, const wl_asset_t *asset,
     if (err != WL_OK) {
         return err; /* the record's fault: the transaction goes on */
     }
-    return transaction_check(self, self->ops->apply(self, asset, ret_result));
+    return wl_asset_db_check(self, self->ops->apply(self, asset, ret_result));
 }
 
 wl_err_t wl_asset_db_commit(wl_asset_db_t *self, uint64_t *ret_commit_seq) {
@@ -86,7 +85,7 @@ wl_err_t wl_asset_db_commit(wl_asset_db_t *self, uint64_t *ret_commit_seq) {
     }
     wl_err_t err = self->ops->commit(self);
     if (err != WL_OK) {
-        return transaction_check(self, err);
+        return wl_asset_db_check(self, err);
     }
     self->in_transaction = false;
     *ret_commit_seq = self->commit_seq;
@@ -125,8 +124,7 @@ wl_err_t wl_asset_db_get(wl_asset_db_t *self, uint64_t uid, const char *line, co
     return err;
 }
 
-/* A page of rows whole or not at all. */
-static wl_err_t rows_end(wl_asset_rows_t *rows, uint32_t count, size_t pool, wl_err_t err) {
+wl_err_t wl_asset_db_rows_end(wl_asset_rows_t *rows, uint32_t count, size_t pool, wl_err_t err) {
     if (err != WL_OK) {
         rows->count = count;
         rows->pool_used = pool;
@@ -141,7 +139,7 @@ wl_err_t wl_asset_db_fetch(wl_asset_db_t *self, uint64_t uid, wl_asset_rows_t *r
     if (err == WL_OK) {
         err = self->ops->fetch(self, uid, rows);
     }
-    return rows_end(rows, count, pool, err);
+    return wl_asset_db_rows_end(rows, count, pool, err);
 }
 
 wl_err_t wl_asset_db_fetch_many(wl_asset_db_t *self, const uint64_t *uids, uint32_t count,
@@ -161,7 +159,7 @@ wl_err_t wl_asset_db_fetch_many(wl_asset_db_t *self, const uint64_t *uids, uint3
     if (err == WL_OK) {
         *ret_commit_seq = commit_seq;
     }
-    return rows_end(rows, rows_before, pool_before, err);
+    return wl_asset_db_rows_end(rows, rows_before, pool_before, err);
 }
 
 wl_err_t wl_asset_db_scan(wl_asset_db_t *self, wl_asset_cursor_t *cursor, uint32_t max,
@@ -169,7 +167,8 @@ wl_err_t wl_asset_db_scan(wl_asset_db_t *self, wl_asset_cursor_t *cursor, uint32
     WL_ASSERT(!self->in_transaction);
     uint32_t count = rows->count;
     size_t pool = rows->pool_used;
-    wl_err_t err = rows_end(rows, count, pool, self->ops->scan(self, cursor, max, rows));
+    wl_err_t err =
+        wl_asset_db_rows_end(rows, count, pool, self->ops->scan(self, cursor, max, rows));
     if (err == WL_OK && rows->count > count) {
         const wl_asset_t *last = &rows->at[rows->count - 1];
         cursor->started = true;

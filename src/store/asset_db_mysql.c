@@ -181,6 +181,43 @@ static wl_err_t db_apply(wl_asset_db_t *base, const wl_asset_t *asset, wl_apply_
     return err;
 }
 
+/* A consent is rare: it is written at once, a round trip each, and not collected. */
+static wl_err_t db_consent_note(wl_asset_db_t *base, const wl_asset_t *record, const char *via) {
+    wl_asset_db_mysql_t *self = (wl_asset_db_mysql_t *)base;
+    wl_sql_text_t *sql = wl_asset_db_mysql_sql(
+        self, "INSERT INTO consent(uid, line, version, granted, at, expires_at, via) VALUES (");
+    wl_sql_unsigned(sql, record->uid);
+    wl_sql_add(sql, ",");
+    wl_sql_text(sql, record->line);
+    wl_sql_add(sql, ",");
+    wl_sql_unsigned(sql, record->version);
+    wl_sql_add(sql, record->state == WL_STATE_AVAILABLE ? ",1," : ",0,");
+    wl_sql_signed(sql, record->changed_at);
+    wl_sql_add(sql, ",");
+    wl_sql_signed(sql, record->expires_at);
+    wl_sql_add(sql, ",");
+    wl_sql_text(sql, via);
+    wl_sql_add(sql, ") ON DUPLICATE KEY UPDATE version = version");
+    return sql_run(self);
+}
+
+/* What the transaction has stored so far goes from memory, what stood before from the table; what
+ * it stores from now on is written after that, at the end. */
+static wl_err_t db_purge(wl_asset_db_t *base, uint64_t uid, const char *line) {
+    wl_asset_db_mysql_t *self = (wl_asset_db_mysql_t *)base;
+    wl_err_t err = wl_asset_db_mysql_need(self, uid);
+    if (err != WL_OK || wl_asset_batch_purge(self->batch, uid, line) == 0) {
+        return err;
+    }
+    wl_sql_text_t *sql = wl_asset_db_mysql_sql(self, "DELETE FROM asset WHERE uid = ");
+    wl_sql_unsigned(sql, uid);
+    wl_sql_add(sql, " AND line = ");
+    wl_sql_text(sql, line);
+    wl_sql_add(sql, " AND bucket <> ");
+    wl_sql_text(sql, WL_BUCKET_CONSENT);
+    return sql_run(self);
+}
+
 /* ---- its end --------------------------------------------------------------------------------- */
 
 static wl_err_t assets_write(wl_asset_db_mysql_t *self) {
@@ -318,11 +355,15 @@ static const wl_asset_db_ops_t db_ops = {
     .expect = db_expect,
     .fence = db_fence,
     .apply = db_apply,
+    .consent_note = db_consent_note,
+    .purge = db_purge,
     .commit = db_commit,
     .rollback = db_rollback,
     .get = wl_asset_db_mysql_get,
     .fetch = wl_asset_db_mysql_fetch,
     .fetch_many = wl_asset_db_mysql_fetch_many,
+    .get_many = wl_asset_db_mysql_get_many,
+    .users = wl_asset_db_mysql_users_walk,
     .scan = wl_asset_db_mysql_scan,
     .owns = wl_asset_db_mysql_owns,
     .look = wl_asset_db_mysql_look,

@@ -49,6 +49,9 @@ wl_err_t wl_asset_db_mysql_get(wl_asset_db_t *base, uint64_t uid, const char *li
 wl_err_t wl_asset_db_mysql_fetch(wl_asset_db_t *base, uint64_t uid, wl_asset_rows_t *rows);
 wl_err_t wl_asset_db_mysql_fetch_many(wl_asset_db_t *base, const uint64_t *uids, uint32_t count,
                                       wl_asset_rows_t *rows);
+wl_err_t wl_asset_db_mysql_get_many(wl_asset_db_t *base, const uint64_t *uids, uint32_t count,
+                                    const char *line, const char *bucket, wl_asset_rows_t *rows);
+wl_err_t wl_asset_db_mysql_users_walk(wl_asset_db_t *base, wl_users_walk_t *walk);
 wl_err_t wl_asset_db_mysql_scan(wl_asset_db_t *base, const wl_asset_cursor_t *cursor, uint32_t max,
                                 wl_asset_rows_t *rows);
 wl_err_t wl_asset_db_mysql_owns(wl_asset_db_t *base, uint64_t uid, bool *ret_owns);

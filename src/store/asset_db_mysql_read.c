@@ -146,6 +146,25 @@ wl_err_t wl_asset_db_mysql_fetch(wl_asset_db_t *base, uint64_t uid, wl_asset_row
     return err;
 }
 
+wl_err_t wl_asset_db_mysql_get_many(wl_asset_db_t *base, const uint64_t *uids, uint32_t count,
+                                    const char *line, const char *bucket, wl_asset_rows_t *rows) {
+    wl_asset_db_mysql_t *self = (wl_asset_db_mysql_t *)base;
+    wl_err_t err = WL_OK;
+    for (uint32_t done = 0; err == WL_OK && done < count; done += WL_STATEMENT_ROWS) {
+        uint32_t some = count - done < WL_STATEMENT_ROWS ? count - done : WL_STATEMENT_ROWS;
+        wl_sql_text_t *sql = wl_asset_db_mysql_sql(
+            self, "SELECT " WL_ASSET_COLUMNS " FROM asset FORCE INDEX (PRIMARY) WHERE ");
+        wl_asset_db_mysql_users(sql, &uids[done], some);
+        wl_sql_add(sql, " AND line = ");
+        wl_sql_text(sql, line);
+        wl_sql_add(sql, " AND bucket = ");
+        wl_sql_text(sql, bucket);
+        wl_sql_add(sql, " ORDER BY uid");
+        err = sql_rows(self, rows);
+    }
+    return err;
+}
+
 /* The keyset is spelled out: not every server walks the index for (uid, line, bucket) > (...). */
 wl_err_t wl_asset_db_mysql_scan(wl_asset_db_t *base, const wl_asset_cursor_t *cursor, uint32_t max,
                                 wl_asset_rows_t *rows) {
@@ -168,6 +187,43 @@ wl_err_t wl_asset_db_mysql_scan(wl_asset_db_t *base, const wl_asset_cursor_t *cu
     wl_sql_add(sql, " ORDER BY uid, line, bucket LIMIT ");
     wl_sql_unsigned(sql, max);
     return sql_rows(self, rows);
+}
+
+wl_err_t wl_asset_db_mysql_users_walk(wl_asset_db_t *base, wl_users_walk_t *walk) {
+    wl_asset_db_mysql_t *self = (wl_asset_db_mysql_t *)base;
+    wl_sql_text_t *sql = wl_asset_db_mysql_sql(self, "SELECT uid, ");
+    if (walk->line != NULL) {
+        wl_sql_add(sql, "max(line = ");
+        wl_sql_text(sql, walk->line);
+        wl_sql_add(sql, ")");
+    } else {
+        wl_sql_add(sql, "1");
+    }
+    wl_sql_add(sql, " FROM asset FORCE INDEX (PRIMARY) WHERE uid >= ");
+    wl_sql_unsigned(sql, walk->from);
+    wl_sql_add(sql, " AND uid <= ");
+    wl_sql_unsigned(sql, walk->to);
+    wl_sql_add(sql, " GROUP BY uid ORDER BY uid LIMIT ");
+    wl_sql_unsigned(sql, walk->max - walk->looked);
+    bool row = false;
+    wl_err_t err = wl_asset_db_mysql_query(self);
+    if (err == WL_OK) {
+        err = wl_mysql_next(self->link, &row);
+    }
+    while (err == WL_OK && row) {
+        uint64_t uid = 0;
+        uint64_t wanted = 0;
+        bool sound = walk->looked < walk->max &&
+                     wl_mysql_unsigned(self->link, 0, UINT64_MAX, &uid) &&
+                     wl_mysql_unsigned(self->link, 1, 1, &wanted);
+        err = WL_ERR_DAMAGED;
+        if (sound) {
+            wl_users_walk_add(walk, uid, wanted != 0);
+            err = wl_mysql_next(self->link, &row);
+        }
+    }
+    wl_mysql_done(self->link);
+    return err;
 }
 
 /* One number; none is 0. */

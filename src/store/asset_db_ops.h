@@ -12,22 +12,44 @@ enum {
     WL_OWNER_SWEEP_ROWS = 1000,      /* trimmed rows deleted at once: about a millisecond */
 };
 
+/* A walk over some users: where, and how far it has come. */
+typedef struct {
+    const char *line; /* NULL = any */
+    uint64_t from;    /* first and last uid, both on one side of 2^63 */
+    uint64_t to;
+    uint32_t max;    /* users to look at, from the beginning */
+    uint32_t looked; /* so many were */
+    uint64_t last;   /* of them */
+    uint64_t *uids;  /* borrowed; those that are wanted, room for max */
+    uint32_t count;
+} wl_users_walk_t;
+/* Notes the next user; wanted: has a record of the line. */
+void wl_users_walk_add(wl_users_walk_t *self, uint64_t uid, bool wanted);
+
 typedef struct {
     wl_err_t (*begin)(wl_asset_db_t *self);
     /* NULL: a read is no round trip */
     wl_err_t (*expect)(wl_asset_db_t *self, const uint64_t *uids, uint32_t count);
     wl_err_t (*fence)(wl_asset_db_t *self, uint32_t partition, uint64_t epoch);
     wl_err_t (*apply)(wl_asset_db_t *self, const wl_asset_t *asset, wl_apply_result_t *ret);
+    wl_err_t (*consent_note)(wl_asset_db_t *self, const wl_asset_t *record, const char *via);
+    wl_err_t (*purge)(wl_asset_db_t *self, uint64_t uid, const char *line);
     wl_err_t (*commit)(wl_asset_db_t *self); /* sets the numbers */
     void (*rollback)(wl_asset_db_t *self);
+    /* NULL: nothing of the kind is in our hands */
+    wl_err_t (*scrub)(wl_asset_db_t *self, bool *ret_due);
     /* ret->extra may point into memory that the next call reuses. */
     wl_err_t (*get)(wl_asset_db_t *self, uint64_t uid, const char *line, const char *bucket,
                     wl_asset_t *ret);
-    /* The next three may leave rows behind when they fail. */
+    /* The next four may leave rows behind when they fail. */
     wl_err_t (*fetch)(wl_asset_db_t *self, uint64_t uid, wl_asset_rows_t *rows);
     /* NULL: one by one */
     wl_err_t (*fetch_many)(wl_asset_db_t *self, const uint64_t *uids, uint32_t count,
                            wl_asset_rows_t *rows);
+    /* NULL: one by one */
+    wl_err_t (*get_many)(wl_asset_db_t *self, const uint64_t *uids, uint32_t count,
+                         const char *line, const char *bucket, wl_asset_rows_t *rows);
+    wl_err_t (*users)(wl_asset_db_t *self, wl_users_walk_t *walk);
     wl_err_t (*scan)(wl_asset_db_t *self, const wl_asset_cursor_t *cursor, uint32_t max,
                      wl_asset_rows_t *rows);
     wl_err_t (*owns)(wl_asset_db_t *self, uint64_t uid, bool *ret_owns);
@@ -62,6 +84,10 @@ WL_MUST_USE wl_err_t wl_asset_db_sqlite_open(const wl_asset_db_options_t *option
 WL_MUST_USE wl_err_t wl_asset_db_mysql_open(const wl_asset_db_options_t *options,
                                             wl_asset_db_t **ret, wl_fault_t *fault);
 
+/* Notes the first error of the transaction; from here on only rollback is possible. */
+wl_err_t wl_asset_db_check(wl_asset_db_t *self, wl_err_t err);
+/* Takes what was appended to rows since they were so long off again when err is one; returns it. */
+wl_err_t wl_asset_db_rows_end(wl_asset_rows_t *rows, uint32_t count, size_t pool, wl_err_t err);
 /* Where trimming by length alone would put the end of the owner log. */
 uint64_t wl_asset_db_trim_point(const wl_asset_db_t *self, uint64_t newest);
 

@@ -11,7 +11,12 @@ enum {
     NAME_MAX_BYTES = 128, /* as the columns have it */
     PARTITIONS_MAX = 64,
     WRITER_KEPT_MS = 600000, /* a writer not heard for so long is forgotten */
+    FLOOR_MAX = 1 << 23,     /* half of what a dispatcher can count: a clock that runs wild */
 };
+
+/* Minutes since 2026 by the database's clock, at least 0. An epoch is never below: when the rows
+ * were restored from a backup, what is taken is newer than what shards and queue have seen. */
+#define FLOOR "CAST(GREATEST(UNIX_TIMESTAMP(SYSDATE()) - 1767225600, 0) DIV 60 AS SIGNED)"
 
 /* Milliseconds by the database's clock, at the moment of evaluation: after a wait for a lock.
  * Sessions are in UTC, where no hour comes twice. */
@@ -114,7 +119,8 @@ static wl_err_t lease_take_row(const wl_lease_db_t *self, wl_lease_t *leases) {
     bool sound = wl_mysql_unsigned(self->link, 0, UINT32_MAX, &partition) &&
                  wl_mysql_unsigned(self->link, 1, UINT64_MAX, &lease.epoch) &&
                  wl_mysql_signed(self->link, 2, &lease.left_ms) &&
-                 wl_mysql_unsigned(self->link, 3, 1, &ours);
+                 wl_mysql_unsigned(self->link, 3, 1, &ours) &&
+                 wl_mysql_unsigned(self->link, 4, UINT64_MAX, &lease.floor);
     if (!sound) {
         return WL_ERR_DAMAGED;
     }
@@ -128,7 +134,7 @@ static wl_err_t lease_take_row(const wl_lease_db_t *self, wl_lease_t *leases) {
 static wl_err_t leases_read(wl_lease_db_t *self, wl_lease_t *leases) {
     wl_sql_text_t *sql = sql_begin(self, "SELECT `partition`, epoch, ends_at - " NOW ", holder = ");
     wl_sql_text(sql, self->name);
-    wl_sql_add(sql, " FROM lease");
+    wl_sql_add(sql, ", " FLOOR " FROM lease");
     bool row = false;
     wl_err_t err = wl_mysql_query(self->link, sql->at, sql->used);
     if (err == WL_OK) {
@@ -168,7 +174,7 @@ wl_err_t wl_lease_db_look(wl_lease_db_t *self, uint32_t lease_ms, wl_lease_t *re
 static wl_err_t lease_lock(wl_lease_db_t *self, uint32_t partition, wl_lease_t *ret) {
     wl_sql_text_t *sql = sql_begin(self, "SELECT `partition`, epoch, ends_at - " NOW ", holder = ");
     wl_sql_text(sql, self->name);
-    wl_sql_add(sql, " FROM lease WHERE `partition` = ");
+    wl_sql_add(sql, ", " FLOOR " FROM lease WHERE `partition` = ");
     wl_sql_unsigned(sql, partition);
     wl_sql_add(sql, " FOR UPDATE");
     wl_lease_t leases[PARTITIONS_MAX] = {0};
@@ -211,6 +217,11 @@ static wl_err_t lease_end(wl_lease_db_t *self, wl_err_t err) {
     return err;
 }
 
+static uint64_t epoch_next(const wl_lease_t *lease) {
+    uint64_t floor = lease->floor < FLOOR_MAX ? lease->floor : FLOOR_MAX;
+    return lease->epoch + 1 > floor ? lease->epoch + 1 : floor;
+}
+
 wl_err_t wl_lease_db_take(wl_lease_db_t *self, uint32_t partition, uint32_t lease_ms,
                           uint64_t *ret_epoch) {
     WL_ASSERT(partition < self->partitions);
@@ -230,11 +241,11 @@ wl_err_t wl_lease_db_take(wl_lease_db_t *self, uint32_t partition, uint32_t leas
         err = WL_ERR_CONFLICT;
     }
     if (err == WL_OK) {
-        err = lease_write(self, partition, lease.epoch + 1, lease_ms);
+        err = lease_write(self, partition, epoch_next(&lease), lease_ms);
     }
     err = lease_end(self, err);
     if (err == WL_OK) {
-        *ret_epoch = lease.epoch + 1;
+        *ret_epoch = epoch_next(&lease);
     }
     return err;
 }

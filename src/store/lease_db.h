@@ -18,6 +18,7 @@ typedef struct {
     uint64_t epoch;  /* 0 = never taken */
     int64_t left_ms; /* of the lease, by the database's clock; <= 0: free */
     bool ours;       /* held by this writer */
+    uint64_t floor;  /* minutes since 2026 by the database's clock: no new epoch is below */
 } wl_lease_t;
 
 /* name: of this writer, unique, at most 128 bytes. WL_ERR_SETTINGS; a server that does not answer
@@ -31,8 +32,10 @@ void wl_lease_db_close(wl_lease_db_t **self);
  * *ret_writers: writers heard within lease_ms, this one included. Connects again when it has to. */
 WL_MUST_USE wl_err_t wl_lease_db_look(wl_lease_db_t *self, uint32_t lease_ms,
                                       wl_lease_t *ret_leases, uint32_t *ret_writers);
-/* Takes a free partition or one of ours; the epoch grows by one. WL_ERR_CONFLICT: somebody was
- * faster. */
+/* Takes a free partition or one of ours. The epoch grows by one, or more: it is at least the
+ * minutes since 2026, so that after rows were restored from a backup it is newer than any that
+ * shards and queue have seen; unless more than one a minute were taken. WL_ERR_CONFLICT: somebody
+ * was faster. */
 WL_MUST_USE wl_err_t wl_lease_db_take(wl_lease_db_t *self, uint32_t partition, uint32_t lease_ms,
                                       uint64_t *ret_epoch);
 /* Holds on to it, also when it has ended and nobody took it. WL_ERR_CONFLICT: it is somebody

@@ -40,6 +40,13 @@ static const wl_migration_t asset_db_steps[] = {
     /* 0: written before this step, not known */
     {2, "002_shards", "ALTER TABLE meta ADD COLUMN shards INTEGER NOT NULL DEFAULT 0;"},
     {3, "003_fence", "CREATE TABLE fence(partition INTEGER PRIMARY KEY, epoch INTEGER NOT NULL);"},
+    /* Who consented to what and when, for ever: rows are only added. version is that of the record
+     * in asset, so one that is written twice is there once. */
+    {4, "004_consent",
+     "CREATE TABLE consent("
+     " uid INTEGER NOT NULL, line TEXT NOT NULL, version INTEGER NOT NULL,"
+     " granted INTEGER NOT NULL, at INTEGER NOT NULL, expires_at INTEGER NOT NULL,"
+     " via TEXT NOT NULL, PRIMARY KEY(uid, line, version)) WITHOUT ROWID;"},
 };
 
 /* tally holds what stats would otherwise count, and the next entry id: one row, written once per
@@ -59,6 +66,7 @@ static const wl_migration_t queue_steps[] = {
      "CREATE TABLE tally(id INTEGER PRIMARY KEY CHECK(id = 1), next_id INTEGER NOT NULL,"
      " entries INTEGER NOT NULL, retries INTEGER NOT NULL, dead INTEGER NOT NULL);"
      "INSERT INTO tally VALUES(1, 1, 0, 0, 0);"},
+    {2, "002_job", "CREATE TABLE job(name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;"},
 };
 
 const wl_schema_t wl_schema_asset_db = {

@@ -47,6 +47,11 @@ static const step_t steps[WL_MYSQL_SCHEMA] = {
       "epoch BIGINT UNSIGNED NOT NULL, ends_at BIGINT NOT NULL" TABLE_OPTIONS,
       "CREATE TABLE IF NOT EXISTS writer("
       "name VARBINARY(128) NOT NULL PRIMARY KEY, seen_at BIGINT NOT NULL" TABLE_OPTIONS}},
+    {"002_consent",
+     {"CREATE TABLE IF NOT EXISTS consent("
+      "uid BIGINT UNSIGNED NOT NULL, line VARBINARY(32) NOT NULL, version BIGINT UNSIGNED NOT NULL,"
+      "granted TINYINT UNSIGNED NOT NULL, at BIGINT NOT NULL, expires_at BIGINT NOT NULL,"
+      "via VARBINARY(32) NOT NULL, PRIMARY KEY(uid, line, version)" TABLE_OPTIONS}},
 };
 
 /* One number; *ret_found: there was a row. */

@@ -37,6 +37,7 @@ wl_err_t wl_queue_append(wl_queue_t *self, wl_queue_entry_t *entries, size_t cou
     for (size_t i = 0; i < count; i++) {
         WL_ASSERT(entries[i].body != NULL || entries[i].body_bytes == 0);
         WL_ASSERT(entries[i].partition < self->partitions);
+        entries[i].id = 0;
         if (entries[i].body_bytes > WL_MESSAGE_BYTES_MAX) {
             return WL_ERR_TOO_BIG;
         }

@@ -59,10 +59,10 @@ const char *wl_queue_warning(const wl_queue_t *self);
 /* Redis: what was behind the newest error, for the log; "" = none yet. Valid likewise. */
 const char *wl_queue_problem(const wl_queue_t *self);
 
-/* Appends all entries and returns when they are durable; sets each id. On an error none must be
- * acknowledged; SQLite has then appended none, Redis may have appended some (done twice at worst).
- * No id is set. WL_ERR_NO_SPACE, WL_ERR_IO, WL_ERR_DAMAGED, or as above. Ids are never used
- * twice. */
+/* Appends all entries and returns when they are durable; sets each id. On an error those whose id
+ * is not 0 are durable all the same: in Redis each partition succeeds or fails for itself. The
+ * others must not be acknowledged; Redis may have appended some of them (done twice at worst).
+ * WL_ERR_NO_SPACE, WL_ERR_IO, WL_ERR_DAMAGED, or as above. Ids are never used twice. */
 WL_MUST_USE wl_err_t wl_queue_append(wl_queue_t *self, wl_queue_entry_t *entries, size_t count);
 
 /* Before the first read or settlement of use SETTLE, whenever a lease was obtained: epoch is the

@@ -5,6 +5,7 @@
 
 #include "store/queue.h"
 #include "store/queue_dead.h"
+#include "store/queue_job.h"
 
 /* Which dead letters, and what to say about them. */
 typedef struct {
@@ -32,6 +33,11 @@ typedef struct {
                              void *arg, uint64_t *ret_count);
     wl_err_t (*dead_discard)(wl_queue_t *self, const wl_dead_choice_t *choice, wl_retry_fn tell,
                              void *arg, uint64_t *ret_count);
+    wl_err_t (*dead_forget)(wl_queue_t *self, uint64_t uid, const char *line, uint64_t *ret_count);
+    wl_err_t (*job_set)(wl_queue_t *self, uint32_t partition, const char *name, const void *body,
+                        size_t bytes);
+    wl_err_t (*job_put)(wl_queue_t *self, const char *name, const void *body, size_t bytes);
+    wl_err_t (*jobs)(wl_queue_t *self, uint32_t partition, wl_job_fn tell, void *arg);
 } wl_queue_ops_t;
 
 /* The first member of each backend's handle. */

@@ -30,6 +30,11 @@ wl_err_t wl_queue_dead_redrive(wl_queue_t *self, uint64_t id, const char *line, 
                        : self->ops->dead_redrive(self, &choice, tell, arg, ret_count);
 }
 
+wl_err_t wl_queue_dead_forget(wl_queue_t *self, uint64_t uid, const char *line,
+                              uint64_t *ret_count) {
+    return uid == 0 ? WL_ERR_NOT_FOUND : self->ops->dead_forget(self, uid, line, ret_count);
+}
+
 wl_err_t wl_queue_dead_discard(wl_queue_t *self, uint64_t id, const char *line, const char *note,
                                size_t max, wl_retry_fn tell, void *arg, uint64_t *ret_count) {
     wl_dead_choice_t choice = choice_make(id, line, max, note);

@@ -7,13 +7,15 @@
 #include "store/queue_redis_rows.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
     PAGE_LETTERS = 64,  /* read at a time of one partition */
     STEP_LETTERS = 256, /* changed by one script */
     AUDIT_LINES_MAX = 10000,
-    LETTER_BITS = 4, /* of an id, for the partition */
+    FORGET_LETTERS = 2000, /* looked at by one script, a millisecond or two */
+    LETTER_BITS = 4,       /* of an id, for the partition */
     CHANGE_BYTES = 13,
 };
 
@@ -336,4 +338,47 @@ wl_err_t wl_queue_redis_dead_discard(wl_queue_t *queue, const wl_dead_choice_t *
                                      wl_retry_fn tell, void *arg, uint64_t *ret_count) {
     work_t work = {.choice = choice, .verb = "dead.discard", .tell = tell, .arg = arg};
     return work_do((wl_queue_redis_t *)queue, &work, ret_count);
+}
+
+/* ---- forget ---------------------------------------------------------------------------------- */
+
+typedef struct {
+    char last[64]; /* newest letter looked at; "" = no more */
+    uint64_t gone;
+} forgot_t;
+
+static wl_err_t forgot_take(const redisReply *reply, void *arg) {
+    forgot_t *self = arg;
+    bool sound = reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+                 reply->element[0]->type == REDIS_REPLY_STRING &&
+                 reply->element[0]->len < sizeof self->last &&
+                 reply->element[1]->type == REDIS_REPLY_INTEGER && reply->element[1]->integer >= 0;
+    if (!sound) {
+        return WL_ERR_DAMAGED;
+    }
+    memcpy(self->last, reply->element[0]->str, reply->element[0]->len + 1);
+    self->gone += (uint64_t)reply->element[1]->integer;
+    return WL_OK;
+}
+
+wl_err_t wl_queue_redis_dead_forget(wl_queue_t *queue, uint64_t uid, const char *line,
+                                    uint64_t *ret_count) {
+    wl_queue_redis_t *self = (wl_queue_redis_t *)queue;
+    const wl_queue_part_t *part = &self->parts[self->partition];
+    forgot_t forgot = {.last = "-"};
+    wl_err_t err = WL_OK;
+    wl_queue_redis_rouse(self, part->dead);
+    for (bool first = true; err == WL_OK && forgot.last[0] != '\0'; first = false) {
+        char start[sizeof forgot.last + 1];
+        (void)snprintf(start, sizeof start, "%s%s", first ? "" : "(", forgot.last);
+        wl_queue_args_t *args = wl_queue_redis_begin(self);
+        wl_queue_args_word(args, part->dead);
+        wl_queue_args_text(args, "%" PRIu64, uid);
+        wl_queue_args_word(args, line);
+        wl_queue_args_word(args, start);
+        wl_queue_args_text(args, "%d", FORGET_LETTERS);
+        err = wl_queue_redis_ask(self, wl_queue_script_forget, 1, forgot_take, &forgot);
+    }
+    *ret_count = forgot.gone;
+    return err;
 }

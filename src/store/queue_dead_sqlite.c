@@ -209,3 +209,24 @@ wl_err_t wl_queue_sqlite_dead_discard(wl_queue_t *queue, const wl_dead_choice_t 
     picked_release(&picked);
     return err;
 }
+
+wl_err_t wl_queue_sqlite_dead_forget(wl_queue_t *queue, uint64_t uid, const char *line,
+                                     uint64_t *ret_count) {
+    wl_queue_sqlite_t *self = (wl_queue_sqlite_t *)queue;
+    wl_err_t err = operator_begin(self);
+    if (err != WL_OK) {
+        return err;
+    }
+    sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_DEAD_FORGET];
+    (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)uid);
+    (void)sqlite3_bind_text(sql, 2, line, -1, SQLITE_STATIC);
+    err = wl_sqlite_run(sql);
+    int64_t gone = err == WL_OK ? sqlite3_changes(self->db) : 0;
+    bool none = err == WL_OK && gone == 0; /* nearly always: nothing to be flushed */
+    err = operator_end(self, none ? WL_ERR_NOT_FOUND : err, &(wl_queue_tally_t){.dead = -gone});
+    err = none ? WL_OK : err;
+    if (err == WL_OK) {
+        *ret_count = (uint64_t)gone;
+    }
+    return err;
+}

@@ -22,7 +22,9 @@
 #include "base/clock.h"
 #include "store/queue_redis_rows.h"
 
+#include <inttypes.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -194,10 +196,13 @@ static void chunk_send(wl_queue_redis_t *self, chunk_t *chunk, const wl_queue_en
     wl_queue_redis_send(self, wl_queue_script_append, 2, &chunk->question);
 }
 
-/* Sends all, waits for all; *ret_chunks of them. */
-static wl_err_t chunks_append(wl_queue_redis_t *self, const wl_queue_entry_t *entries,
-                              const size_t *order, size_t count, chunk_t *chunks,
-                              size_t *ret_chunks) {
+static void keep_first(wl_err_t *err, wl_err_t next) {
+    *err = *err == WL_OK ? next : *err;
+}
+
+/* Sends all, waits for all; returns how many chunks. errs: of each partition. */
+static size_t chunks_append(wl_queue_redis_t *self, const wl_queue_entry_t *entries,
+                            const size_t *order, size_t count, chunk_t *chunks, wl_err_t *errs) {
     size_t sent = 0;
     for (size_t at = 0; at < count; at += chunks[sent++].count) {
         size_t same = 1;
@@ -208,12 +213,10 @@ static wl_err_t chunks_append(wl_queue_redis_t *self, const wl_queue_entry_t *en
         chunk_send(self, &chunks[sent], entries, order + at, same);
     }
     wl_queue_redis_wait(self);
-    wl_err_t err = WL_OK;
-    for (size_t i = 0; err == WL_OK && i < sent; i++) {
-        err = chunks[i].question.err;
+    for (size_t i = 0; i < sent; i++) {
+        keep_first(&errs[entries[chunks[i].from[0]].partition], chunks[i].question.err);
     }
-    *ret_chunks = sent;
-    return err;
+    return sent;
 }
 
 /* ---- replicas of a cluster ------------------------------------------------------------------- */
@@ -222,12 +225,13 @@ static wl_err_t replicas_take(const redisReply *reply, void *arg) {
     return wl_queue_redis_number(reply, arg);
 }
 
-/* Asks once over each connection of `touched`; replicas[p] = who has all that was appended. */
-static wl_err_t replicas_ask(wl_queue_redis_t *self, const bool *touched, uint64_t *replicas) {
+/* Asks once over each connection of `asked`; replicas[p] = who has all that was appended. */
+static void replicas_ask(wl_queue_redis_t *self, const bool *asked, uint64_t *replicas,
+                         wl_err_t *errs) {
     wl_queue_question_t questions[WL_PARTITIONS_MAX];
     for (uint32_t p = 0; p < self->queue.partitions; p++) {
         questions[p] = (wl_queue_question_t){.take = replicas_take, .arg = &replicas[p]};
-        if (!touched[p] || !self->parts[p].replicated) {
+        if (!asked[p]) {
             continue;
         }
         wl_queue_args_t *args = wl_queue_redis_begin(self);
@@ -237,11 +241,9 @@ static wl_err_t replicas_ask(wl_queue_redis_t *self, const bool *touched, uint64
         wl_queue_redis_command(self, self->parts[p].changes, &questions[p]);
     }
     wl_queue_redis_wait(self);
-    wl_err_t err = WL_OK;
-    for (uint32_t p = 0; err == WL_OK && p < self->queue.partitions; p++) {
-        err = questions[p].err;
+    for (uint32_t p = 0; p < self->queue.partitions; p++) {
+        keep_first(&errs[p], questions[p].err);
     }
-    return err;
 }
 
 /* A master that has lost its last replica goes on alone; one whose replicas are in touch but late
@@ -263,68 +265,68 @@ static wl_err_t replicas_look(wl_queue_redis_t *self, wl_queue_part_t *part, boo
 
 /* Appended is acknowledged when the servers are still those that were found safe, and in a cluster
  * a replica has it. */
-static wl_err_t append_secure(wl_queue_redis_t *self, const bool *touched) {
-    wl_err_t err = WL_OK;
+static void append_secure(wl_queue_redis_t *self, const bool *touched, wl_err_t *errs) {
     uint64_t replicas[WL_PARTITIONS_MAX] = {0};
     bool asked[WL_PARTITIONS_MAX] = {false};
-    if (self->cluster) {
-        for (uint32_t p = 0; p < self->queue.partitions; p++) {
-            asked[p] = touched[p] && self->parts[p].replicated;
-        }
-        err = replicas_ask(self, touched, replicas);
+    for (uint32_t p = 0; self->cluster && p < self->queue.partitions; p++) {
+        asked[p] = touched[p] && errs[p] == WL_OK && self->parts[p].replicated;
     }
-    for (uint32_t p = 0; err == WL_OK && p < self->queue.partitions; p++) {
+    replicas_ask(self, asked, replicas, errs);
+    for (uint32_t p = 0; p < self->queue.partitions; p++) {
         wl_queue_part_t *part = &self->parts[p];
-        if (!touched[p]) {
+        if (!touched[p] || errs[p] != WL_OK) {
             continue;
         }
         if (self->cluster) {
-            err = replicas_look(self, part, asked[p] && replicas[p] == 0);
+            errs[p] = replicas_look(self, part, asked[p] && replicas[p] == 0);
         }
-        if (err == WL_OK && wl_queue_redis_link(self, part->changes) != part->safe_link) {
-            err = WL_ERR_UNAVAILABLE; /* moved meanwhile: who has answered is not known */
+        if (errs[p] == WL_OK && wl_queue_redis_link(self, part->changes) != part->safe_link) {
+            errs[p] = WL_ERR_UNAVAILABLE; /* moved meanwhile: who has answered is not known */
         }
     }
-    return err;
 }
 
-static wl_err_t redis_append(wl_queue_t *queue, wl_queue_entry_t *entries, size_t count) {
-    wl_queue_redis_t *self = (wl_queue_redis_t *)queue;
-    bool touched[WL_PARTITIONS_MAX] = {false};
-    wl_err_t err = WL_OK;
-    for (size_t i = 0; i < count; i++) {
-        touched[entries[i].partition] = true;
-    }
-    for (uint32_t p = 0; err == WL_OK && p < queue->partitions; p++) {
-        if (touched[p]) {
-            err = wl_queue_redis_safe(self, &self->parts[p]);
-        }
-    }
-    if (err != WL_OK) {
-        return err == WL_ERR_SETTINGS ? WL_ERR_UNAVAILABLE : err;
-    }
-    size_t *order = wl_alloc_zero(count, sizeof *order);
-    chunk_t *chunks = wl_alloc_zero(count, sizeof *chunks);
+/* What goes to partitions that are safe, in their order; errs of the others are set. */
+static size_t append_order(wl_queue_redis_t *self, const wl_queue_entry_t *entries, size_t count,
+                           const bool *touched, wl_err_t *errs, size_t *order) {
     size_t ordered = 0;
-    size_t chunk_count = 0;
-    for (uint32_t p = 0; p < queue->partitions; p++) {
-        for (size_t i = 0; touched[p] && i < count; i++) {
+    for (uint32_t p = 0; p < self->queue.partitions; p++) {
+        errs[p] = touched[p] ? wl_queue_redis_safe(self, &self->parts[p]) : WL_OK;
+        errs[p] = errs[p] == WL_ERR_SETTINGS ? WL_ERR_UNAVAILABLE : errs[p];
+        for (size_t i = 0; touched[p] && errs[p] == WL_OK && i < count; i++) {
             if (entries[i].partition == p) {
                 order[ordered++] = i;
             }
         }
     }
-    err = chunks_append(self, entries, order, count, chunks, &chunk_count);
-    if (err == WL_OK) {
-        err = append_secure(self, touched);
+    return ordered;
+}
+
+/* Each partition for itself: one whose server is away refuses its own entries only. */
+static wl_err_t redis_append(wl_queue_t *queue, wl_queue_entry_t *entries, size_t count) {
+    wl_queue_redis_t *self = (wl_queue_redis_t *)queue;
+    bool touched[WL_PARTITIONS_MAX] = {false};
+    wl_err_t errs[WL_PARTITIONS_MAX] = {WL_OK};
+    for (size_t i = 0; i < count; i++) {
+        touched[entries[i].partition] = true;
     }
-    for (size_t i = 0; err == WL_OK && i < chunk_count; i++) {
-        for (size_t k = 0; k < chunks[i].count; k++) {
+    size_t *order = wl_alloc_zero(count, sizeof *order);
+    chunk_t *chunks = wl_alloc_zero(count, sizeof *chunks);
+    size_t ordered = append_order(self, entries, count, touched, errs, order);
+    size_t chunk_count = chunks_append(self, entries, order, ordered, chunks, errs);
+    append_secure(self, touched, errs);
+    for (size_t i = 0; i < chunk_count; i++) {
+        bool durable = errs[entries[chunks[i].from[0]].partition] == WL_OK;
+        for (size_t k = 0; durable && k < chunks[i].count; k++) {
             entries[chunks[i].from[k]].id = chunks[i].first + k;
         }
     }
     wl_free(order);
     wl_free(chunks);
+    wl_err_t err = WL_OK;
+    for (uint32_t p = 0; p < queue->partitions; p++) {
+        keep_first(&err, errs[p]);
+    }
     return err;
 }
 
@@ -350,17 +352,18 @@ static const wl_queue_ops_t redis_ops = {
     .dead_get = wl_queue_redis_dead_get,
     .dead_redrive = wl_queue_redis_dead_redrive,
     .dead_discard = wl_queue_redis_dead_discard,
+    .dead_forget = wl_queue_redis_dead_forget,
+    .job_set = wl_queue_redis_job_set,
+    .job_put = wl_queue_redis_job_put,
+    .jobs = wl_queue_redis_jobs,
 };
 
 static void part_name(wl_queue_part_t *part, const char *prefix, uint32_t partition) {
     struct {
         char *key;
         const char *name;
-    } keys[] = {{part->changes, "changes"},
-                {part->state, "state"},
-                {part->retries, "retries"},
-                {part->dead, "dead"},
-                {part->audit, "audit"}};
+    } keys[] = {{part->changes, "changes"}, {part->state, "state"}, {part->retries, "retries"},
+                {part->dead, "dead"},       {part->audit, "audit"}, {part->jobs, "jobs"}};
     for (size_t i = 0; i < WL_COUNT_OF(keys); i++) {
         (void)snprintf(keys[i].key, WL_QUEUE_KEY_MAX, "%s{%u}:%s", prefix, partition, keys[i].name);
     }
@@ -378,6 +381,38 @@ static wl_err_t open_look(wl_queue_redis_t *self, wl_fault_t *fault) {
         }
         if (err != WL_OK) {
             return wl_fault(fault, err, "queue.redis", "%s", self->queue.problem);
+        }
+    }
+    return WL_OK;
+}
+
+/* What stands in partitions that the settings do not know any more would never be read. A server
+ * that does not tell is no reason to stay away. */
+static wl_err_t open_look_beyond(wl_queue_redis_t *self, const char *prefix, wl_fault_t *fault) {
+    static const struct {
+        const char *word;
+        size_t key; /* of wl_queue_part_t */
+    } looks[] = {{"XLEN", offsetof(wl_queue_part_t, changes)},
+                 {"HLEN", offsetof(wl_queue_part_t, retries)}};
+    for (uint32_t p = self->queue.partitions; p < WL_PARTITIONS_MAX; p++) {
+        wl_queue_part_t part = {.looked_at = 0};
+        uint64_t counts[WL_COUNT_OF(looks)] = {0};
+        part_name(&part, prefix, p);
+        for (size_t i = 0; i < WL_COUNT_OF(looks); i++) {
+            wl_queue_question_t question = {.take = replicas_take, .arg = &counts[i]};
+            wl_queue_args_t *args = wl_queue_redis_begin(self);
+            wl_queue_args_word(args, looks[i].word);
+            wl_queue_args_word(args, (const char *)&part + looks[i].key);
+            wl_queue_redis_command(self, part.changes, &question);
+            wl_queue_redis_wait(self);
+            counts[i] = question.err == WL_OK ? counts[i] : 0;
+        }
+        if (counts[0] + counts[1] > 0) {
+            return wl_fault(fault, WL_ERR_SETTINGS, "queue.partitions",
+                            "is %u, but partition %u has %" PRIu64 " entries and %" PRIu64
+                            " retries that nobody would read: let a writer with at least %u "
+                            "partitions work them off first",
+                            self->queue.partitions, p, counts[0], counts[1], p + 1);
         }
     }
     return WL_OK;
@@ -418,6 +453,9 @@ wl_err_t wl_queue_redis_open(const wl_queue_options_t *options, wl_queue_t **ret
     err = wl_redis_new(options->redis, &self->redis, fault);
     if (err == WL_OK) {
         err = open_look(self, fault);
+    }
+    if (err == WL_OK) {
+        err = open_look_beyond(self, options->prefix, fault);
     }
     if (err != WL_OK) {
         redis_close(&self->queue);

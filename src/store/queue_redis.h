@@ -3,6 +3,7 @@
  *     queue_redis.c         life, is the server safe?, append
  *     queue_redis_settle.c  claim, read, settle, retries, stats
  *     queue_dead_redis.c    dead letters
+ *     queue_job_redis.c     records of long work
  *     queue_redis_ask.c     asking and errors */
 #ifndef WL_STORE_QUEUE_REDIS_H
 #define WL_STORE_QUEUE_REDIS_H
@@ -20,6 +21,7 @@ typedef struct {
     char retries[WL_QUEUE_KEY_MAX];
     char dead[WL_QUEUE_KEY_MAX];
     char audit[WL_QUEUE_KEY_MAX];
+    char jobs[WL_QUEUE_KEY_MAX];
     uint64_t safe_link; /* wl_redis_link() whose server was found safe, 0 = none */
     bool replicated;    /* it has a replica that is in touch */
     int64_t looked_at;  /* monotonic ms when replicas were looked for last */
@@ -92,5 +94,13 @@ WL_MUST_USE wl_err_t wl_queue_redis_dead_redrive(wl_queue_t *self, const wl_dead
                                                  wl_retry_fn tell, void *arg, uint64_t *ret_count);
 WL_MUST_USE wl_err_t wl_queue_redis_dead_discard(wl_queue_t *self, const wl_dead_choice_t *choice,
                                                  wl_retry_fn tell, void *arg, uint64_t *ret_count);
+WL_MUST_USE wl_err_t wl_queue_redis_dead_forget(wl_queue_t *self, uint64_t uid, const char *line,
+                                                uint64_t *ret_count);
+WL_MUST_USE wl_err_t wl_queue_redis_job_set(wl_queue_t *self, uint32_t partition, const char *name,
+                                            const void *body, size_t bytes);
+WL_MUST_USE wl_err_t wl_queue_redis_job_put(wl_queue_t *self, const char *name, const void *body,
+                                            size_t bytes);
+WL_MUST_USE wl_err_t wl_queue_redis_jobs(wl_queue_t *self, uint32_t partition, wl_job_fn tell,
+                                         void *arg);
 
 #endif

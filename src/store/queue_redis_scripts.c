@@ -192,4 +192,22 @@ const char wl_queue_script_discard[] =
               "audit(KEYS[2], count)\n"
               "return count\n";
 
+const char wl_queue_script_forget[] =
+    "local rows = redis.call('XRANGE', KEYS[1], ARGV[3], '+', 'COUNT', ARGV[4])\n"
+    "local count = 0\n"
+    "for _, row in ipairs(rows) do\n"
+    "  local f = {}\n"
+    "  for i = 1, #row[2], 2 do f[row[2][i]] = row[2][i + 1] end\n"
+    "  if f['uid'] == ARGV[1] and f['line'] == ARGV[2] then\n"
+    "    count = count + redis.call('XDEL', KEYS[1], row[1])\n"
+    "  end\n"
+    "end\n"
+    "return {#rows > 0 and rows[#rows][1] or '', count}\n";
+
 const char wl_queue_script_info[] = "return redis.call('INFO', ARGV[1])\n";
+
+const char wl_queue_script_job[] = "if ARGV[1] ~= '' then\n" LUA_FENCE "end\n"
+                                   "if ARGV[3] == '' then\n"
+                                   "  return redis.call('HDEL', KEYS[1], ARGV[2])\n"
+                                   "end\n"
+                                   "return redis.call('HSET', KEYS[1], ARGV[2], ARGV[3])\n";

@@ -8,6 +8,7 @@
  *     PREFIXretries  hash: line/uid = "attempts due_at notified_at reason"
  *     PREFIXdead     stream: dead letters; fields uid, line, attempts, at, reason, maybe body
  *     PREFIXaudit    list: what operators did, newest first
+ *     PREFIXjobs     hash: name = record, see store/queue_job.h
  *
  * Entry numbers are the u64 ids of store/queue.h; in the stream they are "<number>-0". The next one
  * is the last one + 1, or the time since 2020 in units of 2^-22 s when that is more: so they grow
@@ -42,6 +43,11 @@ extern const char wl_queue_script_stats[];
 extern const char wl_queue_script_redrive[];
 /* dead, audit | audit text, note, audit lines kept; then number ... -> letters removed */
 extern const char wl_queue_script_discard[];
+/* dead | uid, line, start of the range as of XRANGE, letters looked at -> newest letter looked at
+ * ("" = there are no more), letters removed */
+extern const char wl_queue_script_forget[];
+/* jobs, state | epoch ("" = whatever it is), name, record ("" = remove it) -> fields written */
+extern const char wl_queue_script_job[];
 /* changes | section -> INFO of the server that holds the partition */
 extern const char wl_queue_script_info[];
 

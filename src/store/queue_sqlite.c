@@ -46,7 +46,12 @@ static const char *const sql_texts[WL_QUEUE_SQL_COUNT] = {
                                " WHERE id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR line = ?3)"
                                " AND (?4 OR body IS NULL) ORDER BY id LIMIT ?5",
     [WL_QUEUE_SQL_DEAD_DELETE] = "DELETE FROM dead_letter WHERE id = ?1",
+    [WL_QUEUE_SQL_DEAD_FORGET] = "DELETE FROM dead_letter WHERE uid = ?1 AND line = ?2",
     [WL_QUEUE_SQL_AUDIT] = "INSERT INTO audit(at, who, what, note) VALUES(?1, ?2, ?3, ?4)",
+    [WL_QUEUE_SQL_JOB_PUT] = "INSERT INTO job(name, body) VALUES(?1, ?2)"
+                             " ON CONFLICT(name) DO UPDATE SET body = excluded.body",
+    [WL_QUEUE_SQL_JOB_END] = "DELETE FROM job WHERE name = ?1",
+    [WL_QUEUE_SQL_JOBS] = "SELECT name, body FROM job LIMIT ?1",
     [WL_QUEUE_SQL_AUDIT_TRIM] = "DELETE FROM audit WHERE id <= last_insert_rowid() - ?1",
 };
 
@@ -301,6 +306,10 @@ static const wl_queue_ops_t sqlite_ops = {
     .dead_get = wl_queue_sqlite_dead_get,
     .dead_redrive = wl_queue_sqlite_dead_redrive,
     .dead_discard = wl_queue_sqlite_dead_discard,
+    .dead_forget = wl_queue_sqlite_dead_forget,
+    .job_set = wl_queue_sqlite_job_set,
+    .job_put = wl_queue_sqlite_job_put,
+    .jobs = wl_queue_sqlite_jobs,
 };
 
 wl_err_t wl_queue_sqlite_open(const wl_queue_options_t *options, wl_queue_t **ret,

@@ -23,8 +23,12 @@ typedef enum {
     WL_QUEUE_SQL_DEAD_LIST,
     WL_QUEUE_SQL_DEAD_PICK,
     WL_QUEUE_SQL_DEAD_DELETE,
+    WL_QUEUE_SQL_DEAD_FORGET,
     WL_QUEUE_SQL_AUDIT,
     WL_QUEUE_SQL_AUDIT_TRIM,
+    WL_QUEUE_SQL_JOB_PUT,
+    WL_QUEUE_SQL_JOB_END,
+    WL_QUEUE_SQL_JOBS,
     WL_QUEUE_SQL_COUNT
 } wl_queue_sql_t;
 
@@ -61,5 +65,15 @@ WL_MUST_USE wl_err_t wl_queue_sqlite_dead_redrive(wl_queue_t *self, const wl_dea
                                                   wl_retry_fn tell, void *arg, uint64_t *ret_count);
 WL_MUST_USE wl_err_t wl_queue_sqlite_dead_discard(wl_queue_t *self, const wl_dead_choice_t *choice,
                                                   wl_retry_fn tell, void *arg, uint64_t *ret_count);
+WL_MUST_USE wl_err_t wl_queue_sqlite_dead_forget(wl_queue_t *self, uint64_t uid, const char *line,
+                                                 uint64_t *ret_count);
+
+/* queue_job_sqlite.c; see wl_queue_ops_t */
+WL_MUST_USE wl_err_t wl_queue_sqlite_job_set(wl_queue_t *self, uint32_t partition, const char *name,
+                                             const void *body, size_t bytes);
+WL_MUST_USE wl_err_t wl_queue_sqlite_job_put(wl_queue_t *self, const char *name, const void *body,
+                                             size_t bytes);
+WL_MUST_USE wl_err_t wl_queue_sqlite_jobs(wl_queue_t *self, uint32_t partition, wl_job_fn tell,
+                                          void *arg);
 
 #endif

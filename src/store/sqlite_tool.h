@@ -18,6 +18,7 @@ typedef struct {
     uint32_t busy_timeout_ms;  /* how long to wait for another handle's transaction */
     uint32_t cache_kib;        /* page cache of this handle */
     uint32_t checkpoint_pages; /* the WAL is written back when it holds so many pages */
+    bool wipe_pages;           /* pages that become free are overwritten, too, not only rows */
     bool full_sync;            /* true: a commit is on the disk when it returns */
 } wl_sqlite_options_t;
 

@@ -42,12 +42,20 @@ static const char *host_of(char *item) {
     return item;
 }
 
+bool wl_store_address_loopback(const char *address) {
+    char host[ITEM_BYTES];
+    size_t bytes = strlen(address);
+    if (bytes >= sizeof host) {
+        return false;
+    }
+    memcpy(host, address, bytes + 1);
+    return host_loopback(host_of(host));
+}
+
 wl_err_t wl_store_address_check(const char *where, const char *list, wl_fault_t *fault) {
     char item[ITEM_BYTES];
     for (uint32_t i = 0; wl_settings_list_item(list, i, item, sizeof item); i++) {
-        char host[ITEM_BYTES];
-        memcpy(host, item, sizeof host);
-        if (!host_loopback(host_of(host))) {
+        if (!wl_store_address_loopback(item)) {
             return wl_fault(fault, WL_ERR_SETTINGS, where,
                             "%s is not loopback and stores are spoken to without encryption; put a "
                             "tunnel before it, or set server.allow_plaintext_stores = yes",

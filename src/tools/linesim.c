@@ -4,8 +4,10 @@
 #include "base/actor.h"
 #include "base/alloc.h"
 #include "linesim/control.h"
+#include "linesim/director.h"
 #include "linesim/http_line.h"
 #include "linesim/publisher.h"
+#include "linesim/wire.h"
 #include "linesim/zmq_line.h"
 
 #include <czmq.h>
@@ -20,11 +22,17 @@ static const char usage[] =
     "usage: linesim --line ID,KEY=VALUE,... [--line ...] [OPTION...]\n"
     "\n"
     "A line: id, then kind=cash|activity|cashback|coupon|coin, unit=CNY, scale=2,\n"
-    "shape=standard|foreign, fault=NAME, and http=PORT or zmq=PORT.\n"
+    "shape=standard|foreign, and http=PORT or zmq=PORT; details=no, summary=no when it\n"
+    "does not offer them; fault=NAME, share=0..1, ms=N (see below); as=ID: another\n"
+    "endpoint of that line; told=no: --rate and /burst leave it alone; give_up=MS: how\n"
+    "long callers wait for an answer, which a ZeroMQ line needs to know to count the\n"
+    "calls under way while it does not answer.\n"
     "\n"
     "  --users N          users of each line (1000)\n"
     "  --first-uid N      the first of them (1)\n"
     "  --owners SHARE     of them own something at start (0.4)\n"
+    "  --details N        bookings of each user and line (40), at even steps of time before...\n"
+    "  --details-end MS   ...this, ms since 1970 (2026-07-01)\n"
     "  --seed N           everything follows from it (1)\n"
     "  --writer ENDPOINTS tell walletd there, acknowledged (tcp://127.0.0.1:7701); of several,\n"
     "                     comma-separated, the next when one is silent\n"
@@ -43,11 +51,23 @@ static const char usage[] =
     "  --server-key FILE  walletd's public key, NAME.key, or $WALLET_SERVER_KEY\n"
     "  --journal FILE     append \"line uid version\" of each acknowledged change\n"
     "  --truth FILE       write every asset there at the end, one JSON object a line\n"
-    "  --control PORT     HTTP: /stats /truth /truth.ndjson /fault /burst\n"
+    "  --scenario FILE    faults by the clock, JSON: [{\"at_ms\": 5000, \"line\": \"cash\",\n"
+    "                     \"fault\": \"busy\", \"share\": 0.5, \"ms\": 2000}, ...]; at_ms from "
+    "the\n"
+    "                     start, line \"\" or absent = all, share and ms may be absent\n"
+    "  --control PORT     HTTP: /stats /reset /truth /truth.ndjson /fault /burst /change\n"
+    "                     /details/add /details/delete\n"
     "  --help             print this\n"
     "\n"
-    "Faults: none hang error garbage lie-user lie-float lie-big empty slow huge.\n"
-    "Ends on SIGTERM or SIGINT. Exit codes: 0 ok, 1 failed, 2 usage.\n";
+    "A line answers POST /assets, GET /details and GET /summary, over ZeroMQ the methods\n"
+    "assets, details and summary. It ends on SIGTERM or SIGINT. Exit codes: 0 ok, 1 failed,\n"
+    "2 usage. Faults, of all calls or a share of them:\n"
+    "\n";
+
+static const char usage_end[] =
+    "\n"
+    "Over ZeroMQ drip, half-open and rst are faults of whole connections: of each new one,\n"
+    "and of those that stand. No fault is without a meaning there.\n";
 
 typedef struct {
     sim_t sim;
@@ -58,11 +78,14 @@ typedef struct {
     publish_mode_t mode;
     uint16_t control_port;
     const char *truth;
+    scenario_t *scenario; /* owned, NULL = none */
 } options_t;
 
 typedef struct {
     http_line_t *http[SIM_LINES_MAX];
     wl_actor_t *zmq;
+    wire_t *wire;
+    wl_actor_t *director;
     publisher_t *publisher;
     control_t *control;
 } running_t;
@@ -115,6 +138,9 @@ typedef enum {
     OPTION_SERVER_KEY,
     OPTION_JOURNAL,
     OPTION_TRUTH,
+    OPTION_SCENARIO,
+    OPTION_DETAILS,
+    OPTION_DETAILS_END,
     OPTION_CONTROL,
     OPTION_HELP
 } option_t;
@@ -141,10 +167,44 @@ static const struct option long_options[] = {
     {"server-key", required_argument, NULL, OPTION_SERVER_KEY},
     {"journal", required_argument, NULL, OPTION_JOURNAL},
     {"truth", required_argument, NULL, OPTION_TRUTH},
+    {"scenario", required_argument, NULL, OPTION_SCENARIO},
+    {"details", required_argument, NULL, OPTION_DETAILS},
+    {"details-end", required_argument, NULL, OPTION_DETAILS_END},
     {"control", required_argument, NULL, OPTION_CONTROL},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
 };
+
+static scenario_t *scenario_read(const char *path) {
+    wl_fault_t fault = {0};
+    scenario_t *scenario = scenario_load(path, &fault);
+    if (scenario == NULL) {
+        (void)fprintf(stderr, "linesim: --scenario %s: %s\n", path, fault.message);
+        exit(EXIT_USAGE);
+    }
+    return scenario;
+}
+
+/* Every line that the scenario names has to be there. */
+static void scenario_check(options_t *self) {
+    const scenario_step_t *step = NULL;
+    for (uint32_t i = 0;
+         self->scenario != NULL && (step = scenario_step(self->scenario, i)) != NULL; i++) {
+        if (step->line[0] != '\0' && sim_line_find(&self->sim, step->line) == NULL) {
+            (void)fprintf(stderr, "linesim: --scenario: there is no line %s\n", step->line);
+            exit(EXIT_USAGE);
+        }
+    }
+}
+
+static void usage_print(FILE *out) {
+    char room[400];
+    (void)fputs(usage, out);
+    for (unsigned i = 0; sim_fault_help(i, room, sizeof room) != NULL; i++) {
+        (void)fprintf(out, "%s\n", room);
+    }
+    (void)fputs(usage_end, out);
+}
 
 /* Options about the lines and their users. false: not one of them. */
 static bool sim_option(options_t *self, int option, const char *value) {
@@ -168,6 +228,13 @@ static bool sim_option(options_t *self, int option, const char *value) {
         return true;
     case OPTION_SECRET: sim->secret = secret_read(value); return true;
     case OPTION_TRUTH: self->truth = value; return true;
+    case OPTION_SCENARIO: self->scenario = scenario_read(value); return true;
+    case OPTION_DETAILS:
+        sim->details_each = (uint32_t)number_of("details", value, DETAILS_EACH_MAX);
+        return true;
+    case OPTION_DETAILS_END:
+        sim->details_end_ms = (int64_t)number_of("details-end", value, 1e13);
+        return true;
     case OPTION_CONTROL:
         self->control_port = (uint16_t)number_of("control", value, 65535);
         return true;
@@ -204,7 +271,7 @@ static void options_read(int argc, char **argv, options_t *self) {
     self->publisher.server_key_file = getenv("WALLET_SERVER_KEY");
     for (int option = 0; (option = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
         if (option == OPTION_HELP) {
-            (void)fputs(usage, stdout);
+            usage_print(stdout);
             exit(EXIT_GOOD);
         }
         if (!sim_option(self, option, optarg) && !publisher_option(self, option, optarg)) {
@@ -214,9 +281,10 @@ static void options_read(int argc, char **argv, options_t *self) {
     }
     if (optind < argc || self->sim.line_count == 0 || self->publisher.batch_max == 0 ||
         self->sim.users == 0) {
-        (void)fputs(usage, stderr);
+        usage_print(stderr);
         exit(EXIT_USAGE);
     }
+    scenario_check(self);
 }
 
 static wl_err_t running_start(running_t *self, options_t *options, wl_fault_t *fault) {
@@ -228,7 +296,8 @@ static wl_err_t running_start(running_t *self, options_t *options, wl_fault_t *f
                             sim->lines[i].http_port);
         }
     }
-    if (wl_actor_start("zmq_lines", zmq_lines_run, &sim, &self->zmq, NULL) != WL_OK) {
+    if (wl_actor_start("zmq_lines", zmq_lines_run, &sim, &self->zmq, NULL) != WL_OK ||
+        wire_start(sim, &self->wire) != WL_OK) {
         return wl_fault(fault, WL_ERR_BIND, "zmq", "a port is taken");
     }
     if (options->publisher.writer != NULL || options->publisher.publish != NULL) {
@@ -244,16 +313,20 @@ static wl_err_t running_start(running_t *self, options_t *options, wl_fault_t *f
         control_open(sim, self->publisher, options->control_port, &self->control) != WL_OK) {
         return wl_fault(fault, WL_ERR_BIND, "--control", "port %u is taken", options->control_port);
     }
-    return WL_OK;
+    director_options_t director = {.sim = sim, .scenario = options->scenario};
+    return options->scenario == NULL
+               ? WL_OK
+               : wl_actor_start("director", director_run, &director, &self->director, fault);
 }
 
 static void running_stop(running_t *self, sim_t *sim) {
     (void)pthread_mutex_lock(&sim->lock);
     sim->ending = true;
-    (void)pthread_cond_broadcast(&sim->changed);
     (void)pthread_mutex_unlock(&sim->lock);
+    wl_actor_destroy(&self->director);
     control_close(&self->control);
     publisher_stop(&self->publisher);
+    wire_stop(&self->wire);
     wl_actor_destroy(&self->zmq);
     for (uint32_t i = 0; i < SIM_LINES_MAX; i++) {
         http_line_close(&self->http[i]);
@@ -297,6 +370,7 @@ int main(int argc, char **argv) {
         exit_code = EXIT_BAD;
     }
     running_stop(&running, &options.sim);
+    scenario_destroy(&options.scenario);
     sim_close(&options.sim);
     return exit_code;
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TIMEOUT_MS = 3000, TIMEOUT_MS_MAX = 600000, LIMIT_MAX = 100000 };
+enum { TIMEOUT_MS = 3000, TIMEOUT_MS_MAX = 600000, LIMIT_MAX = 100000, RATE_MAX = 1000000 };
 
 enum {
     OPTION_JSON = 256,
@@ -19,9 +19,20 @@ enum {
     OPTION_LIMIT,
     OPTION_MONTH,
     OPTION_KIND,
+    OPTION_UNTIL,
+    OPTION_RATE,
+    OPTION_ALL,
+    OPTION_STOP,
+    OPTION_STATUS,
+    OPTION_NO_WAIT,
     OPTION_SERVER_KEY,
     OPTION_SCOPE,
     OPTION_DIR,
+    OPTION_CONFIG,
+    OPTION_SAMPLE,
+    OPTION_RECORD,
+    OPTION_SECRETS,
+    OPTION_UID,
     OPTION_VERSION
 };
 
@@ -39,6 +50,17 @@ static const struct option long_options[] = {
     {"limit", required_argument, NULL, OPTION_LIMIT},
     {"month", required_argument, NULL, OPTION_MONTH},
     {"kind", required_argument, NULL, OPTION_KIND},
+    {"config", required_argument, NULL, OPTION_CONFIG},
+    {"sample", required_argument, NULL, OPTION_SAMPLE},
+    {"record", required_argument, NULL, OPTION_RECORD},
+    {"secrets", required_argument, NULL, OPTION_SECRETS},
+    {"uid", required_argument, NULL, OPTION_UID},
+    {"until", required_argument, NULL, OPTION_UNTIL},
+    {"rate", required_argument, NULL, OPTION_RATE},
+    {"all", no_argument, NULL, OPTION_ALL},
+    {"stop", no_argument, NULL, OPTION_STOP},
+    {"status", no_argument, NULL, OPTION_STATUS},
+    {"no-wait", no_argument, NULL, OPTION_NO_WAIT},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -64,6 +86,26 @@ static bool number_option(const char *name, const char *text, uint64_t max, uint
     return true;
 }
 
+/* Each user once: walletd asks a line for different users. */
+static bool uid_option(ctl_options_t *options, const char *text) {
+    uint64_t uid = 0;
+    if (!ctl_uid_parse(text, &uid)) {
+        (void)ctl_complain(CTL_EXIT_USAGE, "\"%s\" is no user id: digits only, 1 to 2^64-1", text);
+        return false;
+    }
+    for (uint32_t i = 0; i < options->uid_count; i++) {
+        if (options->uids[i] == uid) {
+            return true;
+        }
+    }
+    if (options->uid_count == WL_PULL_UIDS_MAX) {
+        (void)ctl_complain(CTL_EXIT_USAGE, "too many times --uid");
+        return false;
+    }
+    options->uids[options->uid_count++] = uid;
+    return true;
+}
+
 /* Returns true to go on; otherwise *ret_code is the end. */
 static bool option_take(ctl_options_t *options, int option, ctl_exit_t *ret_code) {
     uint64_t number = 0;
@@ -74,6 +116,11 @@ static bool option_take(ctl_options_t *options, int option, ctl_exit_t *ret_code
     case 'k': options->key = optarg; return true;
     case OPTION_SERVER_KEY: options->server_key = optarg; return true;
     case OPTION_DIR: options->dir = optarg; return true;
+    case OPTION_CONFIG: options->config = optarg; return true;
+    case OPTION_SAMPLE: options->sample = optarg; return true;
+    case OPTION_RECORD: options->record = optarg; return true;
+    case OPTION_SECRETS: options->secrets = optarg; return true;
+    case OPTION_UID: return uid_option(options, optarg);
     case OPTION_SCOPE:
         if (options->scope_count == CTL_SCOPES_MAX) {
             (void)ctl_complain(CTL_EXIT_USAGE, "too many times --scope");
@@ -86,6 +133,12 @@ static bool option_take(ctl_options_t *options, int option, ctl_exit_t *ret_code
     case OPTION_NOTE: options->note = optarg; return true;
     case OPTION_MONTH: options->month = optarg; return true;
     case OPTION_KIND: options->kind = optarg; return true;
+    case OPTION_UNTIL: options->until = optarg; return true;
+    case OPTION_ALL: options->all = true; return true;
+    case OPTION_STOP: options->stop = true; return true;
+    case OPTION_STATUS: options->status = true; return true;
+    case OPTION_NO_WAIT: options->no_wait = true; return true;
+    case OPTION_RATE: return number_option("--rate", optarg, RATE_MAX, &options->rate);
     case OPTION_LIMIT: return number_option("--limit", optarg, LIMIT_MAX, &options->limit);
     case OPTION_TIMEOUT:
         if (number_option("--timeout", optarg, TIMEOUT_MS_MAX, &number)) {

@@ -129,15 +129,39 @@ static inline void stage_send_raw(stage_t *self, const void *bytes, size_t count
     cr_assert_eq(zmq_send(zsock_resolve(self->outbox), bytes, count, ZMQ_DONTWAIT), (int)count);
 }
 
-static inline void stage_configure(stage_t *self) {
+static inline void stage_configure_with(stage_t *self, const char *integration,
+                                        const char *presentation) {
     wl_config_head_t head = {.version = "3.7"};
-    wl_config_item_t item = {
-        .integration = {(const uint8_t *)test_integration, sizeof test_integration - 1},
-        .presentation = {(const uint8_t *)test_presentation, sizeof test_presentation - 1}};
+    wl_config_item_t item = {.integration = {(const uint8_t *)integration, strlen(integration)},
+                             .presentation = {(const uint8_t *)presentation, strlen(presentation)}};
     wl_config_begin(self->encoder, &head);
     wl_config_add(self->encoder, &item);
     stage_send(self);
 }
+
+static inline void stage_configure(stage_t *self) {
+    stage_configure_with(self, test_integration, test_presentation);
+}
+
+/* The same with lines that have to be asked: cash must be revalidated, live is a live line of use
+ * for 10 s and 10 s more, slow another one, card a live one that needs consent. */
+static const char live_integration[] =
+    "{\"version\":3,\"lines\":{"
+    "\"cash\":{\"kind\":\"cash\",\"url\":\"http://127.0.0.1:1\",\"unit\":\"CNY\",\"scale\":2,"
+    "\"fresh_ms\":10000,\"must_revalidate\":true},"
+    "\"coin\":{\"kind\":\"coin\",\"url\":\"http://127.0.0.1:1\",\"unit\":\"bean\"},"
+    "\"live\":{\"kind\":\"coin\",\"mode\":\"live\",\"url\":\"http://"
+    "127.0.0.1:1\",\"unit\":\"bean\","
+    "\"fresh_ms\":10000,\"swr_ms\":10000},"
+    "\"slow\":{\"kind\":\"coin\",\"mode\":\"live\",\"url\":\"http://"
+    "127.0.0.1:1\",\"unit\":\"bean\","
+    "\"fresh_ms\":10000},"
+    "\"card\":{\"kind\":\"cash\",\"mode\":\"live\",\"url\":\"http://127.0.0.1:1\",\"unit\":\"CNY\","
+    "\"scale\":2,\"consent\":true,\"fresh_ms\":10000}}}";
+static const char live_presentation[] =
+    "{\"version\":7,\"golden\":[{\"line\":\"cash\"},null,{\"line\":\"coin\"},null],\"sections\":["
+    "{\"kind\":\"cash\",\"lines\":[\"cash\",\"card\"]},"
+    "{\"kind\":\"coin\",\"lines\":[\"coin\",\"live\",\"slow\"]}]}";
 
 /* One of the actor's counters, once it says at least `least`; they come every second. */
 static inline uint64_t stage_counter(stage_t *self, wl_counter_t counter, uint64_t least) {

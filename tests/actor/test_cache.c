@@ -93,6 +93,55 @@ Test(cache, a_miss_goes_to_query_and_a_fill_makes_it_a_hit) {
     cache_stage_close();
 }
 
+/* A hit that needs a line is not answered here; one that does not is, as ever. */
+Test(cache, a_hit_whose_lines_have_to_be_asked_goes_to_query_with_the_copy) {
+    cache_stage_open();
+    stage_configure_with(&self.stage, live_integration, live_presentation);
+    wl_asset_t assets[3] = {test_asset(42, "live", 1250, 7), test_asset(42, "slow", 3, 7),
+                            test_asset(42, "cash", 5, 7)};
+    tell_fill(42, assets, 3, 9);
+    cr_expect(body_has(read_hit(42, WL_METHOD_HOME), "live"), "all is fresh");
+    assets[1].pulled_at -= 60000;
+    tell_fill(43, assets, 3, 9);
+    cr_expect(body_has(read_hit(43, WL_METHOD_GOLDEN), "golden"), "never asks");
+    tell_notice(43, "cash", 5, WL_MARK_PENDING);
+    wl_read_item_t read = test_read(5, 43, WL_METHOD_HOME, 1000);
+    read.floors = (wl_bytes_t){(const uint8_t *)"live:3,", 7};
+    stage_read(&self.stage, read);
+    wl_msg_t gather = neighbour_expect(&self.query, WL_MSG_GATHER, 1);
+    const wl_gather_item_t *item = &gather.items.gather[0];
+    cr_expect_eq(gather.head.gather.frontend, 0u);
+    cr_expect_eq(item->ticket, 5u);
+    cr_expect_eq(item->uid, 43u);
+    cr_expect_eq(item->deadline_at, read.deadline_at);
+    cr_expect_eq(item->method, (uint8_t)WL_METHOD_HOME);
+    cr_expect_eq(item->assets.count, 3u);
+    cr_expect(item->floors.count == 7 && memcmp(item->floors.at, "live:3,", 7) == 0);
+    cr_expect(item->marks.count == 7 && memcmp(item->marks.at, "cash=1,", 7) == 0);
+    read = test_read(6, 42, WL_METHOD_BALANCE, 1000);
+    read.filter = (wl_bytes_t){(const uint8_t *)"cash,", 5};
+    stage_read(&self.stage, read);
+    (void)neighbour_expect(&self.query, WL_MSG_GATHER, 1);
+    cache_stage_close();
+}
+
+Test(cache, a_live_copy_that_may_be_shown_a_while_longer_is_asked_for_behind_it) {
+    cache_stage_open();
+    neighbour_t presence = neighbour_open(WL_ACTOR_PRESENCE, 0);
+    stage_configure_with(&self.stage, live_integration, live_presentation);
+    wl_asset_t assets[2] = {test_asset(42, "live", 1250, 7), test_asset(42, "slow", 3, 7)};
+    assets[0].pulled_at -= 15000;
+    tell_fill(42, assets, 2, 9);
+    cr_expect(body_has(read_hit(42, WL_METHOD_HOME), "refreshing"));
+    wl_msg_t hint = neighbour_expect(&presence, WL_MSG_LIVE, 1);
+    cr_expect_str_eq(hint.head.live.line, "live");
+    cr_expect_eq(hint.head.live.asker, WL_ACTOR_QUERY);
+    cr_expect_eq(hint.items.live[0].uid, 42u);
+    cr_expect_eq(hint.items.live[0].ticket, 0u, "nobody waits for the answer");
+    neighbour_close(&presence);
+    cache_stage_close();
+}
+
 Test(cache, an_empty_user_is_a_hit) {
     cache_stage_open();
     tell_fill(42, NULL, 0, 9);

@@ -1,5 +1,7 @@
 /* The cache actor with cache.store = redis, beside a redis-server of the test's own. */
 #include "actors/cache.h"
+#include "actors/mark_ends.h"
+#include "domain/marks.h"
 
 #include "../unit/store/redis_world.h"
 #include "read_path.h"
@@ -291,7 +293,15 @@ Test(cache_remote, a_reader_serves_while_a_writer_vouches_and_never_puts) {
     cr_expect(!read_user(42).hit, "filled before the writer vouched");
     warm_up(42, 9);
     asset = new_asset(42);
+    wl_notice_begin(self.stage.encoder, &(wl_notice_head_t){.dispatcher = 0});
+    wl_notice_add(
+        self.stage.encoder,
+        &(wl_notice_item_t){.uid = 42, .seq = 31, .state = WL_MARK_PENDING, .line = "cash"});
+    stage_send(&self.stage);
     tell_stored(&asset, 31, 10, WL_DISPATCHER_NONE);
+    cr_expect(body_has(read_user(42).body, "refreshing"), "the put may be under way");
+    wait_ms(WL_MARK_ENDS_MS + 200);
+    cr_expect_not(body_has(read_user(42).body, "refreshing"));
     neighbour_hears_nothing(&self.dispatcher);
     cr_expect_str_eq(ask(self.redis, "w:42", "HGET w:42 #s").text, "00000000000000000009");
     cr_expect(body_has(read_user(42).body, OLD), "the writer's put will change it");

@@ -95,9 +95,12 @@ Test(keeper, takes_all_partitions_when_it_is_alone_and_renews_them) {
     keep_t keep;
     keep_open_mysql(&keep);
     int64_t last = 0;
+    uint64_t epoch = 0;
     for (int i = 0; i < 6; i++) {
         wl_lease_item_t item = next_lease(&keep, 2);
-        cr_expect_eq(item.epoch, 1u);
+        epoch = i == 0 ? item.epoch : epoch;
+        cr_expect_gt(epoch, 0u);
+        cr_expect_eq(item.epoch, epoch);
         cr_expect_gt(item.until, last);
         cr_expect_leq(item.until, wl_mono_now().ms + LEASE_MS - LEASE_MS / 10);
         last = item.until;
@@ -142,7 +145,7 @@ Test(keeper, hands_back_its_surplus_when_another_writer_has_come) {
         for (uint32_t p = 0; p < PARTITIONS; p++) {
             if (leases[p].left_ms <= 0 && !leases[p].ours &&
                 wl_lease_db_take(keep.other, p, 60000, &epochs[p]) == WL_OK) {
-                cr_expect_eq(epochs[p], 2u);
+                cr_expect_eq(epochs[p], leases[p].epoch + 1);
                 taken++;
             }
         }
@@ -170,17 +173,17 @@ Test(keeper, hands_back_its_surplus_when_another_writer_has_come) {
 Test(keeper, goes_on_without_the_database_until_the_lease_ends_and_no_longer) {
     keep_t keep;
     keep_open_mysql(&keep);
-    (void)await_lease(&keep, 0, true);
+    uint64_t first = await_lease(&keep, 0, true).epoch;
     world_sql("RENAME TABLE lease TO away");
     int64_t begun = wl_mono_now().ms;
     wl_lease_item_t item = await_lease(&keep, 0, false);
-    cr_expect_eq(item.epoch, 1u);
+    cr_expect_eq(item.epoch, first);
     cr_expect_geq(wl_mono_now().ms - begun, LEASE_MS / 2, "it was held as long as it was ours");
     cr_expect_leq(wl_mono_now().ms - begun, LEASE_MS + LEASE_MS / 2);
     (void)zmq_poll(NULL, 0, LEASE_MS);
     world_sql("RENAME TABLE away TO lease");
     item = await_lease(&keep, 0, true);
-    cr_expect_eq(item.epoch, 2u, "what another one could have taken is taken anew");
+    cr_expect_eq(item.epoch, first + 1, "what another one could have taken is taken anew");
     cr_expect_geq(stage_counter(&keep.stage, WL_COUNTER_lease_failures, 1), 1u);
     stage_expect_counter(&keep.stage, lease_lost, PARTITIONS);
     keep_close(&keep);
@@ -189,15 +192,31 @@ Test(keeper, goes_on_without_the_database_until_the_lease_ends_and_no_longer) {
 Test(keeper, stops_serving_what_another_writer_has_taken) {
     keep_t keep;
     keep_open_mysql(&keep);
-    (void)await_lease(&keep, 1, true);
+    uint64_t first = await_lease(&keep, 1, true).epoch;
     world_sql("UPDATE lease SET holder = 'there', epoch = epoch + 1, ends_at = ends_at + 60000"
               " WHERE `partition` = 1");
     wl_lease_item_t item = await_lease(&keep, 1, false);
-    cr_expect_eq(item.epoch, 1u);
+    cr_expect_eq(item.epoch, first);
     (void)zmq_poll(NULL, 0, 2 * LEASE_MS);
     wl_lease_t leases[PARTITIONS];
     look(&keep, leases);
-    cr_expect_eq(leases[1].epoch, 2u);
+    cr_expect_eq(leases[1].epoch, first + 1);
     cr_expect(leases[1].ours);
+    keep_close(&keep);
+}
+
+Test(keeper, takes_a_higher_epoch_when_the_stores_know_a_newer_one) {
+    keep_t keep;
+    keep_open_mysql(&keep);
+    wl_lease_item_t item = await_lease(&keep, 1, true);
+    uint64_t first = item.epoch;
+    wl_refused_begin(keep.stage.encoder, NULL);
+    wl_refused_add(keep.stage.encoder, &(wl_refused_item_t){.partition = 1, .epoch = first});
+    wl_refused_add(keep.stage.encoder, &(wl_refused_item_t){.partition = 2, .epoch = 1});
+    stage_send(&keep.stage);
+    (void)await_lease(&keep, 1, false);
+    item = await_lease(&keep, 1, true);
+    cr_expect_eq(item.epoch, first + 1);
+    stage_expect_counter(&keep.stage, lease_lost, 1); /* the other was of a lease of before */
     keep_close(&keep);
 }

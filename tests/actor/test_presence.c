@@ -9,6 +9,7 @@ typedef struct {
     neighbour_t fetchers[2]; /* tell owners */
     neighbour_t cache;
     neighbour_t frontend;
+    neighbour_t query;
     uint64_t after[2]; /* what each shard was last asked for */
 } presence_stage_t;
 
@@ -21,6 +22,7 @@ static void neighbours_open(void) {
     self.fetchers[1] = neighbour_open(WL_ACTOR_FETCHER, 1);
     self.cache = neighbour_open(WL_ACTOR_CACHE, 0);
     self.frontend = neighbour_open(WL_ACTOR_FRONTEND, 0);
+    self.query = neighbour_open(WL_ACTOR_QUERY, 0);
 }
 
 static void expect_asked(uint32_t shard, bool trim, uint64_t after) {
@@ -52,6 +54,7 @@ static void presence_stage_close(void) {
     neighbour_close(&self.fetchers[1]);
     neighbour_close(&self.cache);
     neighbour_close(&self.frontend);
+    neighbour_close(&self.query);
     stage_close(&self.stage);
 }
 
@@ -108,6 +111,46 @@ static bool passes(uint64_t uid) {
     cr_expect_eq(reply.items.reply[0].uid, uid);
     cr_expect(reply.items.reply[0].absent);
     return false;
+}
+
+/* A live line may have something of a user of whom nothing is stored. */
+Test(presence, no_does_not_end_a_read_that_may_have_to_ask_a_line) {
+    presence_stage_open();
+    tell_nobody();
+    cr_expect_not(passes(7), "no line is live yet");
+    wl_read_item_t read = test_read(1, 7, WL_METHOD_HOME, 1000);
+    read.floors = (wl_bytes_t){(const uint8_t *)"coin:3,", 7};
+    stage_read(&self.stage, read);
+    wl_msg_t msg = neighbour_expect(&self.query, WL_MSG_GATHER, 1);
+    cr_expect_eq(msg.items.gather[0].floors.count, 7u);
+    cr_expect_eq(msg.items.gather[0].assets.count, 0u);
+    stage_configure_with(&self.stage, live_integration, live_presentation);
+    static const struct {
+        wl_method_t method;
+        bool gathers;
+    } cases[] = {{WL_METHOD_HOME, true},
+                 {WL_METHOD_ASSETS, true},
+                 {WL_METHOD_BALANCE, true},
+                 {WL_METHOD_GOLDEN, false}};
+    for (uint64_t i = 0; i < WL_COUNT_OF(cases); i++) {
+        read = test_read(i + 2, 7, cases[i].method, 1000);
+        read.filter = (wl_bytes_t){(const uint8_t *)"live,", 5};
+        stage_read(&self.stage, read);
+        msg = neighbour_expect(cases[i].gathers ? &self.query : &self.frontend,
+                               cases[i].gathers ? WL_MSG_GATHER : WL_MSG_REPLY, 1);
+        if (cases[i].gathers) {
+            cr_expect_eq(msg.items.gather[0].ticket, i + 2);
+            cr_expect_eq(msg.items.gather[0].uid, 7u);
+            cr_expect_eq(msg.items.gather[0].deadline_at, read.deadline_at);
+            cr_expect_eq(msg.items.gather[0].method, (uint8_t)cases[i].method);
+            cr_expect_eq(msg.items.gather[0].filter.count, 5u);
+        }
+    }
+    stage_configure(&self.stage);
+    cr_expect_not(passes(7));
+    neighbour_hears_nothing(&self.query);
+    neighbour_hears_nothing(&self.cache);
+    presence_stage_close();
 }
 
 Test(presence, everybody_passes_until_every_shard_has_told_everything) {

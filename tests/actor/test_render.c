@@ -8,10 +8,11 @@ Test(render, only_wallet_methods_are_rendered) {
     for (uint32_t method = 0; method < 256; method++) {
         count += wl_render_method((wl_method_t)method);
     }
-    cr_expect_eq(count, 3u);
+    cr_expect_eq(count, 4u);
     cr_expect(wl_render_method(WL_METHOD_HOME));
     cr_expect(wl_render_method(WL_METHOD_GOLDEN));
     cr_expect(wl_render_method(WL_METHOD_ASSETS));
+    cr_expect(wl_render_method(WL_METHOD_BALANCE));
 }
 
 Test(render, each_body_is_one_object_of_its_method) {
@@ -28,9 +29,10 @@ Test(render, each_body_is_one_object_of_its_method) {
                            .uid = 42,
                            .now = wl_wall_now(),
                            .source = WL_SOURCE_DB};
-    static const wl_method_t methods[] = {WL_METHOD_HOME, WL_METHOD_GOLDEN, WL_METHOD_ASSETS};
-    static const char *const keys[] = {"sections", "golden", "assets\x91"};
-    for (uint32_t i = 0; i < 3; i++) {
+    static const wl_method_t methods[] = {WL_METHOD_HOME, WL_METHOD_GOLDEN, WL_METHOD_ASSETS,
+                                          WL_METHOD_BALANCE};
+    static const char *const keys[] = {"sections", "golden", "assets\x91", "degraded\x90"};
+    for (uint32_t i = 0; i < 4; i++) {
         wl_bytes_t body = wl_render_body(&render, methods[i], &view);
         wl_walk_limits_t limits = {.depth_max = 16, .objects_max = 10000};
         cr_expect_eq(wl_walk(body.at, body.count, &limits, NULL), WL_OK);

@@ -91,6 +91,73 @@ Test(request_args, an_unknown_line_is_named) {
     args_close();
 }
 
+Test(request_args, a_balance_is_of_one_known_line) {
+    args_open();
+    wl_wallet_args_t args;
+    ASK("wallet.balance", "\x82\xa3uid\x07\xa4line\xa4"
+                          "coin");
+    cr_expect_eq(wl_wallet_args_read(&request, config, &args, &fault), WL_OK);
+    cr_expect_eq(args.filter_bytes, 5u);
+    cr_expect_eq(memcmp(args.filter, "coin,", 5), 0);
+    ASK("wallet.balance", "\x81\xa3uid\x07");
+    cr_expect_eq(wl_wallet_args_read(&request, config, &args, &fault), WL_ERR_BAD_REQUEST);
+    ASK("wallet.balance", "\x82\xa3uid\x07\xa4line\xa3"
+                          "!no");
+    cr_expect_eq(wl_wallet_args_read(&request, config, &args, &fault), WL_ERR_BAD_REQUEST);
+    ASK("wallet.balance", "\x82\xa3uid\x07\xa4line\xa4"
+                          "gone");
+    cr_expect_eq(wl_wallet_args_read(&request, config, &args, &fault), WL_ERR_NOT_FOUND);
+    cr_expect_not_null(strstr(fault.message, "gone"));
+    args_close();
+}
+
+/* wallet.home of user 7 with this min_version */
+#define ASK_FLOORS(map) ASK("wallet.home", "\x82\xa3uid\x07\xabmin_version" map)
+
+Test(request_args, versions_to_reach_are_of_known_lines_and_fit_a_version) {
+    args_open();
+    wl_wallet_args_t args;
+    ASK_FLOORS("\x82\xa4"
+               "cash\xcf\x7f\xff\xff\xff\xff\xff\xff\xff\xa4"
+               "coin\x03");
+    cr_expect_eq(wl_wallet_args_read(&request, config, &args, &fault), WL_OK, "%s", fault.message);
+    cr_expect_eq(wl_floors_get(args.floors, args.floors_bytes, "cash"), WL_VERSION_MAX);
+    cr_expect_eq(wl_floors_get(args.floors, args.floors_bytes, "coin"), 3u);
+    ASK_FLOORS("\x81\xa4"
+               "coin\x00");
+    cr_expect_eq(wl_wallet_args_read(&request, config, &args, &fault), WL_OK);
+    cr_expect_eq(args.floors_bytes, 0u, "any version is at least 0");
+    static const struct {
+        const char *map;
+        size_t bytes;
+        wl_err_t err;
+    } refused[] = {
+#define CASE(map, err) {"\x82\xa3uid\x07\xabmin_version" map, sizeof(map) + 17, err}
+        CASE("\x90", WL_ERR_BAD_REQUEST),
+        CASE("\x81\xa4"
+             "coin\xff",
+             WL_ERR_BAD_REQUEST),
+        CASE("\x81\xa4"
+             "coin\xcf\x80\x00\x00\x00\x00\x00\x00\x00",
+             WL_ERR_BAD_REQUEST),
+        CASE("\x81\xa4"
+             "coin\xa1"
+             "3",
+             WL_ERR_BAD_REQUEST),
+        CASE("\x81\x01\x03", WL_ERR_BAD_REQUEST),
+        CASE("\x81\xa5"
+             "beans\x03",
+             WL_ERR_NOT_FOUND),
+#undef CASE
+    };
+    for (size_t i = 0; i < WL_COUNT_OF(refused); i++) {
+        ask("wallet.home", refused[i].map, refused[i].bytes);
+        cr_expect_eq(wl_wallet_args_read(&request, config, &args, &fault), refused[i].err,
+                     "case %zu", i);
+    }
+    args_close();
+}
+
 Test(request_args, has_assets_takes_none_to_a_thousand_users) {
     args_open();
     static uint64_t uids[WL_HAS_UIDS_MAX];

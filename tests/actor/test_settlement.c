@@ -178,3 +178,42 @@ Test(settlement, collects_every_released_entry) {
     wl_pending_destroy(&pending);
     world_close(&world);
 }
+
+Test(settlement, remembers_nothing_of_what_was_spilled) {
+    world_t world;
+    world_open(&world);
+    wl_retry_row_t row = {.uid = 7, .line = "cash", .reason = "its shard could not write"};
+    wl_settlement_spill(world.settlement, &row);
+    (void)write_out(&world);
+    wl_queue_stats_t stats = {0};
+    cr_assert_eq(wl_queue_stats(world.queue, &stats), WL_OK);
+    cr_expect_eq(stats.retries, 1u);
+    wl_settlement_end(world.settlement, 7, "cash");
+    cr_expect_eq(wl_settlement_waiting(world.settlement), 0u, "nobody knows the row");
+    wl_settlement_stored(world.settlement, 7, "cash"); /* it was loaded */
+    wl_settlement_end(world.settlement, 7, "cash");
+    (void)write_out(&world);
+    cr_assert_eq(wl_queue_stats(world.queue, &stats), WL_OK);
+    cr_expect_eq(stats.retries, 0u);
+    world_close(&world);
+}
+
+Test(settlement, forgets_a_row_that_was_never_loaded) {
+    world_t world;
+    world_open(&world);
+    retry(&world, 1, 1);
+    retry(&world, 2, 1);
+    (void)write_out(&world);
+    wl_settlement_destroy(&world.settlement);
+    world.settlement = wl_settlement_new(); /* another process, whose memory had no room for it */
+    wl_settlement_end(world.settlement, 1, "cash");
+    (void)write_out(&world);
+    cr_expect_eq(stats_of(&world).retries, 2u);
+    retry(&world, 2, 2);
+    wl_settlement_forget(world.settlement, 1, "cash");
+    wl_settlement_forget(world.settlement, 2, "cash");
+    wl_settlement_forget(world.settlement, 3, "cash");
+    (void)write_out(&world);
+    cr_expect_eq(stats_of(&world).retries, 0u);
+    world_close(&world);
+}

@@ -231,22 +231,34 @@ Test(shard, splits_much_work_into_bounded_transactions) {
     world_close(&world);
 }
 
-Test(shard, says_nothing_about_a_transaction_that_failed) {
+Test(shard, hands_back_at_once_what_it_cannot_store) {
     shard_world_t world;
+    neighbour_t dispatcher = neighbour_open(WL_ACTOR_DISPATCHER, 0);
     world_open(&world);
     send_asset(&world.stage, test_asset(7, "cash", 100, 1), 1);
     (void)neighbour_expect(&world.presence, WL_MSG_STORED, 1);
 
     disk_limit(4096);
     send_asset(&world.stage, test_asset(7, "cash", 200, 2), 2);
+    wl_msg_t msg = neighbour_expect(&dispatcher, WL_MSG_PULLED, 1);
+    cr_expect_str_eq(msg.head.pulled.line, "cash");
+    cr_expect_eq(msg.head.pulled.shard, 1u);
+    cr_expect_gt(msg.head.pulled.pause_ms, 0);
+    cr_expect_eq(msg.items.pulled[0].uid, 7u);
+    cr_expect_eq(msg.items.pulled[0].seq, 2u);
+    cr_expect(msg.items.pulled[0].held, "no attempt of the line");
     stage_expect_counter(&world.stage, store_failures, 1);
     neighbour_hears_nothing(&world.presence);
 
     disk_limit(RLIM_INFINITY);
     cr_expect_eq(look_amount(&world.stage, 7), 100);
-    send_asset(&world.stage, test_asset(7, "cash", 200, 2), 2);
-    wl_msg_t msg = neighbour_expect(&world.presence, WL_MSG_STORED, 1);
+    int64_t until = wl_mono_now().ms + PATIENCE_MS;
+    do { /* within its pause it tries nothing */
+        send_asset(&world.stage, test_asset(7, "cash", 200, 2), 2);
+    } while (!neighbour_seek(&world.presence, WL_MSG_STORED, &msg, 50) && wl_mono_now().ms < until);
+    cr_assert_eq(msg.id, WL_MSG_STORED);
     cr_expect_eq(msg.items.stored[0].assets.count, 1u, "it recovers without a restart");
+    neighbour_close(&dispatcher);
     world_close(&world);
 }
 
@@ -310,7 +322,11 @@ static void send_epoch(stage_t *stage, uint32_t dispatcher, uint64_t epoch, uint
 
 Test(shard, stores_nothing_of_a_dispatcher_whose_lease_is_over) {
     shard_world_t world;
-    world_open(&world);
+    stage_open_writer(&world.stage);
+    world.stage.settings.queue_partitions = 2;
+    world.presence = neighbour_open(WL_ACTOR_PRESENCE, 0);
+    stage_start(&world.stage, WL_ACTOR_SHARD, wl_shard_run);
+    stage_configure_writer(&world.stage, 1, "http://127.0.0.1:1", "");
     send_epoch(&world.stage, 0, 7, 1, 1);
     (void)neighbour_expect(&world.presence, WL_MSG_STORED, 1);
     send_epoch(&world.stage, 0, 6, 1, 2);

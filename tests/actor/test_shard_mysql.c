@@ -181,3 +181,68 @@ Test(shard_mysql, waits_its_turn_behind_another_process, .timeout = 60) {
     cr_expect_eq(msg.items.stored[0].assets.at[0].amount, 2);
     sql_world_close(&world);
 }
+
+static void send_pull(sql_world_t *self, uint64_t uid, uint64_t epoch) {
+    wl_pull_begin(self->stage.encoder, &(wl_pull_head_t){.line = "cash", .epoch = epoch});
+    wl_pull_add(self->stage.encoder, &(wl_pull_item_t){.uid = uid, .seq = 77});
+    cr_assert_eq(wl_channel_send(self->to_fetcher, self->stage.encoder), WL_OK);
+}
+
+static wl_asset_t consent_make(uint64_t uid, bool granted, uint64_t version) {
+    wl_asset_t record = test_asset(uid, "cash", 0, version);
+    (void)snprintf(record.bucket, sizeof record.bucket, "%s", WL_BUCKET_CONSENT);
+    record.state = granted ? WL_STATE_AVAILABLE : WL_STATE_GONE;
+    return record;
+}
+
+Test(shard_mysql, a_consent_holds_for_all_processes_until_one_of_them_stores_its_end,
+     .timeout = 60) {
+    static sql_world_t world;
+    sql_world_open(&world);
+    neighbour_t puller = neighbour_open(WL_ACTOR_PULLER, 0);
+    stage_configure_writer(&world.stage, 2, "http://127.0.0.1:1", ",\"consent\":true");
+    send_store(&world, 1, test_asset(7, "cash", 100, 5));
+    wl_msg_t msg = neighbour_expect(&world.presence, WL_MSG_STORED, 1);
+    cr_expect(msg.items.stored[0].assets.count == 0 && !msg.items.stored[0].owns);
+
+    (void)other_stores(&world, 1, consent_make(7, true, 1000));
+    send_pull(&world, 7, 1);
+    cr_expect_eq(neighbour_expect(&puller, WL_MSG_PULL, 1).items.pull[0].seq, 77u);
+    send_store(&world, 1, test_asset(7, "cash", 100, 5));
+    msg = neighbour_expect(&world.presence, WL_MSG_STORED, 1);
+    cr_expect_eq(msg.items.stored[0].assets.count, 1u);
+
+    send_store(&world, 1, consent_make(7, false, 1001));
+    msg = neighbour_expect(&world.presence, WL_MSG_STORED, 1);
+    cr_expect(msg.items.stored[0].assets.count == 1 && !msg.items.stored[0].owns);
+    send_pull(&world, 7, 1); /* ends in the shard, as if the line had said nothing */
+    msg = neighbour_expect(&world.presence, WL_MSG_STORED, 1);
+    cr_expect(msg.items.stored[0].seq == 77 && msg.items.stored[0].assets.count == 0);
+    cr_expect_eq(msg.items.stored[0].outcome, WL_PULL_OK);
+    neighbour_hears_nothing(&puller);
+    cr_expect_eq(world_number("SELECT count(*) FROM asset"), 1);
+    cr_expect_eq(world_number("SELECT count(*) FROM consent WHERE uid = 7 AND granted = 0"), 1);
+    neighbour_close(&puller);
+    sql_world_close(&world);
+}
+
+Test(shard_mysql, pulls_are_held_while_consents_cannot_be_read, .timeout = 60) {
+    static sql_world_t world;
+    sql_world_open(&world);
+    neighbour_t dispatcher = neighbour_open(WL_ACTOR_DISPATCHER, 0);
+    world_sql("RENAME TABLE asset TO away"); /* as of a server that lost its tables */
+    send_pull(&world, 7, 1);
+    wl_msg_t msg = neighbour_expect(&dispatcher, WL_MSG_PULLED, 1);
+    cr_expect(msg.head.pulled.pause_ms > 0 && msg.head.pulled.shard == 1);
+    cr_expect(msg.items.pulled[0].held && msg.items.pulled[0].outcome == WL_PULL_RETRY);
+    cr_expect_eq(msg.items.pulled[0].seq, 77u);
+
+    wl_live_begin(world.stage.encoder, &(wl_live_head_t){.line = "cash"});
+    wl_live_add(world.stage.encoder,
+                &(wl_live_item_t){.uid = 7, .deadline_at = wl_mono_now().ms + 60000});
+    cr_assert_eq(wl_channel_send(world.to_fetcher, world.stage.encoder), WL_OK);
+    msg = neighbour_expect(&world.presence, WL_MSG_LIVED, 1);
+    cr_expect_eq(msg.items.lived[0].error, (uint32_t)WL_ERR_UNAVAILABLE);
+    neighbour_close(&dispatcher);
+    sql_world_close(&world);
+}

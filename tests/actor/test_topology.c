@@ -21,6 +21,10 @@ Test(topology, plaintext_beyond_loopback_needs_permission) {
     cr_expect_eq(checked("frontend.endpoint=tcp://0.0.0.0:7700", &fault), WL_ERR_SETTINGS);
     cr_expect(strstr(fault.message, "allow_plaintext") != NULL);
     cr_expect_eq(checked("frontend.endpoint=tcp://*:7700", NULL), WL_ERR_SETTINGS);
+    cr_expect_eq(checked("frontend.endpoint=tcp://127.example:7700", NULL), WL_ERR_SETTINGS);
+    cr_expect_eq(checked("frontend.endpoint=tcp://127.0.0.1.example:7700", NULL), WL_ERR_SETTINGS);
+    cr_expect_eq(checked("frontend.endpoint=tcp://localhost:7700", NULL), WL_OK);
+    cr_expect_eq(checked("frontend.endpoint=tcp://127.0.0.2:7700", NULL), WL_OK);
     wl_settings_t settings;
     wl_settings_defaults(&settings);
     cr_assert_eq(wl_settings_assign(&settings, "frontend.endpoint=tcp://0.0.0.0:7700", NULL),

@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 
 import msgpack
@@ -356,8 +358,30 @@ class LineSim:
     def stats(self):
         return json.loads(self._http("/stats"))
 
-    def fault(self, line, fault, rate=1.0):
-        self._http("/fault", {"line": line, "fault": fault, "rate": rate})
+    def fault(self, line, fault, rate=1.0, **more):
+        """more: ms, see linesim --help."""
+        self._http("/fault", {"line": line, "fault": fault, "share": rate, **more})
+
+    def reset(self, line=""):
+        """The counts of stats() begin again."""
+        self._http("/reset", {"line": line})
+
+    def change(self, line, uid):
+        """Changes one asset and tells nobody; returns its new version."""
+        return json.loads(self._http(f"/change?line={line}&uid={uid}"))["version"]
+
+    def details_add(self, line, uid, **more):
+        """more: time, amount, title; returns {"id", "time"}."""
+        query = urllib.parse.urlencode({"line": line, "uid": uid, **more})
+        return json.loads(self._http(f"/details/add?{query}"))
+
+    def details_delete(self, line, uid, item):
+        """False: there is no such item."""
+        query = urllib.parse.urlencode({"line": line, "uid": uid, "id": item})
+        try:
+            return self._http(f"/details/delete?{query}") is not None
+        except (urllib.error.HTTPError, subprocess.CalledProcessError):
+            return False
 
     def burst(self, changes, mode="req", rate=0):
         """rate 0: as fast as it goes; changes 0: no more of them."""
@@ -374,6 +398,24 @@ class LineSim:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(10) == 0, self.log.read_text(errors="replace")[-2000:]
+
+
+def line_value(seed, number, uid, version, coupon=False, keep=False):
+    """What the linesim with this seed holds in its line of this number (0 = the first) at a version:
+    (amount, count, pending), or None for a tombstone, of which there are none with --keep."""
+    mask = 2**64 - 1
+
+    def mix(x):
+        x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9 & mask
+        x = (x ^ (x >> 27)) * 0x94d049bb133111eb & mask
+        return x ^ (x >> 31)
+
+    value = mix(seed ^ mix(uid) ^ mix(version * 64 + number))
+    if value % 50 == 1 and not keep:
+        return None
+    if coupon:
+        return 0, 1 + value % 5, 0
+    return value % 10000000, 0, (value >> 32) % 5000 if value % 7 == 0 else 0
 
 
 def line_config(kind, url, unit="CNY", scale=2, **more):

@@ -426,6 +426,9 @@ def check_tools(wallet, keys):
     walletctl(None, "keys", "new", "App", "--dir", keys.folder, code=2)
     walletctl(None, "keys", "new", "x", "--scope", "everything", "--dir", keys.folder, code=2)
     assert keys.secret("app").stat().st_mode & 0o777 == 0o600
+    made = keys.folder / "made"
+    keys.new("app", "read", folder=made)
+    assert made.stat().st_mode & 0o777 == 0o700
     example = harness.ROOT / "examples" / "python" / "wallet.py"
     subprocess.run(["/usr/bin/python3", example, "-e", wallet.read, "-k", keys.secret("app"),
                     "-s", server, "7"], check=True, stdout=subprocess.DEVNULL)

@@ -30,7 +30,6 @@ HEALTHY = {  # in a process of their own, as answers of 100 MB occupy the one th
     "point": "kind=coin,unit=point,scale=0,zmq",
 }
 LINES = {**PATIENTS, **HEALTHY}
-MASK = 2**64 - 1
 # Each fault once over HTTP (cash, withdraw) and once over ZeroMQ (coupon, coin).
 ROUNDS = (
     {"cash": "hang", "withdraw": "error", "coupon": "hang", "coin": "error"},
@@ -42,21 +41,10 @@ ROUNDS = (
 # A lie about amounts is none for coupons, which have none: coin takes those.
 
 
-def mix(x):
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9 & MASK
-    x = (x ^ (x >> 27)) * 0x94d049bb133111eb & MASK
-    return x ^ (x >> 31)
-
-
 def truth_at(line, uid, version):
     """What linesim holds at a version: (amount, count, pending), or None for a tombstone."""
     number = list(PATIENTS if line in PATIENTS else HEALTHY).index(line)
-    value = mix(SEED ^ mix(uid) ^ mix(version * 64 + number))
-    if value % 50 == 1:
-        return None
-    if line == "coupon":
-        return 0, 1 + value % 5, 0
-    return value % 10000000, 0, (value >> 32) % 5000 if value % 7 == 0 else 0
+    return harness.line_value(SEED, number, uid, version, coupon=line == "coupon")
 
 
 def check_page(home, uid, newest, vanished, wrong):

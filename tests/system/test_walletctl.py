@@ -53,6 +53,10 @@ def answer(method, args):
         return None, HOME
     if method == "wallet.assets":
         return None, {"uid": args["uid"], "assets": HOME["sections"][0]["items"]}
+    if method == "wallet.balance":
+        return None, {"uid": args["uid"], "degraded": [args["line"]], "assets": [
+            item("cash", "cash", None, pending=None, freshness="stale", source="last_good",
+                 last_good=123456)]}
     if method == "wallet.has_assets":
         return None, {"has": [uid % 2 == 1 for uid in args["uids"]]}
     if method == "notify.changed":
@@ -112,6 +116,17 @@ def run(*words, code=0, **env):
                           capture_output=True, timeout=60)
     assert done.returncode == code, (words, done)
     return done
+
+
+def check_balance():
+    out = run("balance", 42, "cash").stdout
+    assert asked[-1][0] == "wallet.balance", asked[-1]
+    assert asked[-1][1]["uid"] == 42 and asked[-1][1]["line"] == "cash", asked[-1]
+    assert "was 1234.56 CNY" in out and "stale" in out and "Degraded" in out, out
+    [asset] = json.loads(run("--json", "balance", 42, "cash").stdout)["assets"]
+    assert asset["amount"] is None and asset["last_good"] == "123456", asset
+    run("balance", 42, code=2)
+    run("balance", "x", "cash", code=2)
 
 
 def check_wallets():
@@ -202,6 +217,7 @@ def check_colors():
 
 
 check_wallets()
+check_balance()
 check_changes_and_operators()
 check_exit_codes()
 check_colors()

@@ -19,8 +19,7 @@ static json_t *amount_text(int64_t amount) {
 
 json_t *asset_json_standard(const wl_asset_t *asset, sim_fault_t fault) {
     json_t *object = json_object();
-    uint64_t uid = fault == SIM_FAULT_LIE_USER ? asset->uid + 1000000 : asset->uid;
-    (void)json_object_set_new(object, "uid", number_text(uid));
+    (void)json_object_set_new(object, "uid", number_text(asset->uid));
     (void)json_object_set_new(object, "version", number_text(asset->version));
     (void)json_object_set_new(object, "kind", json_string(wl_kind_name((wl_kind_t)asset->kind)));
     json_t *amount = amount_text(asset->amount);

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+/* fault: LIE_FLOAT and LIE_BIG change how the amount is written. */
 json_t *asset_json_standard(const wl_asset_t *asset, sim_fault_t fault);
 json_t *asset_json_foreign(const wl_asset_t *asset);
 

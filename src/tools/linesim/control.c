@@ -2,6 +2,7 @@
 
 #include "asset_json.h"
 #include "base/alloc.h"
+#include "base/clock.h"
 
 #include <arpa/inet.h>
 #include <microhttpd.h>
@@ -21,12 +22,26 @@ typedef struct {
     size_t count;
 } upload_t;
 
-static json_t *line_stats(const sim_line_t *line) {
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:s}", "calls", (json_int_t)line->calls, "users",
-                     (json_int_t)line->users_asked, "concurrent_max",
-                     (json_int_t)line->concurrent_max, "faults_injected",
-                     (json_int_t)line->faults_injected, "unsigned",
-                     (json_int_t)line->unsigned_calls, "fault", sim_fault_name(line->fault));
+static json_t *line_stats(sim_line_t *line) {
+    calls_t *calls = &line->calls;
+    uint64_t total = 0;
+    json_t *stats = json_object();
+    for (unsigned i = 0; i < SIM_WHAT_COUNT; i++) {
+        total += calls->count[i];
+        (void)json_object_set_new(stats, sim_what_name((sim_what_t)i),
+                                  json_integer((json_int_t)calls->count[i]));
+    }
+    json_t *more =
+        json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s}", "calls", (json_int_t)total, "users",
+                  (json_int_t)calls->users, "concurrent",
+                  (json_int_t)calls_under_way(calls, wl_mono_now().ms), "concurrent_max",
+                  (json_int_t)calls->concurrent_max, "peak_1s", (json_int_t)calls->window.peak,
+                  "early", (json_int_t)calls->early, "repeated", (json_int_t)calls->repeated,
+                  "faults_injected", (json_int_t)calls->faults, "unsigned",
+                  (json_int_t)calls->unsigned_calls, "fault", sim_fault_name(line->plan.fault));
+    (void)json_object_update(stats, more);
+    json_decref(more);
+    return stats;
 }
 
 static char *stats_text(control_t *self) {
@@ -60,7 +75,7 @@ static void asset_print(const wl_asset_t *asset, FILE *out) {
 void control_write_truth(sim_t *sim, FILE *out) {
     (void)pthread_mutex_lock(&sim->lock);
     for (uint32_t i = 0; i < sim->line_count; i++) {
-        for (uint64_t user = 0; user < sim->users; user++) {
+        for (uint64_t user = sim->lines[i].truth == i ? 0 : sim->users; user < sim->users; user++) {
             wl_asset_t asset;
             if (sim_asset(sim, &sim->lines[i], sim->first_uid + user, &asset)) {
                 asset_print(&asset, out);
@@ -93,41 +108,113 @@ static char *truth_text(control_t *self, struct MHD_Connection *connection, bool
     return text;
 }
 
-static const char *fault_set(control_t *self, const json_t *body) {
-    const char *id = json_string_value(json_object_get(body, "line"));
-    const char *name = json_string_value(json_object_get(body, "fault"));
-    const json_t *rate = json_object_get(body, "rate");
-    sim_fault_t fault = SIM_FAULT_NONE;
-    if (id == NULL || name == NULL || !sim_fault_parse(name, &fault)) {
-        return "{\"error\":\"line and fault are needed\"}";
-    }
-    bool found = false;
-    (void)pthread_mutex_lock(&self->sim->lock);
-    for (uint32_t i = 0; i < self->sim->line_count; i++) {
-        sim_line_t *line = &self->sim->lines[i];
-        if (id[0] == '\0' || strcmp(line->id, id) == 0) {
-            line->fault = fault;
-            line->fault_rate = json_is_number(rate) ? json_number_value(rate) : 1.0;
-            found = true;
-        }
-    }
-    (void)pthread_cond_broadcast(&self->sim->changed);
-    (void)pthread_mutex_unlock(&self->sim->lock);
-    return found ? NULL : "{\"error\":\"no such line\"}";
+/* Returns NULL, or an error document. The texts that these functions return are the caller's. */
+static char *error_text(const char *where, const char *message) {
+    json_t *document = json_pack("{s:s++}", "error", where, " ", message);
+    char *text = json_dumps(document, JSON_COMPACT);
+    json_decref(document);
+    return text;
 }
 
-static const char *burst_start(control_t *self, const json_t *body) {
+static char *fault_set(control_t *self, const json_t *body) {
+    const char *id = json_string_value(json_object_get(body, "line"));
+    fault_plan_t plan;
+    wl_fault_t fault = {0};
+    if (fault_plan_read(body, &plan, &fault) != WL_OK) {
+        return error_text(fault.where, fault.message);
+    }
+    return sim_plan_set(self->sim, id == NULL ? "" : id, &plan)
+               ? NULL
+               : error_text("line", "is not known");
+}
+
+static char *stats_reset(control_t *self, const json_t *body) {
+    const char *id = json_string_value(json_object_get(body, "line"));
+    (void)pthread_mutex_lock(&self->sim->lock);
+    for (uint32_t i = 0; i < self->sim->line_count; i++) {
+        if (id == NULL || id[0] == '\0' || strcmp(id, self->sim->lines[i].id) == 0) {
+            calls_reset(&self->sim->lines[i].calls);
+        }
+    }
+    (void)pthread_mutex_unlock(&self->sim->lock);
+    return NULL;
+}
+
+static char *burst_start(control_t *self, const json_t *body) {
     const json_t *changes = json_object_get(body, "changes");
     const char *mode_text = json_string_value(json_object_get(body, "mode"));
     publish_mode_t mode = PUBLISH_REQ;
     if (self->publisher == NULL || !json_is_integer(changes) || json_integer_value(changes) < 0 ||
         (mode_text != NULL && !publish_mode_parse(mode_text, &mode))) {
-        return "{\"error\":\"changes is needed, mode is req, pub or both, and linesim needs "
-               "--writer or --pub\"}";
+        return error_text("changes", "is needed, mode is req, pub or both, and linesim needs "
+                                     "--writer or --pub");
     }
     publisher_burst(self->publisher, (uint64_t)json_integer_value(changes), mode,
                     (uint32_t)json_integer_value(json_object_get(body, "rate")));
     return NULL;
+}
+
+static const char *argument(struct MHD_Connection *connection, const char *name) {
+    const char *value = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, name);
+    return value == NULL ? "" : value;
+}
+
+/* A whole number, or `fallback` when there is none. */
+static int64_t argument_number(struct MHD_Connection *connection, const char *name,
+                               int64_t fallback) {
+    const char *text = argument(connection, name);
+    char *end = NULL;
+    int64_t value = strtoll(text, &end, 10);
+    return *text == '\0' || *end != '\0' ? fallback : value;
+}
+
+/* /details/add and /details/delete; *ret_status is the HTTP status. */
+static char *details_edit(control_t *self, struct MHD_Connection *connection, bool add,
+                          unsigned *ret_status) {
+    uint64_t uid = strtoull(argument(connection, "uid"), NULL, 10);
+    detail_t item = {.amount = argument_number(connection, "amount", 100)};
+    char *text = NULL;
+    *ret_status = 404;
+    (void)pthread_mutex_lock(&self->sim->lock);
+    sim_line_t *line = sim_line_find(self->sim, argument(connection, "line"));
+    if (line == NULL || uid == 0) {
+        text = error_text("line, uid", "are needed");
+    } else if (add) {
+        const char *title = argument(connection, "title");
+        details_add(self->sim->lines[line->truth].bookings, uid,
+                    argument_number(connection, "time", wl_wall_now().ms), item.amount,
+                    title[0] == '\0' ? "Added" : title, &item);
+        json_t *document = json_pack("{s:s,s:I}", "id", item.id, "time", (json_int_t)item.time_ms);
+        text = json_dumps(document, JSON_COMPACT);
+        json_decref(document);
+        *ret_status = 200;
+    } else if (details_delete(self->sim->lines[line->truth].bookings, uid,
+                              argument(connection, "id")) == WL_OK) {
+        text = wl_strdup("{}");
+        *ret_status = 200;
+    } else {
+        text = error_text("id", "is not known");
+    }
+    (void)pthread_mutex_unlock(&self->sim->lock);
+    return text;
+}
+
+/* /change; *ret_status is the HTTP status. */
+static char *asset_change(control_t *self, struct MHD_Connection *connection,
+                          unsigned *ret_status) {
+    uint64_t uid = strtoull(argument(connection, "uid"), NULL, 10);
+    (void)pthread_mutex_lock(&self->sim->lock);
+    sim_line_t *line = sim_line_find(self->sim, argument(connection, "line"));
+    uint64_t version = line == NULL ? 0 : sim_change(self->sim, line, uid);
+    (void)pthread_mutex_unlock(&self->sim->lock);
+    *ret_status = version == 0 ? 404 : 200;
+    if (version == 0) {
+        return error_text("line, uid", "are not known");
+    }
+    json_t *document = json_pack("{s:I}", "version", (json_int_t)version);
+    char *text = json_dumps(document, JSON_COMPACT);
+    json_decref(document);
+    return text;
 }
 
 static enum MHD_Result respond(struct MHD_Connection *connection, unsigned status, char *text,
@@ -142,15 +229,34 @@ static enum MHD_Result respond(struct MHD_Connection *connection, unsigned statu
 static enum MHD_Result on_post(control_t *self, struct MHD_Connection *connection, const char *path,
                                const upload_t *upload) {
     json_t *body = json_loadb(upload->bytes, upload->count, 0, NULL);
-    const char *error = "{\"error\":\"no such path\"}";
+    char *error = NULL;
     if (strcmp(path, "/fault") == 0) {
         error = fault_set(self, body);
     } else if (strcmp(path, "/burst") == 0) {
         error = burst_start(self, body);
+    } else if (strcmp(path, "/reset") == 0) {
+        error = stats_reset(self, body);
+    } else {
+        error = error_text("path", "is not known");
     }
     json_decref(body);
-    char *text = wl_strdup(error == NULL ? "{}" : error);
-    return respond(connection, error == NULL ? 200 : 400, text, strlen(text));
+    unsigned status = error == NULL ? 200 : 400;
+    char *text = error == NULL ? wl_strdup("{}") : error;
+    return respond(connection, status, text, strlen(text));
+}
+
+static enum MHD_Result on_get(control_t *self, struct MHD_Connection *connection,
+                              const char *path) {
+    size_t length = 0;
+    char *text = NULL;
+    if (strcmp(path, "/stats") == 0) {
+        text = stats_text(self);
+        length = strlen(text);
+    } else if (strncmp(path, "/truth", 6) == 0) {
+        text = truth_text(self, connection, strcmp(path, "/truth.ndjson") == 0, &length);
+    }
+    return text == NULL ? respond(connection, 404, wl_strdup("{}"), 2)
+                        : respond(connection, 200, text, length);
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *path,
@@ -172,19 +278,16 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
         *count = 0;
         return MHD_YES;
     }
-    if (strcmp(method, "POST") == 0) {
-        return on_post(self, connection, path, upload);
+    bool add = strcmp(path, "/details/add") == 0;
+    bool change = strcmp(path, "/change") == 0;
+    if (add || change || strcmp(path, "/details/delete") == 0) {
+        unsigned status = 0;
+        char *text = change ? asset_change(self, connection, &status)
+                            : details_edit(self, connection, add, &status);
+        return respond(connection, status, text, strlen(text));
     }
-    size_t length = 0;
-    char *text = NULL;
-    if (strcmp(path, "/stats") == 0) {
-        text = stats_text(self);
-        length = strlen(text);
-    } else if (strncmp(path, "/truth", 6) == 0) {
-        text = truth_text(self, connection, strcmp(path, "/truth.ndjson") == 0, &length);
-    }
-    return text == NULL ? respond(connection, 404, wl_strdup("{}"), 2)
-                        : respond(connection, 200, text, length);
+    return strcmp(method, "POST") == 0 ? on_post(self, connection, path, upload)
+                                       : on_get(self, connection, path);
 }
 
 static void on_completed(void *arg, struct MHD_Connection *connection, void **state,

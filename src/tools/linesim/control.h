@@ -2,8 +2,19 @@
  *     GET  /stats                     what was asked, changed, acknowledged
  *     GET  /truth?line=ID&uid=N       one asset
  *     GET  /truth.ndjson              every asset of every line, one a line
- *     POST /fault {line, fault, rate} misbehave; "none" to heal; line "" = all
- *     POST /burst {changes, mode, rate}   change assets and tell walletd; 0 = stop */
+ *     POST /fault {line, fault, share?, ms?}   misbehave, see fault.h; "none" to heal; line ""
+ *                                     or absent = all
+ *     POST /reset {line?}             counts of /stats to 0
+ *     POST /burst {changes, mode, rate}   change assets and tell walletd; 0 = stop
+ *     /change?line=ID&uid=N           change one asset and tell nobody: {"version"}
+ *     /details/add?line=ID&uid=N[&time=MS][&amount=MINOR][&title=TEXT]   {"id", "time"}; time is
+ *                                     now when absent
+ *     /details/delete?line=ID&uid=N&id=ID
+ *
+ * /stats, for each line: calls (assets + details + summary), users asked for, peak_1s (most calls
+ * within one second), concurrent and concurrent_max (see calls.h), early (calls that came while the
+ * caller had been told to wait), repeated (users whose assets were asked for again after a call
+ * that met a fault: retries, and new changes of such users), faults_injected, unsigned, fault. */
 #ifndef WL_TOOLS_LINESIM_CONTROL_H
 #define WL_TOOLS_LINESIM_CONTROL_H
 

@@ -108,12 +108,13 @@ static void pack_text(msgpack_packer *pack, const char *text) {
 static void message_draw(publisher_t *self, message_t *message, uint64_t most) {
     sim_t *sim = self->options.sim;
     (void)pthread_mutex_lock(&sim->lock);
-    message->line = &sim->lines[sim_random(sim) % sim->line_count];
+    message->line = sim_line_draw(sim);
+    WL_ASSERT(message->line != NULL); /* publisher_start() has looked */
     uint64_t count = 1 + sim_random(sim) % self->options.batch_max;
     message->count = (uint32_t)(count < most ? count : most);
     for (uint32_t i = 0; i < message->count; i++) {
-        uint64_t user = sim_random(sim) % sim->users;
-        message->told[i] = (told_t){sim->first_uid + user, ++message->line->versions[user]};
+        uint64_t uid = sim->first_uid + sim_random(sim) % sim->users;
+        message->told[i] = (told_t){uid, sim_change(sim, message->line, uid)};
     }
     (void)pthread_mutex_unlock(&sim->lock);
 }
@@ -437,6 +438,10 @@ static void publisher_run(zsock_t *pipe, void *arg) {
 }
 
 publisher_t *publisher_start(const publisher_options_t *options, wl_fault_t *fault) {
+    if (sim_line_draw(options->sim) == NULL) {
+        (void)wl_fault(fault, WL_ERR_SETTINGS, "--line", "each says told=no: nothing can be told");
+        return NULL;
+    }
     publisher_t *self = wl_alloc_zero(1, sizeof *self);
     self->options = *options;
     if (wl_client_keys_read(options->key_file, options->server_key_file, &self->keys, fault) !=

@@ -27,7 +27,7 @@ typedef struct {
 
 typedef struct publisher publisher_t;
 
-/* NULL: the keys cannot be used, *fault says why. */
+/* NULL: the keys cannot be used, or no line is told; *fault says why. */
 publisher_t *publisher_start(const publisher_options_t *options, wl_fault_t *fault);
 void publisher_stop(publisher_t **self);
 

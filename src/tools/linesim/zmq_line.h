@@ -1,4 +1,5 @@
-/* zmq_line.h: serves all ZeroMQ lines from one thread: a ROUTER each, MessagePack-RPC. */
+/* zmq_line.h: serves all ZeroMQ lines from one thread: a ROUTER each, MessagePack-RPC. Callers come
+ * through wire.h. */
 #ifndef WL_TOOLS_LINESIM_ZMQ_LINE_H
 #define WL_TOOLS_LINESIM_ZMQ_LINE_H
 

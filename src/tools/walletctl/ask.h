@@ -3,6 +3,8 @@
 #ifndef WL_TOOLS_WALLETCTL_ASK_H
 #define WL_TOOLS_WALLETCTL_ASK_H
 
+#include "base/limits.h"
+
 #include <jansson.h>
 #include <msgpack.h>
 #include <stdbool.h>
@@ -30,11 +32,23 @@ typedef struct {
     const char *dir;                    /* --dir, NULL = not given */
     const char *scopes[CTL_SCOPES_MAX]; /* --scope, as given */
     uint32_t scope_count;
-    const char *line;  /* --line, NULL = not given */
-    const char *note;  /* --note, NULL = not given */
-    const char *month; /* --month, NULL = not given */
-    const char *kind;  /* --kind, NULL = not given */
-    uint64_t limit;    /* --limit, 0 = not given */
+    const char *line;                /* --line, NULL = not given */
+    const char *note;                /* --note, NULL = not given */
+    const char *month;               /* --month, NULL = not given */
+    const char *kind;                /* --kind, NULL = not given */
+    const char *until;               /* --until, NULL = not given */
+    uint64_t limit;                  /* --limit, 0 = not given */
+    const char *config;              /* --config, NULL = not given; so the next three */
+    const char *sample;              /* --sample */
+    const char *record;              /* --record */
+    const char *secrets;             /* --secrets */
+    uint64_t uids[WL_PULL_UIDS_MAX]; /* --uid, as given */
+    uint32_t uid_count;
+    uint64_t rate; /* --rate, 0 = not given */
+    bool all;      /* --all */
+    bool stop;     /* --stop */
+    bool status;   /* --status */
+    bool no_wait;  /* --no-wait */
     int timeout_ms;
     bool json; /* print the reply as JSON */
     bool color;

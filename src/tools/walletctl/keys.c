@@ -10,6 +10,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <zmq.h>
 
@@ -91,6 +92,9 @@ ctl_exit_t ctl_keys_new(const ctl_options_t *options, int count, char **words) {
     }
     if (sodium_init() == -1) {
         return ctl_complain(CTL_EXIT_REFUSED, "libsodium does not start");
+    }
+    if (mkdir(dir, 0700) == -1 && errno != EEXIST) {
+        return ctl_complain(CTL_EXIT_REFUSED, "%s: %s", dir, strerror(errno));
     }
     time_t now = time(NULL);
     struct tm utc;

@@ -110,11 +110,23 @@ static void cell_age(ctl_table_t *table, const json_t *item) {
     ctl_table_cell(table, CTL_STYLE_DIM, text);
 }
 
+/* What is owed; of a value that may not be shown as one, what it was. */
+static void beside_text(const json_t *item, char *into, size_t room) {
+    const json_t *last = json_object_get(item, "last_good");
+    char amount[AMOUNT_ROOM];
+    if (!json_is_string(last)) {
+        pending_text(item, into, room);
+        return;
+    }
+    ctl_amount_text(last, number_of(item, "scale"), amount, sizeof amount);
+    (void)snprintf(into, room, "was %s %s", amount, text_of(item, "unit"));
+}
+
 static void cell_value(ctl_table_t *table, const json_t *item) {
     char text[WORD_ROOM];
     value_text(item, text, sizeof text);
     ctl_table_cell(table, CTL_STYLE_BOLD, text);
-    pending_text(item, text, sizeof text);
+    beside_text(item, text, sizeof text);
     ctl_table_cell(table, CTL_STYLE_WARN, text);
 }
 
@@ -200,6 +212,20 @@ static void show_totals(const json_t *totals, bool color, FILE *out) {
     }
 }
 
+static void show_degraded(const json_t *reply, bool color, FILE *out) {
+    size_t index;
+    const json_t *line;
+    json_array_foreach(json_object_get(reply, "degraded"), index, line) {
+        if (index == 0) {
+            heading("Degraded: shown as last known", color, out);
+        }
+        (void)fputs("  ", out);
+        const char *name = json_string_value(line);
+        ctl_text_print(name == NULL ? "?" : name, CTL_STYLE_BAD, color, out);
+        (void)fputc('\n', out);
+    }
+}
+
 void ctl_show_home(const json_t *home, bool color, FILE *out) {
     ctl_show_golden(home, color, out);
     size_t index;
@@ -214,16 +240,7 @@ void ctl_show_home(const json_t *home, bool color, FILE *out) {
             show_totals(totals, color, out);
         }
     }
-    const json_t *line;
-    json_array_foreach(json_object_get(home, "degraded"), index, line) {
-        if (index == 0) {
-            heading("Degraded: shown as last known", color, out);
-        }
-        (void)fputs("  ", out);
-        const char *name = json_string_value(line);
-        ctl_text_print(name == NULL ? "?" : name, CTL_STYLE_BAD, color, out);
-        (void)fputc('\n', out);
-    }
+    show_degraded(home, color, out);
     (void)fputc('\n', out);
     ctl_text_print("configuration ", CTL_STYLE_DIM, color, out);
     ctl_text_print(text_of(home, "config_version"), CTL_STYLE_DIM, color, out);
@@ -235,6 +252,7 @@ void ctl_show_assets(const json_t *assets, bool color, FILE *out) {
     (void)fprintf(out, "user %s   %zu %s\n", text_of(assets, "uid"), json_array_size(list),
                   json_array_size(list) == 1 ? "asset" : "assets");
     show_items(list, color, out);
+    show_degraded(assets, color, out);
 }
 
 /* ---- everything else ------------------------------------------------------------------------ */

@@ -11,7 +11,7 @@
 void ctl_show_home(const json_t *home, bool color, FILE *out);
 /* {uid, has_assets, golden}; also the upper part of a home page */
 void ctl_show_golden(const json_t *golden, bool color, FILE *out);
-/* {uid, assets} */
+/* {uid, assets, degraded?} */
 void ctl_show_assets(const json_t *assets, bool color, FILE *out);
 /* {actors: [{actor, instance, counters}]}: counters that are not zero */
 void ctl_show_stats(const json_t *stats, bool color, FILE *out);

@@ -4,7 +4,10 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/settings.h"
+#include "tools/walletctl/backfill.h"
+#include "tools/walletctl/consent.h"
 #include "tools/walletctl/keys.h"
+#include "tools/walletctl/line_test.h"
 #include "tools/walletctl/show.h"
 #include "tools/walletctl/statement.h"
 
@@ -76,6 +79,19 @@ static ctl_exit_t run_golden(const ctl_options_t *options, int count, char **wor
 
 static ctl_exit_t run_assets(const ctl_options_t *options, int count, char **words) {
     return ask_user(options, CTL_READER, "wallet.assets", count, words, ctl_show_assets);
+}
+
+static ctl_exit_t run_balance(const ctl_options_t *options, int count, char **words) {
+    (void)count;
+    uint64_t uid;
+    if (!ctl_uid_parse(words[0], &uid)) {
+        return uid_complain(words[0]);
+    }
+    ctl_args_t args;
+    ctl_args_init(&args);
+    ctl_args_u64(&args, "uid", uid);
+    ctl_args_text(&args, "line", words[1]);
+    return ask_and_show(options, CTL_READER, "wallet.balance", &args, ctl_show_assets);
 }
 
 static ctl_exit_t run_refresh(const ctl_options_t *options, int count, char **words) {
@@ -270,11 +286,18 @@ static const ctl_verb_t verbs[] = {
     {"details", "UID [--line LINE] [--month MONTH] [--kind KIND] [--limit N]",
      "what happened to a user's assets, newest first", 1, 1, ctl_details},
     {"summary", "UID LINE [MONTH]", "sums of a month, 2026-11, or of all", 2, 3, ctl_summary},
+    {"balance", "UID LINE", "what a line says now that a user holds", 2, 2, run_balance},
+    {"consent", "UID LINE grant|revoke [--until TIME]",
+     "what a user allows walletd to ask a line; revoking deletes what it said", 3, 3, ctl_consent},
     {"has", "UID...", "do these users own anything?", 1, WL_HAS_UIDS_MAX, run_has},
     {"refresh", "UID [LINE...]", "ask the lines anew for a user", 1, 1 + WL_LINES_MAX, run_refresh},
     {"notify", "LINE UID[:VERSION]...", "say that users of a line changed; returns when durable", 2,
      1 + WL_CHANGES_MAX, run_notify},
     {"lines", "", "health and work of each line", 0, 0, run_lines},
+    {"lines test", "LINE --config FOLDER [--uid UID]...",
+     "what walletd would make of a line's answer, live or recorded", 1, 1, ctl_line_test},
+    {"lines backfill", "LINE [--rate N] [--all] [--no-wait] [--status] [--stop]",
+     "pull all users of a line once more, and watch it", 1, 1, ctl_lines_backfill},
     {"queue", "", "what waits in the durable queue", 0, 0, run_queue},
     {"dlq list", "[--line LINE] [--limit N]", "dead letters, newest first", 0, 0, run_dlq_list},
     {"dlq show", "ID", "one dead letter", 1, 1, run_dlq_show},
@@ -309,8 +332,16 @@ void ctl_verb_help(FILE *out) {
         "      --server-key FILE     walletd's public key, NAME.key, or $WALLET_SERVER_KEY; two "
         "with\n"
         "                            a comma between them while it is being changed\n"
-        "      --scope SCOPE         keys new: read, notify:LINE[,LINE...], notify:*, admin or "
-        "peer\n"
+        "      --scope SCOPE         keys new: read, consent, notify:LINE[,LINE...], notify:*, "
+        "admin\n"
+        "                            or peer\n"
+        "      --config FOLDER       lines test: where integration-N.json and presentation-N.json "
+        "are\n"
+        "      --uid UID             lines test: ask the line for this user\n"
+        "      --sample FILE         lines test: a recorded answer, FOLDER/samples/LINE.json by "
+        "default\n"
+        "      --record FILE         lines test: keep what the line answered as a sample\n"
+        "      --secrets FOLDER      lines test: where the signing keys are, server.secrets_dir\n"
         "      --json                one JSON object; ids and amounts are strings\n"
         "      --timeout MS          how long to wait, default 3000\n"
         "      --version             print the version\n"

@@ -332,8 +332,6 @@ static void model_step_answer(model_t *model, bool good) {
     bool flies = pair->state == FLYING;
     bool late = model_below(model, 8) == 0; /* an answer to some other pull */
     uint64_t seq = late ? model->seq + 1 : flies ? pair->flight_seq : model_below(model, 100);
-    MODEL_CHECK(wl_pending_attempts(model->real, line, model_uid(number)) ==
-                (flies ? pair->attempts : 0));
     if (good) {
         bool ended = wl_pending_done(model->real, line, model_uid(number), seq);
         MODEL_CHECK(ended == (flies && !late));
@@ -403,10 +401,23 @@ static void model_step_hold(model_t *model) {
     const model_pair_t *pair = &model->pairs[number];
     bool flies = pair->state == FLYING && model_below(model, 8) != 0;
     uint64_t seq = flies ? pair->flight_seq : model->seq + 1;
-    MODEL_CHECK(wl_pending_hold(model->real, model_line(number), model_uid(number), seq) == flies);
+    MODEL_CHECK(wl_pending_hold(model->real, model_line(number), model_uid(number), seq,
+                                (wl_mono_ms_t){0}) == flies);
     if (flies) {
         model_return(model, number);
     }
+}
+
+static void model_step_drop(model_t *model) {
+    unsigned number = model_below(model, PAIRS);
+    bool there = model->pairs[number].state != NONE;
+    MODEL_CHECK(wl_pending_drop(model->real, model_line(number), model_uid(number)) == there);
+    for (unsigned i = 0; there && i < model->add_count; i++) {
+        model_add_t *add = &model->adds[i];
+        add->ended = add->ended || add->pair == number;
+        add->settled = add->settled || add->pair == number;
+    }
+    model->pairs[number] = (model_pair_t){0};
 }
 
 static void model_step_lost(model_t *model) {
@@ -483,7 +494,7 @@ static void model_check(model_t *model) {
 }
 
 static void model_step(model_t *model) {
-    unsigned choice = model_below(model, 35);
+    unsigned choice = model_below(model, 36);
     if (choice < 12) {
         model_step_add(model);
     } else if (choice < 15) {
@@ -500,8 +511,10 @@ static void model_step(model_t *model) {
         model_step_lost(model);
     } else if (choice < 34) {
         model_step_fly(model);
-    } else {
+    } else if (choice < 35) {
         model_step_hold(model);
+    } else {
+        model_step_drop(model);
     }
     model_check(model);
 }

@@ -273,6 +273,13 @@ Test(asset_rules, quarantines_what_the_line_may_not_send) {
     asset = sample();
     asset.line[0] = 'b';
     REFUSED(wl_asset_sane(&asset, &line, &fault), "line", "is not the line that was asked");
+    asset = sample();
+    memcpy(asset.bucket, WL_BUCKET_CONSENT, sizeof WL_BUCKET_CONSENT);
+    REFUSED(wl_asset_sane(&asset, &line, &fault), "bucket",
+            "begins with \"!\", which lines may not use");
+    asset.state = WL_STATE_GONE;
+    cr_expect_eq(wl_asset_sane(&asset, &line, NULL), WL_ERR_BAD_REQUEST);
+    cr_expect_eq(wl_asset_valid(&asset, NULL), WL_OK, "walletd itself keeps such records");
 }
 
 Test(asset_rules, a_least_amount_says_nothing_about_pending_and_tombstones) {

@@ -123,6 +123,37 @@ Test(config, every_key_reaches_its_field) {
     cr_expect_eq(mapping->amount_rule, WL_AMOUNT_DECIMAL);
 }
 
+Test(config, every_key_of_a_foreign_page_reaches_its_field) {
+    WL_AUTO(wl_config) config = NULL;
+    wl_fault_t fault = {0};
+    const char *text =
+        LINE("\"details\":true,\"summary\":true,\"details_mapping\":{\"path\":\"/a?b=c\","
+             "\"list\":\"/d\",\"id\":\"/e\",\"time\":\"/f\",\"title\":\"/g\",\"amount\":\"/h\","
+             "\"kind\":\"/i\",\"next\":\"/j\",\"amount_rule\":\"decimal\",\"time_rule\":\"s\","
+             "\"query_uid\":\"k\",\"query_month\":\"l\",\"query_cursor\":\"m\",\"query_limit\":"
+             "\"n\"},\"summary_mapping\":{\"path\":\"/o\",\"in\":\"/p\",\"out\":\"/q\",\"count\":"
+             "\"/r\",\"amount_rule\":\"decimal\",\"query_uid\":\"s\",\"query_month\":\"t\"}");
+    cr_assert_eq(compile(text, EMPTY_PAGE, &config, &fault), WL_OK, "%s %s", fault.where,
+                 fault.message);
+    const wl_details_mapping_t *details = &config->lines[0].details_mapping;
+    const wl_summary_mapping_t *summary = &config->lines[0].summary_mapping;
+    const char *texts[] = {details->path,        details->list,         details->id,
+                           details->time,        details->title,        details->amount,
+                           details->kind,        details->next,         details->query_uid,
+                           details->query_month, details->query_cursor, details->query_limit,
+                           summary->path,        summary->in,           summary->out,
+                           summary->count,       summary->query_uid,    summary->query_month};
+    const char *expected[] = {"/a?b=c", "/d", "/e", "/f", "/g", "/h", "/i", "/j", "k",
+                              "l",      "m",  "n",  "/o", "/p", "/q", "/r", "s",  "t"};
+    for (size_t i = 0; i < 18; i++) {
+        cr_expect_str_eq(texts[i], expected[i]);
+    }
+    cr_expect(details->used && summary->used);
+    cr_expect_eq(details->amount_rule, WL_AMOUNT_DECIMAL);
+    cr_expect_eq(details->time_rule, WL_TIME_S);
+    cr_expect_eq(summary->amount_rule, WL_AMOUNT_DECIMAL);
+}
+
 Test(config, adapters_follow_the_scheme_and_burst_follows_rate) {
     WL_AUTO(wl_config) config = NULL;
     cr_assert_eq(
@@ -226,6 +257,10 @@ typedef struct {
 #define P(keys, where, message) \
     { THREE, PAGE(keys), "presentation" where, message }
 #define M(keys, where, message) L("\"mapping\":{" keys "}", "/mapping" where, message)
+#define D(keys, where, message) \
+    L("\"details\":true,\"details_mapping\":{" keys "}", "/details_mapping" where, message)
+#define U(keys, where, message) \
+    L("\"summary\":true,\"summary_mapping\":{" keys "}", "/summary_mapping" where, message)
 #define S(keys, where, message) L("\"sanity\":{" keys "}", "/sanity" where, message)
 
 static const refusal_t refusals[] = {
@@ -294,6 +329,28 @@ static const refusal_t refusals[] = {
     L("\"secret\":\"../key\"", "/secret", "must match [a-z0-9_-]{1,32}"),
     L("\"retry_base_ms\":10,\"retry_max_ms\":9", "/retry_max_ms",
       "must not be less than retry_base_ms (10)"),
+    L("\"details_mapping\":{}", "/details_mapping",
+      "means nothing for a line that is not asked for it"),
+    L("\"details\":true,\"summary_mapping\":{}", "/summary_mapping",
+      "means nothing for a line that is not asked for it"),
+    L("\"details\":true,\"details_mapping\":[]", "/details_mapping", "must be an object"),
+    N("\"kind\":\"coupon\",\"url\":\"tcp://h:1\",\"details\":true,\"details_mapping\":{}",
+      "/details_mapping", "means nothing for adapter zmq"),
+    D("", "", "\"id\" is required"),
+    D("\"id\":\"/a\",\"amount\":\"/b\"", "", "\"time\" is required"),
+    D("\"id\":\"/a\",\"time\":\"/b\"", "", "\"amount\" is required"),
+    D("\"id\":\"\",\"time\":\"/b\",\"amount\":\"/c\"", "/id", "must not be empty"),
+    D("\"id\":\"a\",\"time\":\"/b\",\"amount\":\"/c\"", "/id",
+      "must be a JSON pointer such as /data/amount"),
+    D("\"id\":\"/a\",\"time\":\"/b\",\"amount\":\"/c\",\"time_rule\":\"min\"", "/time_rule",
+      "must be one of: ms, s"),
+    D("\"id\":\"/a\",\"time\":\"/b\",\"amount\":\"/c\",\"query_uid\":"
+      "\"123456789012345678901234567890123\"",
+      "/query_uid", "must be a text of at most 32 bytes"),
+    D("\"mount\":\"/a\"", "/mount", "unknown key \"mount\", did you mean \"amount\"?"),
+    U("\"out\":\"/a\",\"count\":\"/b\"", "", "\"in\" is required"),
+    U("\"in\":\"/a\",\"out\":\"/b\"", "", "\"count\" is required"),
+    U("\"list\":\"/a\"", "/list", "unknown key \"list\""),
     L("\"sanity\":[]", "/sanity", "must be an object"),
     S("\"amount_min\":-5", "/amount_min",
       "must be a text with a whole number from \"-9223372036854775808\" to "

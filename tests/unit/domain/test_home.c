@@ -1,5 +1,6 @@
 #include "base/alloc.h"
 #include "domain/asset_rules.h"
+#include "domain/demand.h"
 #include "domain/home.h"
 
 #include <criterion/criterion.h>
@@ -197,7 +198,7 @@ static bool model_pending(const user_t *user, uint32_t line) {
 
 static bool model_old(const user_t *user, uint32_t line, int64_t pulled_at) {
     const wl_line_t *given = &user->config->lines[line];
-    return given->mode == WL_MODE_SYNC && given->fresh_ms > 0 &&
+    return given->mode != WL_MODE_LINK && given->fresh_ms > 0 &&
            pulled_at < NOW - (int64_t)given->fresh_ms;
 }
 
@@ -229,7 +230,8 @@ static void check_asset(const user_t *user, const msgpack_object *map, const wl_
     bool over = asset->expires_at != 0 && asset->expires_at <= NOW;
     TEXT(map, "state", over ? "expired" : wl_state_name((wl_state_t)asset->state));
     TEXT(map, "freshness", freshness);
-    TEXT(map, "source", "db");
+    bool last_good = strcmp(asset->line, "live") == 0 && strcmp(freshness, "stale") == 0;
+    TEXT(map, "source", last_good ? "last_good" : "db");
     cr_assert_eq(number(map, "amount"), asset->amount);
     cr_assert_eq(number(map, "pending"), asset->pending);
     cr_assert_eq(number(map, "scale"), asset->scale);
@@ -438,6 +440,7 @@ static void check_assets(const user_t *user) {
     check_keys(&result, "uid assets ");
     const msgpack_object *list = get(&result, "assets");
     uint32_t at = 0;
+    bool live_there = false;
     for (uint32_t i = 0; i < user->view.asset_count; i++) {
         const wl_asset_t *asset = &user->assets[i];
         char wanted[64];
@@ -450,8 +453,14 @@ static void check_assets(const user_t *user) {
             continue;
         }
         int line = wl_config_line_index(user->config, asset->line);
+        live_there = live_there || strcmp(asset->line, "live") == 0;
         check_asset(user, element(list, at++), asset,
                     line < 0 ? "stale" : model_freshness(user, (uint32_t)line, asset->pulled_at));
+    }
+    /* a live line that cannot be asked may have something all the same */
+    uint32_t live = (uint32_t)wl_config_line_index(user->config, "live");
+    if (user->view.sick != NULL && user->sick[live] && user->view.filter == NULL && !live_there) {
+        check_nothing(user, element(list, at++), live);
     }
     cr_assert_eq(length(list), at);
     rendered_close(&rendered);
@@ -465,7 +474,7 @@ static void on_old(const wl_line_t *line, void *arg) {
 
 static void check_each_old(const user_t *user) {
     char told[256] = "";
-    wl_home_each_old(&user->view, on_old, told);
+    wl_demand_each_behind(&user->view, on_old, told);
     size_t expected = 0;
     for (uint32_t line = 0; line < user->config->line_count; line++) {
         bool old = false;
@@ -473,7 +482,8 @@ static void check_each_old(const user_t *user) {
             old =
                 old || (of_line(user, i, line) && model_old(user, line, user->assets[i].pulled_at));
         }
-        if (old && !model_failing(user, line)) {
+        bool probe = user->sick[line] && user->config->lines[line].mode == WL_MODE_LIVE;
+        if (probe || (old && !model_failing(user, line))) {
             char wanted[64];
             (void)snprintf(wanted, sizeof wanted, "%s,", user->config->lines[line].id);
             cr_assert_not_null(strstr(told, wanted), "%s in %s", wanted, told);
@@ -492,7 +502,8 @@ static void user_random(user_t *user) {
     static const uint8_t damaged[] = {0x82, 0xa1, 't', 0xa1, 'x'};
     const int64_t amounts[] = {0, 0, 5, -5, 1000, INT64_MAX, INT64_MIN, INT64_MAX - 4, 70000, -200};
     const int64_t expiries[] = {0, 0, 0, NOW - 1, NOW, NOW + 1, INT64_MAX};
-    const int64_t pulls[] = {NOW, NOW, NOW - 1000, NOW - 1001, NOW - 5000, NOW - 5001, NOW + 9, 0};
+    const int64_t pulls[] = {NOW,        NOW - 1,    NOW - 1000, NOW - 1001,
+                             NOW - 5000, NOW - 5001, NOW + 9,    0};
     user->view.asset_count = 0;
     for (size_t i = 0; i < WL_COUNT_OF(lines) * WL_COUNT_OF(buckets); i++) {
         if (next_random() % 3 != 0) {
@@ -660,7 +671,7 @@ Test(home, copies_without_a_plausible_time_are_old) {
     user_open(&user);
     user_add(&user, "cash", "", 5)->pulled_at = INT64_MIN;
     user_add(&user, "coin", "", 5)->pulled_at = INT64_MAX;
-    wl_home_each_old(&user.view, on_old, told);
+    wl_demand_each_behind(&user.view, on_old, told);
     cr_expect_str_eq(told, "cash,");
     user_close(&user);
 }
@@ -675,12 +686,12 @@ Test(home, old_copies_are_told_also_when_a_change_is_on_its_way_but_not_when_it_
     static const char failing[] = "cash=2,";
     user.view.marks = pending;
     user.view.marks_bytes = sizeof pending - 1;
-    wl_home_each_old(&user.view, on_old, told);
+    wl_demand_each_behind(&user.view, on_old, told);
     cr_expect_str_eq(told, "cash,");
     told[0] = '\0';
     user.view.marks = failing;
     user.view.marks_bytes = sizeof failing - 1;
-    wl_home_each_old(&user.view, on_old, told);
+    wl_demand_each_behind(&user.view, on_old, told);
     cr_expect_str_eq(told, "");
     user_close(&user);
 }

@@ -25,10 +25,11 @@ Test(pending_hold, makes_a_pull_wait_again_without_an_attempt) {
     wl_pending_entry(pending, 5, 1);
     uint64_t seq = add(pending, 1, 5, true);
     cr_assert_eq(wl_pending_take(pending, "cash", 10, now, &pull), 1u);
-    cr_expect_not(wl_pending_hold(pending, "cash", 1, seq + 1), "another pull");
-    cr_expect_not(wl_pending_hold(pending, "cash", 2, seq));
-    cr_expect(wl_pending_hold(pending, "cash", 1, seq));
-    cr_expect_not(wl_pending_hold(pending, "cash", 1, seq), "it does not fly any more");
+    cr_expect_not(wl_pending_hold(pending, "cash", 1, seq + 1, (wl_mono_ms_t){0}), "another pull");
+    cr_expect_not(wl_pending_hold(pending, "cash", 2, seq, (wl_mono_ms_t){0}));
+    cr_expect(wl_pending_hold(pending, "cash", 1, seq, (wl_mono_ms_t){0}));
+    cr_expect_not(wl_pending_hold(pending, "cash", 1, seq, (wl_mono_ms_t){0}),
+                  "it does not fly any more");
     cr_expect_str_eq(wl_pending_state(pending, "cash", 1), "waiting");
     uint64_t id = 0;
     cr_expect_eq(wl_pending_released(pending, &id, 1), 0u, "its entry is not done");
@@ -51,7 +52,7 @@ Test(pending_hold, keeps_what_came_while_it_flew) {
     uint64_t first = add(pending, 1, 5, false);
     cr_assert_eq(wl_pending_take(pending, "cash", 10, now, &pull), 1u);
     uint64_t second = add(pending, 1, 6, false);
-    cr_expect(wl_pending_hold(pending, "cash", 1, first));
+    cr_expect(wl_pending_hold(pending, "cash", 1, first, (wl_mono_ms_t){0}));
     cr_assert_eq(wl_pending_take(pending, "cash", 10, now, &pull), 1u);
     cr_expect_eq(pull.seq, second, "one pull covers both");
     cr_expect(wl_pending_done(pending, "cash", 1, second));

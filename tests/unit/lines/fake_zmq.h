@@ -13,11 +13,12 @@
 #include <string.h>
 
 typedef enum {
-    FAKE_ZMQ_OK,     /* every asked user owns uid * 10 at version 1 */
+    FAKE_ZMQ_OK,     /* every asked user owns uid * 10 at version 1, and got it once */
     FAKE_ZMQ_HANG,   /* says nothing */
     FAKE_ZMQ_NOISE,  /* garbage in one and many frames and wrong msgids, then the answer, twice */
     FAKE_ZMQ_LATE,   /* answers the last request when the next one comes */
     FAKE_ZMQ_ERROR,  /* {code: "busy", retry_after_ms: 250} */
+    FAKE_ZMQ_NONE,   /* {code: "unknown_method", retry_after_ms: 250} */
     FAKE_ZMQ_BIG,    /* 4 MB */
     FAKE_ZMQ_NO_LIST /* result {} */
 } fake_zmq_behaviour_t;
@@ -29,6 +30,12 @@ typedef struct {
     char signature[65]; /* of the last request, "" = none */
     char time[24];
     char nonce[33];
+    int requests;
+    char method[16]; /* of the last request, with what it asked for */
+    uint64_t uid;
+    char month[8];
+    char cursor[WL_LINE_CURSOR_MAX + 1];
+    uint64_t limit;
 } fake_zmq_t;
 
 static void fake_zmq_text(msgpack_packer *packer, const char *text) {
@@ -72,8 +79,14 @@ static void fake_zmq_answer(zsock_t *router, zframe_t *peer, uint64_t msgid,
     msgpack_sbuffer_destroy(&buffer);
 }
 
-/* [1, msgid, error, nil] or [1, msgid, nil, {}] */
-static void fake_zmq_short(zsock_t *router, zframe_t *peer, uint64_t msgid, bool error) {
+static void fake_zmq_pair(msgpack_packer *packer, const char *key, uint64_t number) {
+    fake_zmq_text(packer, key);
+    msgpack_pack_uint64(packer, number);
+}
+
+/* A page of one item, or the sums of it. */
+static void fake_zmq_answer_page(const fake_zmq_t *self, zsock_t *router, zframe_t *peer,
+                                 uint64_t msgid) {
     msgpack_sbuffer buffer;
     msgpack_packer packer;
     msgpack_sbuffer_init(&buffer);
@@ -81,10 +94,40 @@ static void fake_zmq_short(zsock_t *router, zframe_t *peer, uint64_t msgid, bool
     msgpack_pack_array(&packer, 4);
     msgpack_pack_int(&packer, 1);
     msgpack_pack_uint64(&packer, msgid);
-    if (error) {
+    msgpack_pack_nil(&packer);
+    if (strcmp(self->method, "summary") == 0) {
+        msgpack_pack_map(&packer, 3);
+        fake_zmq_pair(&packer, "in", self->uid * 10);
+        fake_zmq_pair(&packer, "out", 0);
+        fake_zmq_pair(&packer, "count", 1);
+    } else {
+        msgpack_pack_map(&packer, 2);
+        fake_zmq_text(&packer, "next");
+        fake_zmq_text(&packer, "more");
+        fake_zmq_text(&packer, "items");
+        msgpack_pack_array(&packer, 1);
+        msgpack_pack_map(&packer, 3);
+        fake_zmq_pair(&packer, "id", 1);
+        fake_zmq_pair(&packer, "time", 1700000000000);
+        fake_zmq_pair(&packer, "amount", self->uid * 10);
+    }
+    fake_zmq_send(router, peer, buffer.data, buffer.size);
+    msgpack_sbuffer_destroy(&buffer);
+}
+
+/* [1, msgid, error, nil] or [1, msgid, nil, {}] */
+static void fake_zmq_short(zsock_t *router, zframe_t *peer, uint64_t msgid, const char *error) {
+    msgpack_sbuffer buffer;
+    msgpack_packer packer;
+    msgpack_sbuffer_init(&buffer);
+    msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+    msgpack_pack_array(&packer, 4);
+    msgpack_pack_int(&packer, 1);
+    msgpack_pack_uint64(&packer, msgid);
+    if (error != NULL) {
         msgpack_pack_map(&packer, 2);
         fake_zmq_text(&packer, "code");
-        fake_zmq_text(&packer, "busy");
+        fake_zmq_text(&packer, error);
         fake_zmq_text(&packer, "retry_after_ms");
         msgpack_pack_int(&packer, 250);
         msgpack_pack_nil(&packer);
@@ -107,8 +150,8 @@ static void fake_zmq_noise(zsock_t *router, zframe_t *peer) {
         (void)zmsg_addmem(many, "x", (size_t)(i % 2));
     }
     (void)zmsg_send(&many, router);
-    fake_zmq_short(router, peer, 4711, false);
-    fake_zmq_short(router, peer, UINT64_MAX, false);
+    fake_zmq_short(router, peer, 4711, NULL);
+    fake_zmq_short(router, peer, UINT64_MAX, NULL);
 }
 
 typedef struct {
@@ -121,13 +164,30 @@ static void fake_zmq_handle(fake_zmq_t *self, zsock_t *router, fake_zmq_last_t *
     const msgpack_object *uids = NULL;
     const msgpack_object *args = &request->via.array.ptr[3].via.array.ptr[0];
     uint64_t msgid = request->via.array.ptr[1].via.u64;
-    cr_assert_eq(wl_args_find(args, "uids", &uids), WL_OK);
+    self->requests++;
+    cr_assert_eq(wl_value_text(&request->via.array.ptr[2], self->method, 15), WL_OK);
+    bool page = strcmp(self->method, "assets") != 0;
+    self->month[0] = '\0';
+    self->cursor[0] = '\0';
+    self->limit = 0;
+    (void)!wl_args_text(args, "month", self->month, 7, NULL);
+    (void)!wl_args_text(args, "cursor", self->cursor, WL_LINE_CURSOR_MAX, NULL);
+    (void)!wl_args_u64(args, "limit", &self->limit, NULL);
+    cr_assert_eq(page ? wl_args_u64(args, "uid", &self->uid, NULL)
+                      : wl_args_find(args, "uids", &uids),
+                 WL_OK);
     self->signature[0] = '\0';
     (void)!wl_args_text(args, "signature", self->signature, 64, NULL);
     (void)!wl_args_text(args, "time", self->time, 23, NULL);
     (void)!wl_args_text(args, "nonce", self->nonce, 32, NULL);
     switch (self->behaviour) {
-    case FAKE_ZMQ_OK: fake_zmq_answer(router, peer, msgid, uids); break;
+    case FAKE_ZMQ_OK:
+        if (page) {
+            fake_zmq_answer_page(self, router, peer, msgid);
+        } else {
+            fake_zmq_answer(router, peer, msgid, uids);
+        }
+        break;
     case FAKE_ZMQ_HANG: break;
     case FAKE_ZMQ_NOISE:
         fake_zmq_noise(router, peer);
@@ -142,14 +202,15 @@ static void fake_zmq_handle(fake_zmq_t *self, zsock_t *router, fake_zmq_last_t *
         zframe_destroy(&last->peer);
         *last = (fake_zmq_last_t){zframe_dup(peer), msgid};
         break;
-    case FAKE_ZMQ_ERROR: fake_zmq_short(router, peer, msgid, true); break;
+    case FAKE_ZMQ_ERROR: fake_zmq_short(router, peer, msgid, "busy"); break;
+    case FAKE_ZMQ_NONE: fake_zmq_short(router, peer, msgid, "unknown_method"); break;
     case FAKE_ZMQ_BIG: {
         char *big = wl_alloc_zero(1, 4 << 20);
         fake_zmq_send(router, peer, big, 4 << 20);
         wl_free(big);
         break;
     }
-    case FAKE_ZMQ_NO_LIST: fake_zmq_short(router, peer, msgid, false); break;
+    case FAKE_ZMQ_NO_LIST: fake_zmq_short(router, peer, msgid, NULL); break;
     }
 }
 

@@ -188,6 +188,15 @@ Test(answer, refuses_what_breaks_the_limits_of_the_line) {
     refuses("{\"uid\":7,\"amount\":11,\"version\":1}", 7, "amount_max");
 }
 
+/* A line that could write into it would give itself the user's consent, or withdraw it. */
+Test(answer, no_line_writes_into_a_bucket_of_walletd) {
+    refuses("{\"uid\":7,\"bucket\":\"!consent\",\"amount\":1,\"version\":1}", 7, "bucket");
+    refuses("{\"uid\":7,\"bucket\":\"!consent\",\"state\":\"gone\",\"version\":1}", 7, "bucket");
+    refuses("{\"uid\":7,\"bucket\":\"!\",\"amount\":1,\"version\":1}", 7, "bucket");
+    cr_assert_eq(read_records("{\"uid\":7,\"bucket\":\"a!\",\"amount\":1,\"version\":1}"), WL_OK);
+    cr_assert_eq(answer.asset_count, 1);
+}
+
 Test(answer, refuses_fields_of_the_wrong_shape) {
     refuses("{\"uid\":7,\"amount\":1}", 7, "version");
     refuses("{\"uid\":7,\"amount\":1,\"version\":0}", 7, "version");

@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
-enum { ANSWERS_MAX = 128, PATIENCE_MS = 10000 };
+enum { ANSWERS_MAX = 640, PATIENCE_MS = 10000 };
 
 /* What an answer said, kept beyond the callback. */
 typedef struct {
@@ -35,6 +35,7 @@ static uint32_t seen_count;
 static uint32_t wanted;
 static int64_t give_up_ms;
 static uint32_t ask_again; /* calls that on_answer starts */
+static bool cancel_other;  /* on_answer cancels the call whose id is one bit away */
 
 static void on_answer(const wl_answer_t *answer, void *arg) {
     cr_assert_eq(arg, &line);
@@ -58,6 +59,9 @@ static void on_answer(const wl_answer_t *answer, void *arg) {
         cr_assert_eq(answer->assets[i].pulled_at, 1700000000000);
         into->amounts += answer->assets[i].amount;
         into->version = answer->assets[i].version;
+    }
+    if (cancel_other) {
+        cr_assert(wl_caller_cancel(caller, answer->call_id ^ 1), "it has not answered");
     }
     if (ask_again > 0) {
         ask_again--;
@@ -89,6 +93,7 @@ static void open_world(void) {
                        .sanity = {.amount_max = INT64_MAX}};
     seen_count = 0;
     ask_again = 0;
+    cancel_other = false;
 }
 
 static void close_world(void) {
@@ -365,6 +370,23 @@ Test(caller, http_asks_for_sums_without_what_is_not_wanted) {
     fake_http_destroy(&fake);
 }
 
+Test(caller, a_page_that_makes_no_sense_is_refused_at_once) {
+    fake_http_t *fake = fake_http_new(FAKE_BODY);
+    fake->body = "{\"items\":[]}";
+    wl_page_ask_t ask_page = details_of(0);
+    use_http(fake);
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 5), WL_ERR_BAD_REQUEST);
+    ask_page = details_of(7);
+    ask_page.cursor_bytes = WL_LINE_CURSOR_MAX + 1;
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 5), WL_ERR_BAD_REQUEST);
+    ask_page.cursor_bytes = 0;
+    ask_page.limit = 0;
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 5), WL_OK);
+    wait_for(1);
+    cr_assert_not_null(strstr(fake->last, "?uid=7&month=2026-11&limit=100 HTTP"), "%s", fake->last);
+    fake_http_destroy(&fake);
+}
+
 Test(caller, http_a_page_that_is_not_there_is_no_failure) {
     fake_http_t *fake = fake_http_new(FAKE_NOT_FOUND);
     wl_page_ask_t ask_page = {.kind = WL_PAGE_SUMMARY, .uid = 7};
@@ -376,6 +398,75 @@ Test(caller, http_a_page_that_is_not_there_is_no_failure) {
     cr_assert_eq(ask(6), WL_OK);
     wait_for(2);
     cr_assert_eq(seen[1].err, WL_ERR_UNAVAILABLE, "of assets it is one");
+    fake_http_destroy(&fake);
+}
+
+Test(caller, http_a_foreign_page_has_its_own_path_and_names) {
+    fake_http_t *fake = fake_http_new(FAKE_BODY);
+    fake->body = "[[7,1700000000,\"1.5\"]]";
+    static wl_page_t page;
+    wl_page_ask_t ask_page = details_of(7);
+    use_http(fake);
+    line.details_mapping = (wl_details_mapping_t){.used = true,
+                                                  .path = "/v2/log?sort=desc",
+                                                  .id = "/0",
+                                                  .time = "/1",
+                                                  .amount = "/2",
+                                                  .query_uid = "user id",
+                                                  .query_month = "period",
+                                                  .query_cursor = "after",
+                                                  .query_limit = "page[size]",
+                                                  .amount_rule = WL_AMOUNT_DECIMAL,
+                                                  .time_rule = WL_TIME_S};
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 5), WL_OK);
+    wait_for(1);
+    decode_page(&seen[0], &page);
+    cr_assert_eq(page.items[0].amount, 150);
+    cr_assert_eq(page.items[0].time, 1700000000000);
+    const char *request = "GET /api/v2/log?sort=desc&user%20id=7&period=2026-11"
+                          "&after=a%2Fb%20c%26d&page%5Bsize%5D=20 HTTP";
+    cr_assert_eq(strncmp(fake->last, request, strlen(request)), 0, "%s", fake->last);
+    fake->body = "{\"a\":1,\"b\":2,\"n\":3}";
+    line.summary_mapping = (wl_summary_mapping_t){.used = true,
+                                                  .path = "/v2/sum",
+                                                  .in = "/a",
+                                                  .out = "/b",
+                                                  .count = "/n",
+                                                  .query_uid = "who",
+                                                  .query_month = "when"};
+    ask_page.kind = WL_PAGE_SUMMARY;
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 6), WL_OK);
+    wait_for(2);
+    cr_assert_eq(seen[1].err, WL_OK, "%s", seen[1].reason);
+    request = "GET /api/v2/sum?who=7&when=2026-11 HTTP";
+    cr_assert_eq(strncmp(fake->last, request, strlen(request)), 0, "%s", fake->last);
+    line.details_mapping.path[1] = '#';
+    ask_page.kind = WL_PAGE_DETAILS;
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 7), WL_ERR_SETTINGS,
+                 "a fragment would swallow the query");
+    fake_http_destroy(&fake);
+}
+
+/* The longest values that are allowed: nothing of them is cut. */
+Test(caller, http_the_largest_cursor_arrives) {
+    fake_http_t *fake = fake_http_new(FAKE_BODY);
+    fake->body = "{\"items\":[]}";
+    uint8_t cursor[WL_LINE_CURSOR_MAX];
+    wl_page_ask_t ask_page = details_of(UINT64_MAX);
+    memset(cursor, 0xff, sizeof cursor);
+    ask_page.cursor = cursor;
+    ask_page.cursor_bytes = sizeof cursor;
+    ask_page.limit = WL_DETAILS_MAX;
+    use_http(fake);
+    line.details_mapping.path[0] = '/';
+    memset(line.details_mapping.path + 1, 'p', WL_LINK_MAX - 1);
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 5), WL_OK);
+    wait_for(1);
+    cr_assert_eq(seen[0].err, WL_OK, "%s", seen[0].reason);
+    const char *at = strstr(fake->last, "&cursor=%FF%FF");
+    cr_assert_not_null(at);
+    cr_assert_eq(strcspn(at + 1, "&"), 7 + 3 * WL_LINE_CURSOR_MAX);
+    cr_assert_not_null(strstr(fake->last, "%FF&limit=100 HTTP"));
     fake_http_destroy(&fake);
 }
 
@@ -391,6 +482,79 @@ Test(caller, http_a_broken_page_is_malformed) {
                      "item 0: amount: must be an integer or a text of digits, never a float");
     cr_assert_eq(seen[0].page_bytes, 0);
     fake_http_destroy(&fake);
+}
+
+/* Urls and calls taken back. */
+
+static wl_err_t ask_url(uint64_t call_id, uint32_t url_index) {
+    static const uint64_t uids[] = {1, 2, 3};
+    return wl_caller_ask(caller, &line, uids, 3, call_id, (wl_wall_ms_t){1700000000000}, url_index);
+}
+
+Test(caller, http_each_call_goes_to_the_url_that_was_chosen) {
+    fake_http_t *fakes[2] = {fake_http_new(FAKE_OK), fake_http_new(FAKE_OK)};
+    use_http(fakes[0]);
+    line.url_count = 2;
+    memcpy(line.urls[0], line.url, sizeof line.url);
+    (void)snprintf(line.urls[1], sizeof line.urls[1], "http://127.0.0.1:%u", fakes[1]->port);
+    for (uint32_t i = 0; i < 3; i++) {
+        cr_assert_eq(ask_url(i, i % 2), WL_OK);
+        wait_for(i + 1);
+        cr_assert_eq(seen[i].err, WL_OK, "%s", seen[i].reason);
+    }
+    cr_assert_eq(fakes[0]->requests, 2);
+    cr_assert_eq(fakes[1]->requests, 1);
+    cr_assert_eq(strncmp(fakes[1]->last, "POST /assets HTTP", 17), 0);
+    cr_assert_eq(ask_url(9, 2), WL_ERR_SETTINGS, "there is no third one");
+    fake_http_destroy(&fakes[0]);
+    fake_http_destroy(&fakes[1]);
+}
+
+Test(caller, http_a_cancelled_call_never_answers) {
+    fake_http_t *silent = fake_http_new(FAKE_HANG);
+    fake_http_t *good = fake_http_new(FAKE_OK);
+    use_http(silent);
+    line.timeout_ms = 100;
+    cr_assert_eq(ask(1), WL_OK);
+    cr_assert_eq(ask(2), WL_OK);
+    cr_assert(wl_caller_cancel(caller, 1), "before anything was sent");
+    cr_assert_not(wl_caller_cancel(caller, 1));
+    cr_assert_not(wl_caller_cancel(caller, 7));
+    cr_assert_eq(wl_caller_in_flight(caller), 1);
+    line.timeout_ms = 2000;
+    use_http(good);
+    cr_assert_eq(ask(3), WL_OK);
+    wait_for(2);
+    cr_assert_eq(wl_caller_in_flight(caller), 0);
+    cr_assert(seen[0].call_id != 1 && seen[1].call_id != 1);
+    cr_assert_not(wl_caller_cancel(caller, 3), "it has answered");
+    fake_http_destroy(&silent);
+    fake_http_destroy(&good);
+}
+
+/* The race that hedging makes: the first answer takes the other call back, from inside. */
+Test(caller, http_the_first_answer_cancels_the_other_call) {
+    fake_http_t *silent = fake_http_new(FAKE_HANG);
+    fake_http_t *good = fake_http_new(FAKE_OK);
+    use_http(silent);
+    line.timeout_ms = 60000;
+    cr_assert_eq(ask(2), WL_OK);
+    use_http(good);
+    cr_assert_eq(ask(3), WL_OK);
+    cancel_other = true;
+    wait_for(1);
+    cr_assert_eq(seen[0].call_id, 3);
+    cr_assert_eq(wl_caller_in_flight(caller), 0);
+    for (uint32_t i = 1; i <= 20; i++) { /* both are good: the other one may have ended, unread */
+        cr_assert_eq(ask(2 + 2 * i), WL_OK);
+        cr_assert_eq(ask(3 + 2 * i), WL_OK);
+        wait_for(1 + i);
+        cr_assert_eq(seen[i].err, WL_OK, "%s", seen[i].reason);
+        cr_assert_eq(seen[i].call_id / 2, 1 + i);
+        cr_assert_eq(wl_caller_in_flight(caller), 0);
+    }
+    fake_http_destroy(&silent);
+    fake_http_destroy(&good);
 }
 
 /* Signatures. */
@@ -459,6 +623,48 @@ Test(signing_caller, http_signs_what_it_sends) {
     cr_assert_str_eq(name, "cash");
     cr_assert_eq(strlen(nonce), 32);
     fake_http_destroy(&fake);
+}
+
+Test(signing_caller, http_signs_the_query_of_a_page) {
+    fake_http_t *fake = fake_http_new(FAKE_BODY);
+    fake->body = "{\"items\":[]}";
+    char time_text[32];
+    char nonce[64];
+    char signature[80];
+    char expected[65];
+    wl_page_ask_t ask_page = details_of(7);
+    use_http(fake);
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 1), WL_OK);
+    wait_for(1);
+    header_of(fake, "X-Wallet-Time", time_text, sizeof time_text);
+    header_of(fake, "X-Wallet-Nonce", nonce, sizeof nonce);
+    header_of(fake, "X-Wallet-Signature", signature, sizeof signature);
+    const char *query = "uid=7&month=2026-11&cursor=a%2Fb%20c%26d&limit=20";
+    cr_assert_not_null(strstr(fake->last, query));
+    wl_sign_request_t request = {"GET", "/api/details", query, time_text, nonce, NULL, 0};
+    wl_sign("sesame", 6, &request, expected);
+    cr_assert_str_eq(signature, expected);
+    fake_http_destroy(&fake);
+}
+
+Test(signing_caller, zmq_signs_pages) {
+    fake_zmq_t *fake = fake_zmq_new(FAKE_ZMQ_OK, 0);
+    char expected[65];
+    wl_page_ask_t ask_page = details_of(7);
+    static const char *const methods[] = {"details", "summary"};
+    static const char *const bodies[] = {"7\n2026-11\na/b c&d\n20", "7\n2026-11"};
+    use_zmq(fake);
+    for (uint32_t i = 0; i < 2; i++) {
+        ask_page.kind = i == 0 ? WL_PAGE_DETAILS : WL_PAGE_SUMMARY;
+        cr_assert_eq(wl_caller_page(caller, &line, &ask_page, i), WL_OK);
+        wait_for(i + 1);
+        cr_assert_eq(seen[i].err, WL_OK, "%s", seen[i].reason);
+        wl_sign_request_t request = {"ZMQ",     methods[i],       "", fake->time, fake->nonce,
+                                     bodies[i], strlen(bodies[i])};
+        wl_sign("sesame", 6, &request, expected);
+        cr_assert_str_eq(fake->signature, expected);
+    }
+    fake_zmq_destroy(&fake);
 }
 
 Test(signing_caller, zmq_signs_what_it_sends) {
@@ -569,6 +775,84 @@ Test(caller, zmq_an_answer_without_a_list_is_malformed) {
     cr_assert_eq(ask_zmq(FAKE_ZMQ_NO_LIST)->err, WL_ERR_MALFORMED);
 }
 
+Test(caller, zmq_asks_for_pages) {
+    fake_zmq_t *fake = fake_zmq_new(FAKE_ZMQ_OK, 0);
+    static wl_page_t page;
+    wl_sums_t sums;
+    wl_page_ask_t ask_page = details_of(7);
+    use_zmq(fake);
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 1), WL_OK);
+    wait_for(1);
+    decode_page(&seen[0], &page);
+    cr_assert_eq(page.count, 1);
+    cr_assert_eq(page.items[0].amount, 70);
+    cr_assert_eq(page.next_bytes, 4);
+    cr_assert_str_eq(fake->method, "details");
+    cr_assert_eq(fake->uid, 7);
+    cr_assert_str_eq(fake->month, "2026-11");
+    cr_assert_str_eq(fake->cursor, "a/b c&d");
+    cr_assert_eq(fake->limit, 20);
+    ask_page = (wl_page_ask_t){.kind = WL_PAGE_SUMMARY, .uid = 9, .limit = 5};
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 2), WL_OK);
+    wait_for(2);
+    decode_sums(&seen[1], &sums);
+    cr_assert_eq(sums.in, 90);
+    cr_assert_str_eq(fake->method, "summary");
+    cr_assert_str_eq(fake->month, "");
+    cr_assert_eq(fake->limit, 0, "means nothing for sums");
+    fake_zmq_destroy(&fake);
+}
+
+Test(caller, zmq_a_page_that_is_not_there_is_no_failure) {
+    fake_zmq_t *fake = fake_zmq_new(FAKE_ZMQ_NONE, 0);
+    wl_page_ask_t ask_page = details_of(7);
+    use_zmq(fake);
+    cr_assert_eq(wl_caller_page(caller, &line, &ask_page, 1), WL_OK);
+    wait_for(1);
+    cr_assert_eq(seen[0].err, WL_ERR_NOT_FOUND);
+    cr_assert_eq(ask(2), WL_OK);
+    wait_for(2);
+    cr_assert_eq(seen[1].err, WL_ERR_UNAVAILABLE, "of assets it is one");
+    fake_zmq_destroy(&fake);
+}
+
+Test(caller, zmq_sockets_are_kept_by_url) {
+    fake_zmq_t *fakes[2] = {fake_zmq_new(FAKE_ZMQ_OK, 0), fake_zmq_new(FAKE_ZMQ_OK, 0)};
+    use_zmq(fakes[0]);
+    line.url_count = 2;
+    memcpy(line.urls[0], line.url, sizeof line.url);
+    (void)snprintf(line.urls[1], sizeof line.urls[1], "tcp://127.0.0.1:%d", fakes[1]->port);
+    for (uint32_t i = 0; i < 6; i++) {
+        cr_assert_eq(ask_url(i, i % 2), WL_OK);
+        wait_for(i + 1);
+        cr_assert_eq(seen[i].err, WL_OK, "%s", seen[i].reason);
+    }
+    cr_assert_eq(fakes[0]->requests, 3);
+    cr_assert_eq(fakes[1]->requests, 3);
+    cr_assert_eq(ask_url(9, 2), WL_ERR_SETTINGS);
+    fake_zmq_destroy(&fakes[0]);
+    fake_zmq_destroy(&fakes[1]);
+}
+
+Test(caller, zmq_a_cancelled_call_never_answers) {
+    fake_zmq_t *fake = fake_zmq_new(FAKE_ZMQ_OK, 0);
+    use_zmq(fake);
+    cr_assert_eq(ask(1), WL_OK);
+    cr_assert(wl_caller_cancel(caller, 1), "maybe not even sent");
+    cr_assert_not(wl_caller_cancel(caller, 1));
+    cr_assert_eq(wl_caller_in_flight(caller), 0);
+    line.timeout_ms = 60000;
+    cancel_other = true;
+    for (uint32_t i = 1; i <= 5; i++) {
+        cr_assert_eq(ask(2 * i), WL_OK);
+        cr_assert_eq(ask(2 * i + 1), WL_OK);
+        wait_for(i);
+        cr_assert_eq(seen[i - 1].err, WL_OK, "%s", seen[i - 1].reason);
+        cr_assert_eq(wl_caller_in_flight(caller), 0);
+    }
+    fake_zmq_destroy(&fake);
+}
+
 Test(caller, zmq_fifty_calls_at_once) {
     fake_zmq_t *fake = fake_zmq_new(FAKE_ZMQ_OK, 0);
     use_zmq(fake);
@@ -609,7 +893,7 @@ Test(caller, zmq_nobody_there_is_unavailable_and_later_found) {
 Test(caller, zmq_more_lines_than_places_take_turns) {
     fake_zmq_t *fake = fake_zmq_new(FAKE_ZMQ_OK, 0);
     use_zmq(fake);
-    for (uint32_t i = 0; i < 100; i++) {
+    for (uint32_t i = 0; i < WL_LINES_MAX * WL_LINE_URLS_MAX + 40; i++) {
         (void)snprintf(line.id, sizeof line.id, "line-%u", i);
         cr_assert_eq(ask(i), WL_OK);
         wait_for(i + 1);

@@ -6,8 +6,7 @@
 /* Unpacks bytes for one look. */
 static const msgpack_object *unpack(msgpack_unpacked *root, const msgpack_sbuffer *bytes) {
     msgpack_unpacked_init(root);
-    cr_assert_eq(msgpack_unpack_next(root, bytes->data, bytes->size, NULL),
-                 MSGPACK_UNPACK_SUCCESS);
+    cr_assert_eq(msgpack_unpack_next(root, bytes->data, bytes->size, NULL), MSGPACK_UNPACK_SUCCESS);
     return &root->data;
 }
 
@@ -56,14 +55,12 @@ Test(notify, reads_a_line_id_and_nothing_else) {
     cr_expect_eq(read_line("", line, &fault), WL_ERR_BAD_REQUEST);
     cr_expect_eq(read_line("Cash", line, &fault), WL_ERR_BAD_REQUEST);
     cr_expect_eq(read_line("cash/x", line, &fault), WL_ERR_BAD_REQUEST);
-    cr_expect_eq(read_line("a23456789012345678901234567890123", line, &fault),
-                 WL_ERR_BAD_REQUEST);
+    cr_expect_eq(read_line("a23456789012345678901234567890123", line, &fault), WL_ERR_BAD_REQUEST);
     cr_expect_str_eq(line, "cash-2_x", "untouched by refusals");
 }
 
 /* One change {uid: 5, key: number} behind a sound one. */
-static wl_err_t read_change(const char *key, uint64_t number, wl_fault_t *fault,
-                            wl_change_t *ret) {
+static wl_err_t read_change(const char *key, uint64_t number, wl_fault_t *fault, wl_change_t *ret) {
     args_t args;
     msgpack_packer *packer = args_open(&args, 1);
     static wl_change_t changes[WL_CHANGES_MAX];
@@ -167,10 +164,51 @@ Test(notify, sets_the_line_of_assets_and_refuses_another) {
     text(packer, "assets");
     msgpack_pack_array(packer, 1);
     msgpack_pack_map(packer, 0);
-    cr_expect_eq(wl_notify_assets(unpack(&args.root, &args.bytes), "cash", &zone, assets, &count,
-                                  &fault), WL_ERR_BAD_REQUEST);
+    cr_expect_eq(
+        wl_notify_assets(unpack(&args.root, &args.bytes), "cash", &zone, assets, &count, &fault),
+        WL_ERR_BAD_REQUEST);
     cr_expect_str_eq(fault.message, "assets/0/uid: is required");
     args_close(&args);
+    msgpack_zone_destroy(&zone);
+}
+
+/* {uid: 5, bucket: bucket} as the only element of the list. */
+static void args_of_bucket(args_t *args, const char *list, const char *bucket) {
+    msgpack_packer *packer = args_open(args, 1);
+    text(packer, list);
+    msgpack_pack_array(packer, 1);
+    msgpack_pack_map(packer, 2);
+    text(packer, "uid");
+    msgpack_pack_uint64(packer, 5);
+    text(packer, "bucket");
+    text(packer, bucket);
+}
+
+/* The bucket of consents is walletd's own. */
+Test(notify, reserved_buckets_are_refused_in_changes_and_assets) {
+    static const char *const buckets[] = {"!consent", "!", "ok!"};
+    static wl_change_t changes[WL_CHANGES_MAX];
+    static wl_asset_t assets[WL_PAYLOAD_ASSETS_MAX];
+    msgpack_zone zone;
+    cr_assert(msgpack_zone_init(&zone, 64));
+    for (int i = 0; i < 3; i++) {
+        args_t args;
+        size_t changed = 0;
+        uint32_t count = 0;
+        wl_fault_t fault = {0};
+        wl_err_t expected = i < 2 ? WL_ERR_BAD_REQUEST : WL_OK;
+        args_of_bucket(&args, "changes", buckets[i]);
+        cr_expect_eq(wl_notify_changes(unpack(&args.root, &args.bytes), changes, &changed, &fault),
+                     expected);
+        cr_expect_str_eq(fault.message, i < 2 ? "changes/0/bucket: must not begin with \"!\"" : "");
+        args_close(&args);
+        args_of_bucket(&args, "assets", buckets[i]);
+        cr_expect_eq(wl_notify_assets(unpack(&args.root, &args.bytes), "cash", &zone, assets,
+                                      &count, &fault),
+                     expected);
+        cr_expect_str_eq(fault.message, i < 2 ? "assets/0/bucket: must not begin with \"!\"" : "");
+        args_close(&args);
+    }
     msgpack_zone_destroy(&zone);
 }
 

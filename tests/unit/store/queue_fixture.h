@@ -40,12 +40,12 @@ static inline const char *queue_key(uint32_t partition, const char *name) {
 }
 
 static inline void queue_world_remove(void) {
-    static const char *const names[] = {"changes", "state", "retries", "dead", "audit"};
+    static const char *const names[] = {"changes", "state", "retries", "dead", "audit", "jobs"};
     if (queue_backend != IN_SQLITE && queue_at == NULL) {
         wl_redis_t *redis = client_with(queue_redis());
         for (uint32_t i = 0; i < WL_PARTITIONS_MAX * WL_COUNT_OF(names); i++) {
             char words[100];
-            const char *key = queue_key(i / 5, names[i % 5]);
+            const char *key = queue_key(i / WL_COUNT_OF(names), names[i % WL_COUNT_OF(names)]);
             (void)snprintf(words, sizeof words, "DEL %s", key);
             (void)ask(redis, key, words);
         }

@@ -42,21 +42,22 @@ Test(lease_db, one_writer_holds_a_partition_and_each_taking_has_a_higher_epoch) 
     wl_lease_db_t *b = leases_open("writer 'b'");
     uint64_t epoch = 0;
     cr_assert_eq(look(a, 1).epoch, 0);
-    cr_assert_eq(take(a, 1, LONG_MS), 1);
+    uint64_t first = take(a, 1, LONG_MS);
+    cr_assert_gt(first, 300000, "minutes since 2026");
     cr_assert_eq(wl_lease_db_take(b, 1, LONG_MS, &epoch), WL_ERR_CONFLICT);
-    cr_assert_eq(take(b, 2, LONG_MS), 1, "another partition");
+    cr_assert_leq(take(b, 2, LONG_MS) - first, 1, "another partition");
     wl_lease_t seen = look(b, 1);
-    cr_assert(!seen.ours && seen.epoch == 1 && seen.left_ms > LONG_MS - 5000 &&
+    cr_assert(!seen.ours && seen.epoch == first && seen.left_ms > LONG_MS - 5000 &&
               seen.left_ms <= LONG_MS);
     cr_assert(look(a, 1).ours);
-    cr_assert_eq(take(a, 1, LONG_MS), 2, "ours again");
-    cr_assert_eq(wl_lease_db_renew(a, 1, 1, LONG_MS), WL_ERR_CONFLICT, "an epoch of before");
-    cr_assert_eq(wl_lease_db_release(b, 1, 2), WL_ERR_CONFLICT);
-    cr_assert_eq(wl_lease_db_release(a, 1, 1), WL_ERR_CONFLICT);
-    cr_assert_eq(wl_lease_db_release(a, 1, 2), WL_OK);
+    cr_assert_eq(take(a, 1, LONG_MS), first + 1, "ours again");
+    cr_assert_eq(wl_lease_db_renew(a, 1, first, LONG_MS), WL_ERR_CONFLICT, "an epoch of before");
+    cr_assert_eq(wl_lease_db_release(b, 1, first + 1), WL_ERR_CONFLICT);
+    cr_assert_eq(wl_lease_db_release(a, 1, first), WL_ERR_CONFLICT);
+    cr_assert_eq(wl_lease_db_release(a, 1, first + 1), WL_OK);
     cr_assert_leq(look(a, 1).left_ms, 0);
-    cr_assert_eq(take(b, 1, LONG_MS), 3, "let go: free at once");
-    cr_assert_eq(wl_lease_db_renew(a, 1, 2, LONG_MS), WL_ERR_CONFLICT);
+    cr_assert_eq(take(b, 1, LONG_MS), first + 2, "let go: free at once");
+    cr_assert_eq(wl_lease_db_renew(a, 1, first + 1, LONG_MS), WL_ERR_CONFLICT);
     wl_lease_db_close(&a);
     wl_lease_db_close(&b);
     wl_lease_db_close(&b);
@@ -67,18 +68,18 @@ Test(lease_db, a_lease_ends_by_itself_and_not_before) {
     wl_lease_db_t *b = leases_open("b");
     uint64_t epoch = 0;
     int64_t begun = wl_mono_now().ms;
-    cr_assert_eq(take(a, 0, 700), 1);
+    uint64_t first = take(a, 0, 700);
     wl_err_t err = WL_ERR_CONFLICT;
     while (err == WL_ERR_CONFLICT) {
         err = wl_lease_db_take(b, 0, 300, &epoch);
         wait_ms(10);
     }
-    cr_assert(err == WL_OK && epoch == 2);
+    cr_assert(err == WL_OK && epoch == first + 1);
     cr_assert_geq(wl_mono_now().ms - begun, 695, "taken while it ran");
     cr_assert_leq(wl_mono_now().ms - begun, 5000);
-    cr_assert_eq(wl_lease_db_renew(a, 0, 1, LONG_MS), WL_ERR_CONFLICT, "it is too late");
+    cr_assert_eq(wl_lease_db_renew(a, 0, first, LONG_MS), WL_ERR_CONFLICT, "it is too late");
     wait_ms(400);
-    cr_assert_eq(wl_lease_db_renew(b, 0, 2, LONG_MS), WL_OK, "ended, but nobody took it");
+    cr_assert_eq(wl_lease_db_renew(b, 0, epoch, LONG_MS), WL_OK, "ended, but nobody took it");
     cr_assert_eq(wl_lease_db_take(a, 0, LONG_MS, &epoch), WL_ERR_CONFLICT);
     wl_lease_db_close(&a);
     wl_lease_db_close(&b);
@@ -102,12 +103,12 @@ Test(lease_db, counts_the_writers_that_were_heard_lately) {
 
 Test(lease_db, survives_its_connection_and_more_partitions_than_it_knows) {
     wl_lease_db_t *a = leases_open("a");
-    cr_assert_eq(take(a, 3, LONG_MS), 1);
+    uint64_t epoch = take(a, 3, LONG_MS);
     world_sql("INSERT INTO lease VALUES(17, 'x', 5, 0)");
     cr_assert_geq(world_kill_all(), 1);
     cr_assert(look(a, 3).ours);
     cr_assert_geq(world_kill_all(), 1);
-    cr_assert_eq(wl_lease_db_renew(a, 3, 1, LONG_MS), WL_OK);
+    cr_assert_eq(wl_lease_db_renew(a, 3, epoch, LONG_MS), WL_OK);
     wl_lease_db_close(&a);
 }
 
@@ -123,6 +124,17 @@ Test(lease_db, refuses_names_and_addresses_that_are_none) {
     options.at = "nowhere";
     cr_assert_eq(wl_lease_db_open(&options, "a", 1, &self, &fault), WL_ERR_SETTINGS);
     cr_assert_null(self);
+}
+
+Test(lease_db, a_restored_row_does_not_bring_old_epochs_back) {
+    wl_lease_db_t *a = leases_open("a");
+    uint64_t first = take(a, 0, LONG_MS);
+    world_sql("UPDATE lease SET epoch = 7");
+    cr_assert_eq(wl_lease_db_renew(a, 0, first, LONG_MS), WL_ERR_CONFLICT);
+    cr_assert_geq(take(a, 0, LONG_MS), first);
+    world_sql("UPDATE lease SET epoch = 12000000"); /* beyond the floor it counts on */
+    cr_assert_eq(take(a, 0, LONG_MS), 12000001);
+    wl_lease_db_close(&a);
 }
 
 /* ---- races ---- */
@@ -162,6 +174,8 @@ Test(lease_db, no_epoch_is_given_twice_however_many_ask_at_once) {
     static racer_t racers[RACERS];
     static bool seen[RACERS * WINS + 1];
     wl_lease_db_t *first = leases_open("first"); /* makes the tables */
+    uint64_t before = take(first, 0, LONG_MS);
+    cr_assert_eq(wl_lease_db_release(first, 0, before), WL_OK);
     for (unsigned i = 0; i < RACERS; i++) {
         racers[i].number = i;
         cr_assert_eq(pthread_create(&racers[i].thread, NULL, race, &racers[i]), 0);
@@ -169,7 +183,7 @@ Test(lease_db, no_epoch_is_given_twice_however_many_ask_at_once) {
     for (unsigned i = 0; i < RACERS; i++) {
         cr_assert_eq(pthread_join(racers[i].thread, NULL), 0);
         for (unsigned k = 0; k < WINS; k++) {
-            uint64_t epoch = racers[i].epochs[k];
+            uint64_t epoch = racers[i].epochs[k] - before;
             cr_assert(epoch >= 1 && epoch <= (uint64_t)RACERS * WINS && !seen[epoch]);
             seen[epoch] = true;
         }

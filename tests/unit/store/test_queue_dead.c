@@ -120,3 +120,26 @@ QUEUE_TEST(discards_letters_and_keeps_a_note) {
     wl_queue_close(&queue);
     audit_check();
 }
+
+QUEUE_TEST(forgets_the_letters_of_one_user_of_one_line) {
+    wl_queue_t *queue = queue_open(WL_QUEUE_SETTLE);
+    enum { OTHERS = 2500 }; /* more than one step looks at */
+    for (uint64_t i = 0; i < OTHERS; i++) {
+        wl_dead_letter_t dead[] = {letter_make(7, i % 1000 == 0 ? "cash" : "coin", NULL, 0),
+                                   letter_make(1000 + i, "cash", NULL, 0)};
+        cr_assert_eq(wl_queue_settle(queue, &(wl_settle_t){.dead = dead, .dead_count = 2}), WL_OK);
+    }
+    uint64_t count = 9;
+    cr_assert_eq(wl_queue_dead_forget(queue, 0, "cash", &count), WL_ERR_NOT_FOUND);
+    cr_assert_eq(wl_queue_dead_forget(queue, 8, "cash", &count), WL_OK);
+    cr_assert_eq(count, 0);
+    cr_assert_eq(wl_queue_dead_forget(queue, 7, "cash", &count), WL_OK);
+    cr_assert_eq(count, 3);
+    cr_assert_eq(stats(queue).dead, 2 * OTHERS - 3);
+    cr_assert_eq(wl_queue_dead_forget(queue, 7, "cash", &count), WL_OK);
+    cr_assert_eq(count, 0);
+    cr_assert_eq(wl_queue_dead_forget(queue, 7, "coin", &count), WL_OK);
+    cr_assert_eq(count, OTHERS - 3);
+    cr_assert_eq(letters_all(queue, "coin", 0, 10), 0);
+    wl_queue_close(&queue);
+}

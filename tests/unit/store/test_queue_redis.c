@@ -33,6 +33,34 @@ static wl_err_t ack(wl_queue_t *queue, const uint64_t *ids, size_t count) {
     return wl_queue_settle(queue, &(wl_settle_t){.acks = ids, .ack_count = count});
 }
 
+static wl_err_t append_to(wl_queue_t *queue, uint32_t partition) {
+    wl_queue_entry_t entry = entry_make("cash", "body", 4);
+    entry.partition = partition;
+    return wl_queue_append(queue, &entry, 1);
+}
+
+Test(queue_redis, refuses_fewer_partitions_than_have_something) {
+    queue_backend = IN_REDIS;
+    queue_way_t way = {.use = WL_QUEUE_SETTLE, .partition = 3, .partitions = 4};
+    wl_queue_t *queue = queue_open_as(way);
+    cr_assert_eq(append_to(queue, 3), WL_OK);
+    wl_redis_options_t where = queue_redis();
+    wl_queue_options_t fewer = {
+        .use = WL_QUEUE_APPEND, .redis = &where, .prefix = queue_prefix, .partitions = 3};
+    wl_queue_t *other = NULL;
+    wl_fault_t fault = {0};
+    cr_assert_eq(wl_queue_open(&fewer, &other, &fault), WL_ERR_SETTINGS);
+    cr_expect_str_eq(fault.where, "queue.partitions");
+    cr_expect(strstr(fault.message, "partition 3 has 1 entries") != NULL, "%s", fault.message);
+    uint64_t last = 0;
+    cr_assert_eq(claim(queue, 1), WL_OK);
+    cr_assert_eq(read_all(queue, 0, 9, &last), 1u);
+    cr_assert_eq(ack(queue, &last, 1), WL_OK);
+    cr_assert_eq(wl_queue_open(&fewer, &other, &fault), WL_OK, "nothing is left there");
+    wl_queue_close(&other);
+    wl_queue_close(&queue);
+}
+
 /* ---- partitions ------------------------------------------------------------------------------ */
 
 static void partitions_check(void) {
@@ -70,6 +98,35 @@ static void partitions_check(void) {
     }
     cr_assert_eq(all, ENTRIES);
     cr_assert_eq(stats(intake).entries, 0);
+    wl_queue_close(&intake);
+}
+
+Test(queue_redis, a_partition_that_fails_refuses_its_own_entries_only) {
+    enum { PARTS = 4 };
+    queue_backend = IN_REDIS;
+    wl_redis_t *redis = raw_open();
+    cr_assert_eq(raw(redis, "changes", "SET % x").err, WL_OK); /* of partition 0 */
+    wl_queue_t *intake = queue_open_as((queue_way_t){.use = WL_QUEUE_APPEND, .partitions = PARTS});
+    wl_queue_entry_t entries[2 * PARTS];
+    for (uint32_t i = 0; i < 2 * PARTS; i++) {
+        entries[i] = entry_make("cash", "body", 4);
+        entries[i].partition = i % PARTS;
+        entries[i].id = 99; /* what stood there before says nothing */
+    }
+    cr_assert_eq(wl_queue_append(intake, entries, 2 * PARTS), WL_ERR_DAMAGED);
+    for (uint32_t i = 0; i < 2 * PARTS; i++) {
+        cr_expect_eq(entries[i].id > 0, i % PARTS != 0, "entry %u", i);
+    }
+    for (uint32_t p = 1; p < PARTS; p++) {
+        wl_queue_t *queue = queue_open_as(
+            (queue_way_t){.use = WL_QUEUE_SETTLE, .partition = p, .partitions = PARTS});
+        uint64_t last = 0;
+        cr_assert_eq(claim(queue, 1), WL_OK);
+        cr_expect_eq(read_all(queue, 0, 9, &last), 2u);
+        cr_expect_eq(last, entries[p + PARTS].id);
+        wl_queue_close(&queue);
+    }
+    wl_redis_destroy(&redis);
     wl_queue_close(&intake);
 }
 
