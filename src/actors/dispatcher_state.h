@@ -123,6 +123,8 @@ void wl_dispatcher_reset_lanes(wl_dispatcher_t *self);
 void wl_dispatcher_pause(wl_lane_t *lane, int64_t pause_ms, wl_mono_ms_t now);
 /* Sends what may be pulled now. */
 void wl_dispatcher_pump(wl_dispatcher_t *self);
+/* Pulls of a configured line that may be under way at once. */
+uint32_t wl_dispatcher_window(const wl_dispatcher_t *self, const wl_lane_t *lane);
 /* Lost pulls, and pairs of lines that are not configured any more. */
 void wl_dispatcher_sweep(wl_dispatcher_t *self);
 void wl_dispatcher_notice(wl_dispatcher_t *self, const char *line, uint64_t uid, uint64_t seq,
