@@ -16,7 +16,11 @@ enum {
     HTTP_FAULT = 500, /* from here on the line says that it is its own fault */
 };
 
-static_assert((int)WL_LIMITER_KINDS == (int)WL_LIVE_SUMMARY + 1, "a usual time for each kind");
+/* What takes its own usual time: details, sums, and calls for 1, 2, 4 .. 128 users or more. */
+enum { KIND_DETAILS, KIND_SUMMARY, KIND_USERS, USERS_STEPS = 8 };
+
+static_assert((int)WL_LIMITER_KINDS == (int)KIND_USERS + (int)USERS_STEPS, "a time for each kind");
+static_assert(WL_PULL_UIDS_MAX < 1 << USERS_STEPS, "no call is larger than the last step");
 
 struct wl_puller_limits {
     wl_token_bucket_t tokens;
@@ -161,13 +165,14 @@ static void limits_take(wl_puller_limits_t *self, wl_mono_ms_t now) {
     self->in_flight++;
 }
 
-void wl_puller_limits_begin(wl_puller_limits_t *self, wl_live_what_t what, wl_mono_ms_t now,
-                            wl_limits_call_t *ret) {
+void wl_puller_limits_begin(wl_puller_limits_t *self, wl_live_what_t what, uint32_t users,
+                            wl_mono_ms_t now, wl_limits_call_t *ret) {
     bool allowed = wl_breaker_allow(&self->breaker, now);
     WL_ASSERT(allowed && self->in_flight < wl_puller_limits_now(self));
     limits_take(self, now);
     wl_hedge_earn(&self->hedge);
-    *ret = (wl_limits_call_t){.url = wl_endpoints_pick(&self->endpoints, now), .what = what};
+    *ret = (wl_limits_call_t){
+        .url = wl_endpoints_pick(&self->endpoints, now), .what = what, .users = users};
 }
 
 bool wl_puller_limits_hedge(wl_puller_limits_t *self, const wl_limits_call_t *first,
@@ -180,7 +185,7 @@ bool wl_puller_limits_hedge(wl_puller_limits_t *self, const wl_limits_call_t *fi
     }
     wl_hedge_take(&self->hedge);
     limits_take(self, now);
-    *ret = (wl_limits_call_t){.url = other, .what = first->what};
+    *ret = (wl_limits_call_t){.url = other, .what = first->what, .users = first->users};
     return true;
 }
 
@@ -201,13 +206,20 @@ static bool answer_burdened(const wl_answer_t *answer) {
             (answer->http_status == 0 || answer->http_status >= HTTP_FAULT));
 }
 
+static uint32_t call_kind(const wl_limits_call_t *call) {
+    if (call->what != WL_LIVE_ASSETS) {
+        return call->what == WL_LIVE_DETAILS ? KIND_DETAILS : KIND_SUMMARY;
+    }
+    WL_ASSERT(call->users >= 1 && call->users <= WL_PULL_UIDS_MAX);
+    return KIND_USERS + 31 - (uint32_t)__builtin_clz(call->users);
+}
+
 static void limits_learn(wl_puller_limits_t *self, const wl_limits_call_t *call,
                          const wl_answer_t *answer, wl_mono_ms_t now) {
     if (answer_burdened(answer)) {
         wl_limiter_failed(&self->limiter);
     } else if (answer->err == WL_OK) {
-        wl_limiter_answered(&self->limiter, (uint32_t)call->what, answer->elapsed_ms,
-                            self->in_flight);
+        wl_limiter_answered(&self->limiter, call_kind(call), answer->elapsed_ms, self->in_flight);
     }
     bool refused = answer->http_status >= 400 && answer->http_status < HTTP_FAULT;
     wl_endpoint_outcome_t outcome = WL_ENDPOINT_GOOD;

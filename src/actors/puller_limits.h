@@ -18,6 +18,7 @@ typedef struct wl_puller_limits wl_puller_limits_t;
 typedef struct {
     wl_endpoint_pick_t url;
     wl_live_what_t what;
+    uint32_t users; /* asked for, >= 1 */
 } wl_limits_call_t;
 
 /* data_dir: where quotas are kept, NULL = in memory only. */
@@ -27,8 +28,8 @@ void wl_puller_limits_destroy(wl_puller_limits_t **self);
 /* New limits; a reload neither fills the bucket nor forgives failures. first: begin anew. */
 void wl_puller_limits_configure(wl_puller_limits_t *self, const wl_line_t *config, bool first,
                                 wl_mono_ms_t now, wl_wall_ms_t wall);
-/* The partitions whose calls are made here, a bit each, not 0, of `parts` (1 .. 32) of the queue.
- */
+/* The partitions whose calls are made here, a bit each, not 0, of the 1 .. 32 `parts` of the
+ * queue. */
 void wl_puller_limits_share(wl_puller_limits_t *self, uint32_t held, uint32_t parts,
                             wl_mono_ms_t now, wl_wall_ms_t wall);
 
@@ -37,8 +38,8 @@ bool wl_puller_limits_may(wl_puller_limits_t *self, wl_mono_ms_t now, wl_wall_ms
 /* The next call is a probe: it should cost one user an attempt and not two hundred. */
 bool wl_puller_limits_probing(const wl_puller_limits_t *self, wl_mono_ms_t now);
 /* A call begins; only after may(). Ends with answered() or cancelled(). */
-void wl_puller_limits_begin(wl_puller_limits_t *self, wl_live_what_t what, wl_mono_ms_t now,
-                            wl_limits_call_t *ret);
+void wl_puller_limits_begin(wl_puller_limits_t *self, wl_live_what_t what, uint32_t users,
+                            wl_mono_ms_t now, wl_limits_call_t *ret);
 /* A second call to another url begins, if one may. */
 bool wl_puller_limits_hedge(wl_puller_limits_t *self, const wl_limits_call_t *first,
                             wl_mono_ms_t now, wl_wall_ms_t wall, wl_limits_call_t *ret);

@@ -174,7 +174,7 @@ void wl_puller_line_take(wl_puller_line_t *self, wl_mono_ms_t now, wl_wall_ms_t 
     for (uint32_t i = 0; i < ret->count; i++) {
         wl_asks_fly(self->asks, ret->asks[i]);
     }
-    wl_puller_limits_begin(self->limits, ret->asks[0]->what, now, &ret->call);
+    wl_puller_limits_begin(self->limits, ret->asks[0]->what, ret->count, now, &ret->call);
     call_count(self, ret);
     self->called_at = now.ms;
     self->last = ret->call.what == WL_LIVE_ASSETS ? ret->asks[0]->pull : self->last;

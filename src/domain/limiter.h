@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { WL_LIMITER_KINDS = 3 }; /* kinds of calls, each with a time that is usual for it */
+enum { WL_LIMITER_KINDS = 10 }; /* kinds of calls, each with a time that is usual for it */
 
 typedef struct {
     double limit;                      /* 1 .. max */

@@ -35,7 +35,7 @@ static bool begin(wl_puller_limits_t *limits, int64_t now, wl_live_what_t what,
     if (!wl_puller_limits_may(limits, at(now), wall)) {
         return false;
     }
-    wl_puller_limits_begin(limits, what, at(now), ret);
+    wl_puller_limits_begin(limits, what, 1, at(now), ret);
     return true;
 }
 
@@ -237,5 +237,34 @@ Test(puller_limits, a_url_that_fails_is_left_out_and_tried_again_with_one_user) 
     wl_puller_limits_configure(limits, &config, false, at(1), (wl_wall_ms_t){0});
     (void)snprintf(config.urls[1], sizeof config.urls[1], "http://elsewhere");
     wl_puller_limits_configure(limits, &config, false, at(1), (wl_wall_ms_t){0});
+    wl_puller_limits_destroy(&limits);
+}
+
+Test(puller_limits, a_large_call_may_take_longer_than_a_small_one) {
+    wl_line_t config = line_config();
+    config.concurrency = 32;
+    config.adaptive = true;
+    wl_puller_limits_t *limits = limits_new(&config);
+    for (int64_t now = 0; now < 2000; now++) {
+        wl_limits_call_t call;
+        uint32_t users = now % 3 == 0 ? 200 : 1;
+        wl_puller_limits_begin(limits, WL_LIVE_ASSETS, users, at(now), &call);
+        wl_answer_t answer = {.err = WL_OK, .elapsed_ms = users == 1 ? 5 : 400};
+        (void)wl_puller_limits_answered(limits, &call, &answer, at(now));
+    }
+    cr_expect_eq(wl_puller_limits_now(limits), 32u);
+    for (int64_t now = 2000; now < 2100; now++) {
+        wl_limits_call_t call;
+        wl_puller_limits_begin(limits, WL_LIVE_ASSETS, 1, at(now), &call);
+        wl_answer_t answer = {.err = WL_ERR_UNAVAILABLE, .http_status = now % 2 == 0 ? 404 : 0};
+        (void)wl_puller_limits_answered(limits, &call, &answer, at(now));
+        if (wl_puller_limits_breaker(limits) != WL_BREAKER_CLOSED) {
+            break;
+        }
+    }
+    cr_expect_lt(wl_puller_limits_now(limits), 32u, "no answer is a sign");
+    config.adaptive = false;
+    wl_puller_limits_configure(limits, &config, false, at(3000), (wl_wall_ms_t){0});
+    cr_expect_eq(wl_puller_limits_now(limits), 32u);
     wl_puller_limits_destroy(&limits);
 }

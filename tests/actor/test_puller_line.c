@@ -60,7 +60,7 @@ static uint32_t take(wl_puller_line_t *line, int64_t now, wl_line_pull_t *pulls)
 
 static bool answer(wl_puller_line_t *line, wl_err_t err, int64_t retry_after_ms, int64_t now) {
     wl_answer_t told = {.err = err, .retry_after_ms = retry_after_ms, .reason = "broken"};
-    wl_limits_call_t call = {.what = WL_LIVE_ASSETS};
+    wl_limits_call_t call = {.what = WL_LIVE_ASSETS, .users = 1};
     return wl_puller_line_answered(line, &call, &told, (wl_mono_ms_t){now});
 }
 
