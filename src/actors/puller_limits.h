@@ -27,7 +27,8 @@ void wl_puller_limits_destroy(wl_puller_limits_t **self);
 /* New limits; a reload neither fills the bucket nor forgives failures. first: begin anew. */
 void wl_puller_limits_configure(wl_puller_limits_t *self, const wl_line_t *config, bool first,
                                 wl_mono_ms_t now, wl_wall_ms_t wall);
-/* The partitions whose calls are made here, a bit each, not 0, of `parts` (1 .. 32) of the queue. */
+/* The partitions whose calls are made here, a bit each, not 0, of `parts` (1 .. 32) of the queue.
+ */
 void wl_puller_limits_share(wl_puller_limits_t *self, uint32_t held, uint32_t parts,
                             wl_mono_ms_t now, wl_wall_ms_t wall);
 

@@ -2,11 +2,11 @@
  * may be asked now (puller_limits.h), which call comes next, and how the line is doing. Part of the
  * puller actor and used on its thread only; no sockets, the caller passes the time.
  *
- * Three lists wait: pages and users that somebody waits for, and users of the bulk. They go by turns
- * of 16, 16 and 1, so that bulk always moves. A call for users takes up to batch_max of them when
- * that many wait, when the oldest has waited batch_wait_ms, or when somebody waits; bulk fills it
- * up. A breaker that is not closed lets through calls of one user, and so does a url that is tried
- * again: a probe should cost one user an attempt and not two hundred. */
+ * Three lists wait: pages and users that somebody waits for, and users of the bulk. They go by
+ * turns of 16, 16 and 1, so that bulk always moves. A call for users takes up to batch_max of them
+ * when that many wait, when the oldest has waited batch_wait_ms, or when somebody waits; bulk fills
+ * it up. A breaker that is not closed lets through calls of one user, and so does a url that is
+ * tried again: a probe should cost one user an attempt and not two hundred. */
 #ifndef WL_ACTORS_PULLER_LINE_H
 #define WL_ACTORS_PULLER_LINE_H
 
@@ -61,8 +61,8 @@ uint32_t wl_puller_line_in_flight(const wl_puller_line_t *self);
 int64_t wl_puller_line_pause_ms(wl_puller_line_t *self, wl_mono_ms_t now, wl_wall_ms_t wall);
 
 /* A line that nobody asks while it is sick would stay so: asks it for the user of its last call,
- * after breaker_open_ms of silence, 3 s at least. A line with consents is called well instead, until the next
- * call fails: nobody is asked for whose consent has not just been looked at. */
+ * after breaker_open_ms of silence, 3 s at least. A line with consents is called well instead,
+ * until the next call fails: nobody is asked for whose consent has not just been looked at. */
 void wl_puller_line_revive(wl_puller_line_t *self, wl_mono_ms_t now, wl_wall_ms_t wall);
 /* Judges the health anew. Returns whether `sick` has changed since the last call. */
 bool wl_puller_line_judge(wl_puller_line_t *self, wl_mono_ms_t now);

@@ -1,8 +1,8 @@
 /* puller_quota.h: the quota of one line (domain/quota.h) and its file quota-<line> in
  * server.data_dir: "day reserved" as decimal text. Part of the puller actor and used on its thread
- * only; blocks on the disk when a chunk is reserved, about a hundred times a day. A file that cannot
- * be understood counts as a day that is used up; one that cannot be written stops the line's calls
- * until it can. */
+ * only; blocks on the disk when a chunk is reserved, about a hundred times a day. A file that
+ * cannot be understood counts as a day that is used up; one that cannot be written stops the line's
+ * calls until it can. */
 #ifndef WL_ACTORS_PULLER_QUOTA_H
 #define WL_ACTORS_PULLER_QUOTA_H
 
