@@ -18,6 +18,18 @@ bool wl_consent_withdrawn(const wl_stored_item_t *item) {
     return consent_record(item) != NULL;
 }
 
+bool wl_consent_told(const wl_msg_t *stored) {
+    for (uint32_t i = 0; i < stored->count; i++) {
+        const wl_asset_list_t *assets = &stored->items.stored[i].assets;
+        for (uint32_t j = 0; j < assets->count; j++) {
+            if (wl_asset_is_consent(&assets->at[j])) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* The next stop behind the actor of the hub; false: there is none. */
 static bool way_next(const wl_hub_t *hub, uint64_t uid, wl_actor_kind_t *ret_kind,
                      uint32_t *ret_instance) {

@@ -17,6 +17,9 @@
 /* Does this item withdraw a consent? Pure. */
 bool wl_consent_withdrawn(const wl_stored_item_t *item);
 
+/* Is there a consent, given or withdrawn, in a STORED? Pure. */
+bool wl_consent_told(const wl_msg_t *stored);
+
 /* From the actor of this hub to the next one on the way. Only the record of the consent goes on.
  * head->dispatcher must be one of ours or WL_DISPATCHER_NONE, else it is counted as malformed. */
 void wl_consent_pass_on(wl_hub_t *hub, const wl_stored_head_t *head, const wl_stored_item_t *item);

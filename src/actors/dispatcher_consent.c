@@ -1,10 +1,11 @@
 /* A user gives or withdraws the consent to a line. It is one record, stored like any other by the
  * shard of the user, under the lease of the partition:
  *
- *     LIVE --> STORE > shard > STORED > presence > cache ... --> DONE --> what is left goes --> LIVED
+ *     LIVE --> STORE > shard > STORED > presence > cache ... --> DONE --> what is left goes -->
+ * LIVED
  *
- * Its numbers lie below those of pulls, which begin at 1 << 40 (dispatcher_lease.c): DONE tells them
- * apart, and marks of pulls are newer. Nothing of this is durable here: who has no answer asks
+ * Its numbers lie below those of pulls, which begin at 1 << 40 (dispatcher_lease.c): DONE tells
+ * them apart, and marks of pulls are newer. Nothing of this is durable here: who has no answer asks
  * again, which stores a newer record and goes the whole way once more. */
 #include "actors/dispatcher_state.h"
 
@@ -28,7 +29,10 @@ enum {
     STORE_AGAIN_MS = 1000, /* one without an end for so long is stored once more when asked again */
     LIFE_MS = 60000,       /* then it is forgotten, unless somebody waits */
     BUSY_RETRY_MS = 100,
+    LEAD_US_FIRST = 1000000, /* a second, */
+    LEAD_STEP = 16,          /* 16, four minutes, an hour, 18 hours, 12 days */
 };
+#define LEAD_US_MAX ((uint64_t)86400 * 30 * 1000000)
 
 /* Who has asked. */
 typedef struct waiter {
@@ -41,6 +45,7 @@ typedef struct waiter {
 typedef struct wl_consent {
     uint64_t seq; /* the key */
     wl_asset_t record;
+    uint64_t lead_us;  /* its version is ahead of our clock by this, see consent_outrun() */
     int64_t stored_at; /* monotonic ms when it was sent to the shard */
     bool effective;    /* DONE has come: only what is left in the queue is still to go */
     waiter_t *waiters; /* owned */
@@ -109,7 +114,7 @@ static void consent_succeed(wl_dispatcher_t *self, consent_t *consent) {
 
 static void consent_store(wl_dispatcher_t *self, consent_t *consent) {
     const wl_asset_t *record = &consent->record;
-    uint64_t now_us = (uint64_t)wl_wall_now().ms * 1000;
+    uint64_t now_us = (uint64_t)wl_wall_now().ms * 1000 + consent->lead_us;
     uint64_t next = self->consent_version + 1;
     self->consent_version = now_us > next ? now_us : next;
     consent->record.version = self->consent_version;
@@ -128,7 +133,8 @@ static void consent_store(wl_dispatcher_t *self, consent_t *consent) {
     wl_hub_flush(&self->hub);
 }
 
-/* Asked again while the newest one of this pair says the same and is on its way: that one counts. */
+/* Asked again while the newest one of this pair says the same and is on its way: that one counts.
+ */
 static consent_t *consent_join(wl_dispatcher_t *self, const char *line,
                                const wl_live_item_t *asked) {
     consent_t *newest = NULL;
@@ -260,6 +266,17 @@ static void consent_pull(wl_dispatcher_t *self, const consent_t *consent) {
     }
 }
 
+/* What stands was written by a clock that is ahead of ours: ours is the newer one all the same, as
+ * it is written under the lease. false: no clock is so far ahead. */
+static bool consent_outrun(wl_dispatcher_t *self, consent_t *consent) {
+    consent->lead_us = consent->lead_us == 0 ? LEAD_US_FIRST : consent->lead_us * LEAD_STEP;
+    if (consent->lead_us > LEAD_US_MAX) {
+        return false;
+    }
+    consent_store(self, consent);
+    return true;
+}
+
 static void consent_done(wl_dispatcher_t *self, const char *line, const wl_done_item_t *done) {
     consent_t *consent = NULL;
     HASH_FIND(hh, self->consents, &done->seq, sizeof done->seq, consent);
@@ -267,8 +284,11 @@ static void consent_done(wl_dispatcher_t *self, const char *line, const wl_done_
         strcmp(consent->record.line, line) != 0) {
         return; /* a late duplicate */
     }
+    if (done->outcome == WL_PULL_RETRY && consent_outrun(self, consent)) {
+        return;
+    }
     if (done->outcome != WL_PULL_OK) {
-        consent_fail(self, consent, WL_ERR_CONFLICT, "the record was refused");
+        consent_fail(self, consent, WL_ERR_CONFLICT, "the shard has refused the record");
         return;
     }
     consent->effective = true;

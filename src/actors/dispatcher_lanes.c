@@ -117,9 +117,14 @@ void wl_dispatcher_notice(wl_dispatcher_t *self, const char *line, uint64_t uid,
 
 static void lane_send_pull(wl_dispatcher_t *self, uint32_t index, const wl_pending_pull_t *pull) {
     const wl_lane_t *lane = self->lanes[index];
-    uint32_t pullers = wl_hub_instances(&self->hub, WL_ACTOR_PULLER);
-    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_PULLER, wl_line_owner(lane->line, pullers),
-                                 WL_MSG_PULL, index * 2u + pull->interactive);
+    wl_actor_kind_t kind = WL_ACTOR_PULLER;
+    uint32_t instance = wl_line_owner(lane->line, wl_hub_instances(&self->hub, kind));
+    if (lane->config->consent) { /* it asks the puller for those who have given theirs */
+        kind = WL_ACTOR_FETCHER;
+        instance = wl_hub_fetcher(&self->hub, wl_hub_shard(&self->hub, pull->uid), pull->uid);
+    }
+    wl_encoder_t *to =
+        wl_hub_to(&self->hub, kind, instance, WL_MSG_PULL, index * 2u + pull->interactive);
     if (!wl_encoder_begun(to)) {
         wl_pull_head_t head = {.dispatcher = self->hub.instance,
                                .interactive = pull->interactive,

@@ -1,5 +1,6 @@
 #include "actors/presence.h"
 
+#include "actors/consent_way.h"
 #include "actors/presence_state.h"
 #include "actors/render.h"
 #include "base/alloc.h"
@@ -139,6 +140,9 @@ static void presence_take(void *actor, const wl_msg_t *msg) {
     }
     if (self->feed != NULL && (msg->id == WL_MSG_NOTICE || msg->id == WL_MSG_STORED)) {
         wl_presence_feed_publish(self->feed, wl_decoder_bytes(self->hub.decoder));
+        if (msg->id == WL_MSG_STORED && wl_consent_told(msg)) {
+            self->consent_seq = wl_presence_feed_next(self->feed);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 #include "actors/presence_follow.h"
 
 #include "actors/consent_trail.h"
+#include "actors/consent_way.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -221,9 +222,13 @@ static void writer_take_feed(writer_t *self, const wl_feed_head_t *feed, wl_msg_
     }
     self->next += !again;
     writer_hand_over(self, content);
-    if (content->id == WL_MSG_STORED &&
-        wl_consent_trail_note(self->trail, feed->seq, content, now) != WL_OK) {
+    if (content->id != WL_MSG_STORED || !wl_consent_told(content)) {
+        return;
+    }
+    if (wl_consent_trail_note(self->trail, feed->seq, content, now) != WL_OK) {
         writer_begin_anew(self, "too many consents are on their way", now);
+    } else { /* somebody waits to hear that we know it */
+        writer_ask(self, now);
     }
 }
 

@@ -253,7 +253,7 @@ void wl_presence_take_live_of(wl_presence_t *self, const wl_msg_t *msg, uint64_t
 /* Must readers know first what this answer says? Then it is held, or said to be so. */
 static bool live_hold(wl_presence_t *self, const wl_lived_head_t *head, wl_lived_item_t *item) {
     if (item->what != WL_LIVE_CONSENT || item->error != WL_OK || self->feed == NULL ||
-        !wl_presence_feed_awaits(self->feed, wl_presence_feed_next(self->feed), wl_mono_now().ms)) {
+        !wl_presence_feed_awaits(self->feed, self->consent_seq, wl_mono_now().ms)) {
         return false;
     }
     if (self->held_count == HELD_MAX) {
@@ -267,7 +267,7 @@ static bool live_hold(wl_presence_t *self, const wl_lived_head_t *head, wl_lived
     held->item = *item;
     held->item.assets = (wl_asset_list_t){NULL, 0};
     held->item.body = (wl_bytes_t){NULL, 0};
-    held->seq = wl_presence_feed_next(self->feed);
+    held->seq = self->consent_seq;
     DL_APPEND(self->held, held);
     self->held_count++;
     return true;

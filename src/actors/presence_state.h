@@ -79,6 +79,7 @@ typedef struct {
     wl_encoder_t *letter;     /* owned; to another process */
     wl_presence_held_t *held; /* owned, oldest first */
     uint32_t held_count;
+    uint64_t consent_seq; /* of the feed: everything about consents has a lower one */
 } wl_presence_t;
 
 static inline uint32_t wl_presence_cache_of(const wl_presence_t *self, uint64_t uid) {

@@ -121,6 +121,17 @@ static wl_err_t shard_apply_record(shard_t *self, const wl_line_t *line, const w
     return err == WL_OK && *ret_sane ? wl_asset_db_apply(self->db, asset, ret_result) : err;
 }
 
+/* Whoever has sent a consent that is older than what stands, with a clock that is behind, hears
+ * that another one stands. */
+static void shard_judge_consent(const shard_t *self, const wl_asset_t *asset,
+                                wl_stored_user_t *item) {
+    const wl_asset_t *kept = &self->batch->kept[item->asset_first + item->kept_count - 1];
+    if (wl_asset_is_consent(asset) &&
+        (kept->state != asset->state || kept->expires_at != asset->expires_at)) {
+        item->outcome = WL_PULL_RETRY;
+    }
+}
+
 /* An error ends the transaction. */
 static wl_err_t shard_apply_asset(shard_t *self, const wl_line_t *line, const wl_asset_t *asset,
                                   wl_stored_user_t *item) {
@@ -146,7 +157,11 @@ static wl_err_t shard_apply_asset(shard_t *self, const wl_line_t *line, const wl
     self->batch->stored += result == WL_APPLY_STORED;
     self->batch->older += result == WL_APPLY_OLDER;
     bool consent_again = result == WL_APPLY_TOUCHED && wl_asset_is_consent(asset);
-    return shard_keep(self, asset, consent_again ? WL_APPLY_OLDER : result, item);
+    err = shard_keep(self, asset, consent_again ? WL_APPLY_OLDER : result, item);
+    if (err == WL_OK) {
+        shard_judge_consent(self, asset, item);
+    }
+    return err;
 }
 
 static wl_err_t shard_apply_item(shard_t *self, wl_stored_user_t *item) {

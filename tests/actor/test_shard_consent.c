@@ -179,6 +179,7 @@ Test(shard_consent, an_older_withdrawal_changes_nothing_and_the_same_one_again_n
     wl_stored_item_t stored = store_one(&world, consent_make(7, false, 1000), 1);
     cr_expect_eq(stored.assets.at[0].state, WL_STATE_AVAILABLE, "what stands is told");
     cr_expect_eq(stored.assets.at[0].version, 2000u);
+    cr_expect_eq(stored.outcome, WL_PULL_RETRY, "and that it is another one");
     stored = store_one(&world, consent_make(7, false, 2000), 1); /* of two writers: the first */
     cr_expect_eq(stored.assets.at[0].state, WL_STATE_AVAILABLE);
     cr_expect(stored.owns);
@@ -187,9 +188,11 @@ Test(shard_consent, an_older_withdrawal_changes_nothing_and_the_same_one_again_n
     (void)store_one(&world, consent_make(7, false, 3000), 1);
     stored = store_one(&world, consent_make(7, false, 3000), 1);
     cr_expect_eq(stored.assets.at[0].state, WL_STATE_GONE);
+    cr_expect_eq(stored.outcome, WL_PULL_OK);
     cr_expect_not(stored.owns);
     stored = store_one(&world, consent_make(7, true, 2500), 1);
     cr_expect_eq(stored.assets.at[0].state, WL_STATE_GONE, "an older grant neither");
+    cr_expect_eq(stored.outcome, WL_PULL_RETRY);
     cr_expect_eq(number(&world, "SELECT count(*) FROM asset"), 1);
     cr_expect_eq(number(&world, "SELECT count(*) FROM consent"), 2);
     world_close(&world);
