@@ -5,8 +5,8 @@
  * Three lists wait: pages and users that somebody waits for, and users of the bulk. They go by
  * turns of 16, 16 and 1, so that bulk always moves. A call for users takes up to batch_max of them
  * when that many wait, when the oldest has waited batch_wait_ms, or when somebody waits; bulk fills
- * it up. A breaker that is not closed lets through calls of one user, and so does a url that is tried
- * again: a probe should cost one user an attempt and not two hundred. */
+ * it up. A breaker that is not closed lets through calls of one user, and so does a url that is
+ * tried again: a probe should cost one user an attempt and not two hundred. */
 #ifndef WL_ACTORS_PULLER_LINE_H
 #define WL_ACTORS_PULLER_LINE_H
 
