@@ -16,9 +16,9 @@
  *           changes waiting. What does not fit dispatcher.keys_max, or a quarter of it for one
  *           line, stays in the queue. A consent is answered after it is in effect in this process
  *           and in Redis; what was pending for a withdrawn one is gone then. When its lease ends it
- *           forgets all it has in memory at once, and says and writes nothing more: the queue has it. Blocks on the queue: a file for one
- *           transaction every settle_ms, which is not flushed, some milliseconds; Redis for its
- *           answers, at worst for some of its timeouts */
+ *           forgets all it has in memory at once, and says and writes nothing more: the queue has
+ *           it. Blocks on the queue: a file for one transaction every settle_ms, which is not
+ *           flushed, some milliseconds; Redis for its answers, at worst for some of its timeouts */
 #ifndef WL_ACTORS_DISPATCHER_H
 #define WL_ACTORS_DISPATCHER_H
 

@@ -63,7 +63,7 @@ static wl_err_t admin_lines(wl_dispatcher_t *self, msgpack_packer *packer) {
             health = lane->health;
             sum = wl_dispatcher_lane_sum(self, lane);
         }
-        msgpack_pack_map(packer, 15);
+        msgpack_pack_map(packer, 21);
         pack_word(packer, "line", line->id);
         pack_word(packer, "kind", wl_kind_name(line->kind));
         pack_word(packer, "mode", wl_mode_name(line->mode));
@@ -79,6 +79,17 @@ static wl_err_t admin_lines(wl_dispatcher_t *self, msgpack_packer *packer) {
         pack_number(packer, "flying", sum.flying);
         pack_time(packer, "last_good_at", health.last_good_at);
         pack_word(packer, "reason", health.reason);
+        pack_number(packer, "live", health.live);
+        pack_number(packer, "pages", health.pages);
+        pack_number(packer, "hedges", health.hedges);
+        pack_number(packer, "limit", health.limit);
+        pack_text(packer, "quota_left");
+        if (health.quota_left < 0) {
+            msgpack_pack_nil(packer);
+        } else {
+            msgpack_pack_int64(packer, health.quota_left);
+        }
+        pack_number(packer, "urls_out", health.urls_out);
     }
     return WL_OK;
 }

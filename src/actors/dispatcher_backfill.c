@@ -214,7 +214,7 @@ static bool backfill_may(wl_dispatcher_t *self, const backfill_t *job, wl_mono_m
     if (lane == NULL || lane->config == NULL || now.ms < lane->paused_until) {
         return false;
     }
-    uint32_t half = wl_line_window(lane->config) / 2 + 1;
+    uint32_t half = wl_dispatcher_window(self, lane) / 2 + 1;
     return wl_backfill_window_room(job->window) > 0 &&
            wl_pending_waiting(self->pending, job->line) < half &&
            wl_pending_waiting(self->pending, job->line) +

@@ -1,10 +1,11 @@
 /* A user gives or withdraws the consent to a line. It is one record, stored like any other by the
  * shard of the user, under the lease of the partition:
  *
- *     LIVE --> STORE > shard > STORED > presence > cache ... --> DONE --> what is left goes --> LIVED
+ *     LIVE --> STORE > shard > STORED > presence > cache ... --> DONE --> what is left goes -->
+ * LIVED
  *
- * Its numbers lie below those of pulls, which begin at 1 << 40 (dispatcher_lease.c): DONE tells them
- * apart, and marks of pulls are newer. Nothing of this is durable here: who has no answer asks
+ * Its numbers lie below those of pulls, which begin at 1 << 40 (dispatcher_lease.c): DONE tells
+ * them apart, and marks of pulls are newer. Nothing of this is durable here: who has no answer asks
  * again, which stores a newer record and goes the whole way once more. */
 #include "actors/dispatcher_state.h"
 
@@ -132,7 +133,8 @@ static void consent_store(wl_dispatcher_t *self, consent_t *consent) {
     wl_hub_flush(&self->hub);
 }
 
-/* Asked again while the newest one of this pair says the same and is on its way: that one counts. */
+/* Asked again while the newest one of this pair says the same and is on its way: that one counts.
+ */
 static consent_t *consent_join(wl_dispatcher_t *self, const char *line,
                                const wl_live_item_t *asked) {
     consent_t *newest = NULL;

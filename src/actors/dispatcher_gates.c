@@ -107,7 +107,7 @@ bool wl_dispatcher_admit(wl_dispatcher_t *self, wl_lane_t *lane, const wl_pendin
     }
     uint32_t *unheard = lane_unheard(self, lane, shard);
     if (!gate->away && wl_hub_instances(&self->hub, WL_ACTOR_SHARD) > 1 &&
-        *unheard >= (wl_line_window(lane->config) * 3 + 3) / 4) {
+        *unheard >= (wl_dispatcher_window(self, lane) * 3 + 3) / 4) {
         wl_mono_ms_t due = {now.ms + UNHEARD_MS};
         (void)wl_pending_hold(self->pending, lane->line, pull->uid, pull->seq, due);
         return false;

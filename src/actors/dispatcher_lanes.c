@@ -157,13 +157,17 @@ static size_t lane_admit(wl_dispatcher_t *self, wl_lane_t *lane, wl_pending_pull
     return count;
 }
 
+uint32_t wl_dispatcher_window(const wl_dispatcher_t *self, const wl_lane_t *lane) {
+    return wl_line_window(lane->config, wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER));
+}
+
 static void lane_pump(wl_dispatcher_t *self, uint32_t index, wl_mono_ms_t now) {
     wl_lane_t *lane = self->lanes[index];
     if (lane->config == NULL || now.ms < lane->paused_until ||
         wl_pending_waiting(self->pending, lane->line) == 0) {
         return;
     }
-    size_t window = wl_line_window(lane->config);
+    size_t window = wl_dispatcher_window(self, lane);
     size_t flying = wl_pending_flying(self->pending, lane->line);
     wl_pending_pull_t pulls[TAKE_STEP];
     size_t taken = 1;

@@ -100,6 +100,9 @@ void wl_dispatcher_take_done(wl_dispatcher_t *self, const wl_msg_t *msg) {
     for (uint32_t i = 0; lane != NULL && i < msg->count; i++) {
         const wl_done_item_t *done = &msg->items.done[i];
         wl_dispatcher_heard(self, lane, done->uid);
+        if (done->seq == 0) {
+            continue; /* somebody looked live: no pull of ours */
+        }
         if (done->outcome > WL_PULL_PERMANENT) {
             WL_COUNT(&self->hub.counters, msg_malformed, 1);
         } else if (done->outcome != WL_PULL_OK) {
@@ -136,6 +139,9 @@ void wl_dispatcher_take_pulled(wl_dispatcher_t *self, const wl_msg_t *msg) {
     }
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_pulled_item_t *pulled = &msg->items.pulled[i];
+        if (pulled->seq == 0) {
+            continue;
+        }
         wl_dispatcher_unfly(self, lane, pulled->uid);
         /* The puller may have another configuration for a moment: then it does not decide. */
         bool disagree = pulled->outcome == WL_PULL_PERMANENT && lane->config != NULL;

@@ -12,7 +12,9 @@
 #define WL_ACTORS_DISPATCHER_STATE_H
 
 #include "actors/dispatcher_backfill.h"
+#include "actors/dispatcher_consent.h"
 #include "actors/dispatcher_gates.h"
+#include "actors/dispatcher_lanes.h"
 #include "actors/dispatcher_tally.h"
 #include "actors/hub.h"
 #include "actors/settlement.h"
@@ -23,24 +25,6 @@
 #include "proto/change.h"
 #include "proto/unpacker.h"
 #include "store/queue.h"
-
-enum { WL_LANES_MAX = 4 * WL_LINES_MAX /* of several configurations */ };
-
-/* One line, as far as the dispatcher is concerned. */
-struct wl_lane {
-    char line[WL_LINE_ID_MAX + 1];
-    const wl_line_t *config;  /* into hub.config; NULL: not configured, or a link */
-    int64_t gone_since;       /* monotonic ms when config became NULL */
-    int64_t paused_until;     /* monotonic ms: nothing is sent to its puller */
-    int64_t retry_at;         /* monotonic ms: a retry beyond the budget goes behind this */
-    wl_retry_budget_t budget; /* retries are at most a fifth of the pulls */
-    bool behind;              /* some of its entries were passed over and wait in the queue */
-    uint64_t behind_after;    /* their ids are above this */
-    uint64_t stuck_id;        /* the one entry that was taken in part, 0 = none */
-    uint32_t stuck_at;        /* how many of its pairs were added */
-    uint32_t *unheard;        /* owned; per shard: pulls sent since one was answered */
-    wl_line_item_t health;    /* as its puller told last; line "" = never */
-};
 
 struct wl_dispatcher {
     wl_hub_t hub;
@@ -113,21 +97,6 @@ void wl_dispatcher_asked(wl_dispatcher_t *self, wl_err_t err);
 /* Is this user of our partition? */
 bool wl_dispatcher_owns(const wl_dispatcher_t *self, uint64_t uid);
 
-/* ---- dispatcher_lanes.c ---------------------------------------------------------------------- */
-/* NULL: there is none (find), or no room for one more (have). */
-wl_lane_t *wl_dispatcher_lane(wl_dispatcher_t *self, const char *line);
-wl_lane_t *wl_dispatcher_have_lane(wl_dispatcher_t *self, const char *line);
-void wl_dispatcher_configure_lanes(wl_dispatcher_t *self);
-/* Everything about entries and retries begins anew. */
-void wl_dispatcher_reset_lanes(wl_dispatcher_t *self);
-void wl_dispatcher_pause(wl_lane_t *lane, int64_t pause_ms, wl_mono_ms_t now);
-/* Sends what may be pulled now. */
-void wl_dispatcher_pump(wl_dispatcher_t *self);
-/* Lost pulls, and pairs of lines that are not configured any more. */
-void wl_dispatcher_sweep(wl_dispatcher_t *self);
-void wl_dispatcher_notice(wl_dispatcher_t *self, const char *line, uint64_t uid, uint64_t seq,
-                          wl_mark_state_t state);
-
 /* ---- dispatcher_read.c ----------------------------------------------------------------------- */
 /* Takes up entries as far as they fit and a turn allows. */
 void wl_dispatcher_read(wl_dispatcher_t *self);
@@ -148,17 +117,6 @@ void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, ui
                         wl_pull_outcome_t outcome, const char *reason);
 /* Writes what waits, when at least `least` things do. */
 void wl_dispatcher_settle(wl_dispatcher_t *self, size_t least);
-
-/* ---- dispatcher_consent.c -------------------------------------------------------------------- */
-void wl_dispatcher_take_live(wl_dispatcher_t *self, const wl_msg_t *msg);
-/* The items of a DONE that are about consents; others are passed over. */
-void wl_dispatcher_consents_done(wl_dispatcher_t *self, const wl_msg_t *msg);
-/* Ends those that are in effect, and answers who has waited too long; every turn. */
-void wl_dispatcher_consents_step(wl_dispatcher_t *self);
-/* All that wait are told to ask somebody else: the lease is over. */
-void wl_dispatcher_forget_consents(wl_dispatcher_t *self);
-/* Does somebody wait? */
-bool wl_dispatcher_consents_wait(const wl_dispatcher_t *self);
 
 /* ---- dispatcher_admin.c ---------------------------------------------------------------------- */
 void wl_dispatcher_take_admin(wl_dispatcher_t *self, const wl_msg_t *msg);

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "domain/asset_rules.h"
 
 #include <string.h>
 
@@ -194,12 +195,31 @@ void wl_gathers_each(wl_gathers_t *self, void (*visit)(wl_gather_t *gather, void
     }
 }
 
-static void gather_put(wl_gather_t *gather, const wl_asset_t *said) {
+/* The copy in the same bucket; asset_count: there is none. */
+static uint32_t gather_find(const wl_gather_t *gather, const wl_asset_t *said) {
     uint32_t at = 0;
     while (at < gather->asset_count && (strcmp(gather->assets[at].line, said->line) != 0 ||
                                         strcmp(gather->assets[at].bucket, said->bucket) != 0)) {
         at++;
     }
+    return at;
+}
+
+bool wl_gather_sane(const wl_gather_t *gather, const wl_line_t *line, wl_asset_list_t said) {
+    for (uint32_t i = 0; i < said.count; i++) {
+        const wl_asset_t *asset = &said.at[i];
+        uint32_t at = gather_find(gather, asset);
+        if (asset->uid == gather->read.uid && strcmp(asset->line, line->id) == 0 &&
+            at < gather->asset_count && wl_asset_newer(asset, &gather->assets[at]) &&
+            wl_asset_step_sane(asset, &gather->assets[at], line, NULL) != WL_OK) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void gather_put(wl_gather_t *gather, const wl_asset_t *said) {
+    uint32_t at = gather_find(gather, said);
     if (at == gather->asset_count) {
         if (at == gather->asset_room) {
             gather_grow(gather);

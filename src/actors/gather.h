@@ -61,6 +61,9 @@ void wl_gather_await(wl_gather_t *gather, wl_gather_line_t *line, bool awaited);
  * passed over. Returns how many records the line has said, tombstones included. */
 uint32_t wl_gathers_merge(wl_gathers_t *self, wl_gather_t *gather, const char *line_id,
                           wl_asset_list_t said);
+/* May what the line said be shown beside what is known: no step beyond jump_max or
+ * version_ahead_max? The shard refuses such a step, too. */
+bool wl_gather_sane(const wl_gather_t *gather, const wl_line_t *line, wl_asset_list_t said);
 /* The newest version of the line that is known now. */
 uint64_t wl_gather_version(const wl_gather_t *gather, const char *line_id);
 /* The user's consent is gone: nothing of this line stays, and it is awaited no longer. */

@@ -61,6 +61,9 @@ static void keeper_tell(keeper_t *self, const wl_lease_item_t *item) {
     for (uint32_t i = 0; i < wl_hub_instances(&self->hub, WL_ACTOR_CACHE); i++) {
         keeper_tell_one(self, WL_ACTOR_CACHE, i, item);
     }
+    for (uint32_t i = 0; i < wl_hub_instances(&self->hub, WL_ACTOR_PULLER); i++) {
+        keeper_tell_one(self, WL_ACTOR_PULLER, i, item);
+    }
     keeper_tell_one(self, WL_ACTOR_DISPATCHER, item->partition, item);
 }
 

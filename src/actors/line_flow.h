@@ -24,10 +24,11 @@ static inline bool wl_line_asked(const wl_line_t *line) {
 }
 
 /* Users of a line at its puller at once: two rounds of its calls, so that the puller never runs
- * dry, but no more than a rate limit lets through in four seconds, so that they do not grow old. */
-static inline uint32_t wl_line_window(const wl_line_t *line) {
+ * dry, but no more than a rate limit lets through in four seconds, so that they do not grow old.
+ * Of a rate that several partitions share, each asks for its part. */
+static inline uint32_t wl_line_window(const wl_line_t *line, uint32_t partitions) {
     uint64_t calls = (uint64_t)line->concurrency * 2;
-    uint64_t rate_calls = (uint64_t)line->rate * 4 + 1;
+    uint64_t rate_calls = (uint64_t)line->rate * 4 / partitions + 1;
     calls = line->rate > 0 && rate_calls < calls ? rate_calls : calls;
     return (uint32_t)(calls * line->batch_max);
 }

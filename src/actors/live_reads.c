@@ -273,7 +273,8 @@ static void reads_answered(wl_live_reads_t *self, wl_gather_t *gather, wl_gather
         return;
     }
     uint32_t said = 0;
-    if (lived->error == WL_OK) {
+    bool sane = config == NULL || wl_gather_sane(gather, config, lived->assets);
+    if (lived->error == WL_OK && sane) {
         said = wl_gathers_merge(self->gathers, gather, line->id, lived->assets);
     }
     if (lived->error != WL_OK || (said == 0 && lived->assets.count > 0)) {

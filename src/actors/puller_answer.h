@@ -3,7 +3,9 @@
 #ifndef WL_ACTORS_PULLER_ANSWER_H
 #define WL_ACTORS_PULLER_ANSWER_H
 
-#include "actors/puller_line.h"
+#include "actors/puller_asks.h"
+#include "domain/config.h"
+#include "lines/caller.h"
 
 /* The assets of one answer in the order of their users; memory reused from answer to answer. */
 typedef struct wl_puller_answer wl_puller_answer_t;

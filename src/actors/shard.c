@@ -121,8 +121,8 @@ static wl_err_t shard_apply_record(shard_t *self, const wl_line_t *line, const w
     return err == WL_OK && *ret_sane ? wl_asset_db_apply(self->db, asset, ret_result) : err;
 }
 
-/* Whoever has sent a consent that is older than what stands, with a clock that is behind, hears that
- * another one stands. */
+/* Whoever has sent a consent that is older than what stands, with a clock that is behind, hears
+ * that another one stands. */
 static void shard_judge_consent(const shard_t *self, const wl_asset_t *asset,
                                 wl_stored_user_t *item) {
     const wl_asset_t *kept = &self->batch->kept[item->asset_first + item->kept_count - 1];

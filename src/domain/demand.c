@@ -98,11 +98,11 @@ void wl_demand_first(const wl_home_view_t *view, wl_demand_t *ret) {
 /* ---- behind it ------------------------------------------------------------------------------ */
 
 static bool behind_is_old(const wl_home_view_t *view, const wl_asset_t *asset, uint32_t index,
-                          const bool on[WL_LINES_MAX]) {
+                          const bool *on) {
     const wl_line_t *line = &view->config->lines[index];
     return wl_home_older(line, asset->pulled_at, 0, view->now) && !wl_home_sick(view, index) &&
            wl_home_asked(view, index) == WL_ASKED_NOT && wl_home_consented(view, index) &&
-           (line->mode != WL_MODE_LIVE || on[index]) &&
+           (line->mode != WL_MODE_LIVE || (on != NULL && on[index])) &&
            wl_marks_text_get(view->marks, view->marks_bytes, line->id) != WL_MARK_FAILING;
 }
 
@@ -119,7 +119,7 @@ void wl_demand_each_behind(const wl_home_view_t *view,
     const wl_config_t *config = view->config;
     bool asks = wl_demand_possible(config, view->shows, view->floors_bytes);
     bool told[WL_LINES_MAX] = {false};
-    bool on[WL_LINES_MAX] = {false};
+    bool on[WL_LINES_MAX];
     if (asks) {
         page_of(view, on);
     }
@@ -129,7 +129,8 @@ void wl_demand_each_behind(const wl_home_view_t *view,
             continue;
         }
         int line = wl_config_line_index(config, asset->line);
-        if (line >= 0 && !told[line] && behind_is_old(view, asset, (uint32_t)line, on)) {
+        if (line >= 0 && !told[line] &&
+            behind_is_old(view, asset, (uint32_t)line, asks ? on : NULL)) {
             told[line] = true;
             tell(&config->lines[line], arg);
         }

@@ -54,6 +54,7 @@ static void home_open(home_t *self, const wl_home_view_t *view, msgpack_sbuffer 
         }
         if (self->live_count == WL_USER_ASSETS_MAX) {
             self->facts.marks[line] = WL_MARK_FAILING;
+            self->facts.plain[line] = false;
             continue;
         }
         int16_t index = (int16_t)self->live_count++;
@@ -69,7 +70,7 @@ static bool home_answered(const home_t *self, const wl_asset_t *asset) {
 
 /* How a record of a line, or a sum over its records, is shown. */
 static wl_home_shown_t home_show(home_t *self, uint32_t line, int64_t pulled_at, bool answered) {
-    wl_home_shown_t shown = wl_home_shown(&self->facts, line, pulled_at, answered);
+    wl_home_shown_t shown = wl_home_shown_fast(&self->facts, line, pulled_at, answered);
     if (!shown.known || shown.freshness == WL_FRESHNESS_STALE) {
         self->doubtful[line] = true;
     }
@@ -283,7 +284,9 @@ static void home_pack_degraded(home_t *self) {
     uint32_t degraded[WL_LINES_MAX];
     uint32_t count = 0;
     for (uint32_t i = 0; i < config->line_count; i++) {
-        if (self->shown[i] && (self->doubtful[i] || wl_home_degraded(&self->facts, i))) {
+        bool bad =
+            self->doubtful[i] || (!self->facts.plain[i] && wl_home_degraded(&self->facts, i));
+        if (self->shown[i] && bad) {
             degraded[count++] = i;
         }
     }

@@ -45,21 +45,6 @@ bool wl_home_consented(const wl_home_view_t *view, uint32_t line) {
     return false;
 }
 
-bool wl_home_older(const wl_line_t *line, int64_t pulled_at, uint64_t more, wl_wall_ms_t now) {
-    int64_t age = 0;
-    uint64_t limit = 0;
-    if (line->mode == WL_MODE_LINK || (line->mode == WL_MODE_SYNC && line->fresh_ms == 0)) {
-        return false;
-    }
-    if (__builtin_sub_overflow(now.ms, pulled_at, &age)) {
-        return true;
-    }
-    if (__builtin_add_overflow(line->fresh_ms, more, &limit)) {
-        return false;
-    }
-    return limit == 0 ? age >= 0 : age > 0 && (uint64_t)age > limit;
-}
-
 /* ---- facts ---------------------------------------------------------------------------------- */
 
 /* The newest version of a line that the assets have, tombstones included. */
@@ -75,21 +60,41 @@ static uint64_t view_version(const wl_home_view_t *view, const char *line_id) {
     return newest;
 }
 
+static void facts_of_line(wl_home_facts_t *self, uint32_t index) {
+    const wl_home_view_t *view = self->view;
+    const char *id = view->config->lines[index].id;
+    if (view->marks_bytes > 0) {
+        self->marks[index] = (uint8_t)wl_marks_text_get(view->marks, view->marks_bytes, id);
+    }
+    self->barred[index] =
+        view->config->consents &&
+        (wl_home_asked(view, index) == WL_ASKED_BARRED || !wl_home_consented(view, index));
+    if (view->floors_bytes > 0) {
+        uint64_t floor = wl_floors_get(view->floors, view->floors_bytes, id);
+        self->below[index] = floor > 0 && view_version(view, id) < floor;
+    }
+    self->plain[index] = self->marks[index] == WL_MARK_NONE && !self->barred[index] &&
+                         !self->below[index] && !wl_home_sick(view, index) &&
+                         wl_home_asked(view, index) == WL_ASKED_NOT;
+}
+
 void wl_home_facts(wl_home_facts_t *self, const wl_home_view_t *view) {
     const wl_config_t *config = view->config;
+    size_t count = config->line_count;
+    static_assert(WL_MARK_NONE == 0, "cleared marks are none");
     self->view = view;
-    for (uint32_t i = 0; i < config->line_count; i++) {
-        const char *id = config->lines[i].id;
-        self->marks[i] = view->marks_bytes == 0
-                             ? WL_MARK_NONE
-                             : (uint8_t)wl_marks_text_get(view->marks, view->marks_bytes, id);
-        self->barred[i] = config->consents && (wl_home_asked(view, i) == WL_ASKED_BARRED ||
-                                               !wl_home_consented(view, i));
-        self->below[i] = false;
-        if (view->floors_bytes > 0) {
-            uint64_t floor = wl_floors_get(view->floors, view->floors_bytes, id);
-            self->below[i] = floor > 0 && view_version(view, id) < floor;
-        }
+    memset(self->marks, 0, count);
+    memset(self->below, 0, count);
+    memset(self->barred, 0, count);
+    for (uint32_t i = 0; i < count; i++) {
+        self->plain[i] = !wl_home_sick(view, i);
+    }
+    if (view->marks_bytes == 0 && view->floors_bytes == 0 && view->asked == NULL &&
+        !config->consents) {
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        facts_of_line(self, i);
     }
 }
 

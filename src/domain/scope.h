@@ -1,7 +1,7 @@
 /* scope.h: what a key may do, and which doors it may come in by. Pure; any thread.
  *
- * A scope is written as words: "read consent notify:cash,coupon notify:* admin peer". Nothing is implied:
- * an admin key may not read, a key for all lines may not administer. */
+ * A scope is written as words: "read consent notify:cash,coupon notify:* admin peer". Nothing is
+ * implied: an admin key may not read, a key for all lines may not administer. */
 #ifndef WL_DOMAIN_SCOPE_H
 #define WL_DOMAIN_SCOPE_H
 

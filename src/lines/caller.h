@@ -39,9 +39,9 @@ typedef struct {
     uint32_t refused_total; /* all records refused, those without an entry too */
     const void *body;       /* the answer as it came, NULL = there is none */
     size_t body_bytes;
-    const uint8_t *page;    /* of wl_caller_page() when err is WL_OK: what wl_page_decode() or
+    const uint8_t *page; /* of wl_caller_page() when err is WL_OK: what wl_page_decode() or
                                wl_sums_decode() read (lines/page.h); else NULL */
-    size_t page_bytes;      /* at most WL_PAGE_BYTES_MAX */
+    size_t page_bytes;   /* at most WL_PAGE_BYTES_MAX */
 } wl_answer_t;
 
 typedef enum { WL_PAGE_DETAILS, WL_PAGE_SUMMARY } wl_page_kind_t;

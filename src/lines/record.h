@@ -1,5 +1,6 @@
 /* record.h: the fields of one JSON record, found by the names of the standard line contract or by
- * the pointers of a mapping, and read as what they should be. Pure, any thread; private to lines/. */
+ * the pointers of a mapping, and read as what they should be. Pure, any thread; private to
+ * lines/. */
 #ifndef WL_LINES_RECORD_H
 #define WL_LINES_RECORD_H
 

@@ -51,6 +51,24 @@ Test(dispatcher, pulls_once_for_many_changes_of_a_pair) {
     world_close(&world);
 }
 
+/* Copies that somebody looked at live are stored under seq 0: they end no pull. */
+Test(dispatcher, does_not_take_a_live_look_for_its_pull) {
+    world_t world;
+    world_open(&world);
+    append(&world, "cash", 7);
+    wl_pull_item_t pull = next_pull(&world, "cash");
+    wl_pull_item_t look = {.uid = 7};
+    send_done(&world, "cash", &look, WL_PULL_OK);
+    send_done(&world, "cash", &look, WL_PULL_REFUSED);
+    send_pulled(&world, "cash", &look, WL_PULL_RETRY, false, 0);
+    (void)zmq_poll(NULL, 0, QUIET_MS);
+    wl_queue_stats_t stats = queue_stats(world.queue);
+    cr_expect(stats.entries == 1 && stats.retries == 0, "it flies still");
+    send_done(&world, "cash", &pull, WL_PULL_OK);
+    cr_expect(queue_settles(world.queue, 0));
+    world_close(&world);
+}
+
 Test(dispatcher, lets_a_user_who_waits_go_first) {
     world_t world;
     world_open(&world);

@@ -80,6 +80,28 @@ Test(gather, an_answer_replaces_what_is_not_newer) {
     wl_gathers_destroy(&gathers);
 }
 
+Test(gather, a_step_beyond_the_limits_of_the_line_is_not_shown) {
+    wl_gathers_t *gathers = wl_gathers_new(4, 1 << 20);
+    wl_line_t line = {.id = "live", .sanity = {.version_ahead_max = 100, .jump_max = 1000}};
+    wl_asset_t copy[] = {asset_of("live", "", 1, 5), asset_of("coin", "", 1, 5)};
+    wl_gather_t *gather = open_with(gathers, copy, 2);
+    const struct {
+        const char *bucket;
+        int64_t amount;
+        uint64_t version;
+        bool sane;
+    } rows[] = {{"", 2, 6, true},        {"", 2, 105, true},  {"", 2, 106, false},
+                {"", 1002, 6, false},    {"", 1001, 6, true}, {"", 5000, 4, true},
+                {"new", 9999, 999, true}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        wl_asset_t said[] = {asset_of("coin", "", 9000, 900),
+                             asset_of("live", rows[i].bucket, rows[i].amount, rows[i].version)};
+        cr_expect_eq(wl_gather_sane(gather, &line, (wl_asset_list_t){said, 2}), rows[i].sane,
+                     "row %zu", i);
+    }
+    wl_gathers_destroy(&gathers);
+}
+
 Test(gather, a_line_without_consent_leaves_nothing_behind) {
     wl_gathers_t *gathers = wl_gathers_new(4, 1 << 20);
     wl_asset_t copy[] = {asset_of("card", "", 1, 5), asset_of("coin", "", 2, 5),

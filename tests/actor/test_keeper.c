@@ -9,6 +9,7 @@ enum { LEASE_MS = 1000, PARTITIONS = 4 };
 typedef struct {
     stage_t stage;
     neighbour_t presence;
+    neighbour_t puller; /* has the share of what is held */
     neighbour_t dispatchers[PARTITIONS];
     wl_lease_db_t *other; /* another writer */
 } keep_t;
@@ -23,6 +24,7 @@ static void keep_open(keep_t *self, const char *store) {
     (void)snprintf(settings->server_name, sizeof settings->server_name, "here");
     (void)snprintf(settings->shard_store, sizeof settings->shard_store, "%s", store);
     self->presence = neighbour_open(WL_ACTOR_PRESENCE, 0);
+    self->puller = neighbour_open(WL_ACTOR_PULLER, 0);
     for (uint32_t p = 0; p < PARTITIONS; p++) {
         self->dispatchers[p] = neighbour_open(WL_ACTOR_DISPATCHER, p);
     }
@@ -41,6 +43,7 @@ static void keep_open_mysql(keep_t *self) {
 static void keep_close(keep_t *self) {
     wl_lease_db_close(&self->other);
     neighbour_close(&self->presence);
+    neighbour_close(&self->puller);
     for (uint32_t p = 0; p < PARTITIONS; p++) {
         neighbour_close(&self->dispatchers[p]);
     }
@@ -87,6 +90,7 @@ Test(keeper, grants_files_to_their_only_process_for_ever) {
         }
     }
     (void)neighbour_expect(&keep.presence, WL_MSG_LEASE, PARTITIONS);
+    (void)neighbour_expect(&keep.puller, WL_MSG_LEASE, PARTITIONS);
     stage_expect_counter(&keep.stage, lease_held, PARTITIONS);
     keep_close(&keep);
 }
@@ -106,6 +110,7 @@ Test(keeper, takes_all_partitions_when_it_is_alone_and_renews_them) {
         last = item.until;
     }
     (void)neighbour_expect(&keep.presence, WL_MSG_LEASE, PARTITIONS);
+    (void)neighbour_expect(&keep.puller, WL_MSG_LEASE, PARTITIONS);
     for (uint32_t p = 0; p < PARTITIONS; p++) {
         (void)await_lease(&keep, p, true);
     }

@@ -317,7 +317,7 @@ Test(query_live, a_database_read_from_before_a_withdrawal_is_done_again) {
     uint64_t before = fetch.items.fetch[0].asked;
     tell_withdrawn();
     wl_msg_t on = neighbour_expect(&self.frontend, WL_MSG_STORED, 1);
-    cr_expect_eq(on.items.stored[0].seq, 77u, "details are left out where there are none");
+    cr_expect_eq(on.items.stored[0].seq, 77u, "the next on its way where there is no details");
     fetch = neighbour_expect(&self.fetchers[shard], WL_MSG_FETCH, 1);
     uint64_t after = fetch.items.fetch[0].asked;
     cr_expect_neq(after, before);

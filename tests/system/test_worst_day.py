@@ -9,14 +9,14 @@ asked live), all of them on one page with lines that are well, which are in a pr
 
 Calm and sick phases take turns, so that both meet the same machine. Times are measured in a Python
 client beside everything else: DEADLINE_NOISE_MS says how much a single answer may be late for that,
-the median may not. WALLET_TEST_FLOOD_S is the length of the flood; arguments name the only faults.
+the median may not; one in a hundred may be the error "deadline", as the machine stands still at
+times. WALLET_TEST_FLOOD_S is the length of the flood; arguments name the only faults.
 """
 import collections
 import datetime
 import multiprocessing
 import os
 import random
-import signal
 import statistics
 import sys
 import threading
@@ -136,15 +136,17 @@ def read_homes(endpoint, journals, pipe):
     """Reads homes, one after the other. Tells for each phase: latencies, what was wrong, and for
     each line how often it was shown in which way."""
     socket, known, pick = reader(endpoint), Known(journals), random.Random(1)
-    latencies, wrong, shown, msgid = [], [], {}, 0
+    latencies, wrong, shown, overdue, msgid = [], [], {}, 0, 0
     while True:
         known.look()
         uid, msgid = pick.randint(1, USERS), msgid + 1
         elapsed, error, home = ask(socket, msgid, "wallet.home", uid=uid, deadline_ms=DEADLINE_MS)
         latencies.append(elapsed)
-        if error or home["uid"] != uid:
+        if error and error["code"] == "deadline":
+            overdue += 1
+        elif error or home["uid"] != uid:
             wrong.append(("error", uid, error))
-            home = {"sections": [], "degraded": []}
+        home = home or {"sections": [], "degraded": []}
         for item in (item for section in home["sections"] for item in section["items"]):
             judge_item(item, uid, known.versions, wrong)
             ways = shown.setdefault(item["line"], collections.Counter())
@@ -154,8 +156,8 @@ def read_homes(endpoint, journals, pipe):
         if pipe.poll():
             if pipe.recv() == "end":
                 return
-            pipe.send((latencies, wrong[:5], {k: dict(v) for k, v in shown.items()}))
-            latencies, wrong, shown = [], [], {}
+            pipe.send((latencies, wrong[:5], {k: dict(v) for k, v in shown.items()}, overdue))
+            latencies, wrong, shown, overdue = [], [], {}, 0
 
 
 def read_healthy(endpoint, lines, pipe):
@@ -227,27 +229,20 @@ class Day:
                                        journal=self.journals[1], **more)
         self.flooded = harness.LineSim(self.wallet, FLOODED, FLOOD_USERS, latency_ms=20, **more)
         self.sims = [self.patients, self.healthy, self.flooded]
-        self.configure(live=True)
+        self.configure()
         self.wallet.start()
         for sim in self.sims:
             sim.start()
         self.client, self.admin = self.wallet.reader(), self.wallet.writer()
-        self.live = self.live_works()
-        if not self.live:
-            self.configure(live=False)
-            self.wallet.process.send_signal(signal.SIGHUP)
-            harness.until(lambda: len(self.lines()) == len(self.config), 10, "live lines are gone")
         for line in self.told():
             self.admin.call("notify.changed", line=line,
                             changes=[{"uid": uid} for uid in range(1, USERS + 1)])
         self.wallet.wait_quiet(30)
 
-    def configure(self, live):
+    def configure(self):
         self.config = {}
         for sim in self.sims:
             for line, url in sim.urls.items():
-                if line in LIVE and not live:
-                    continue
                 cash = "unit=CNY" in {**PATIENTS, **HEALTHY, **FLOODED}[line]
                 config = harness.line_config(
                     "cash" if cash else "coin", url, unit="CNY" if cash else "bean",
@@ -255,7 +250,7 @@ class Day:
                     breaker_failures=50 if line in FLOODED else 5, breaker_open_ms=300, attempts_max=1000, retry_base_ms=50,
                     retry_max_ms=400, batch_max=20, **limits_of(line))
                 if line in LIVE:
-                    config["mode"] = "live"
+                    config.update(mode="live", details=True, details_fresh_ms=0)
                 if line in LIMITED:
                     config["quota"] = QUOTA
                 if line not in FLOODED:
@@ -268,48 +263,26 @@ class Day:
             "golden": [{"line": line, "title": line, "link": f"app://{line}"} for line in page
                        if line not in LIVE]})
 
-    def live_works(self):
-        """Are lines of mode live asked? False on a tree without them."""
-        def asked():
-            try:
-                self.client.call("wallet.balance", uid=1, line="bank", deadline_ms=500)
-            except harness.Error as error:
-                if error.code in ("unknown_method", "bad_request"):
-                    return "no"
-            return "yes" if self.patients.stats()["lines"]["bank"]["calls"] > 0 else None
-        try:
-            return harness.until(asked, 3, "a live line is asked") == "yes"
-        except AssertionError:
-            return False
-
-    def lines(self):
-        return {line["line"]: line for line in self.admin.call("admin.lines")["lines"]}
-
     def told(self):
         return [line for line in (*PATIENTS, *HEALTHY) if line not in LIVE]
-
-    def of(self, lines):
-        """Those of these lines that take part."""
-        return [line for line in lines if line in self.config]
 
     def work(self, seconds):
         """Live lines change; told ones do so by themselves."""
         end = time.monotonic() + seconds
         pick = random.Random(end)
         while time.monotonic() < end:
-            if self.live:
-                sim = pick.choice((self.patients, self.healthy))
-                line = pick.choice([line for line in sim.urls if line in LIVE])
-                uid = pick.randint(1, USERS)
-                version = sim.change(line, uid)
-                with open(self.changes, "a") as file:
-                    file.write(f"{line} {uid} {version}\n")
+            sim = pick.choice((self.patients, self.healthy))
+            line = pick.choice([line for line in sim.urls if line in LIVE])
+            uid = pick.randint(1, USERS)
+            version = sim.change(line, uid)
+            with open(self.changes, "a") as file:
+                file.write(f"{line} {uid} {version}\n")
             time.sleep(0.05)
 
     def check_limits(self, sim, lines, what):
         """What linesim counted since the last reset."""
         stats = sim.stats()["lines"]
-        for line in self.of(lines):
+        for line in lines:
             limits, found = limits_of(line), stats[line]
             most = limits["rate"] + limits["burst"]
             # What leaves at an even pace may arrive bunched by a few.
@@ -348,9 +321,10 @@ class Matrix:
         day.patients.burst(10**9, rate=40)
         day.healthy.burst(10**9, rate=40)
         self.homes = Watcher(read_homes, day.wallet.read, [*day.journals, day.changes])
-        self.well = Watcher(read_healthy, day.wallet.read, day.of(HEALTHY))
+        self.well = Watcher(read_healthy, day.wallet.read, list(HEALTHY))
         self.calm, self.sick = [], []        # latencies of the lines that are well
         self.latencies, self.rounds = [], []  # of homes, while lines are sick
+        self.overdue = 0
         day.work(1.0)
 
     def round(self, fault):
@@ -364,12 +338,13 @@ class Matrix:
         day.patients.reset()
         day.healthy.reset()
         day.work(SICK_S)
-        homes, _, shown = self.homes.take()
+        homes, _, shown, overdue = self.homes.take()
         well = self.well.take()[0]
         stats = day.check_limits(day.patients, PATIENTS, fault)
         day.check_limits(day.healthy, HEALTHY, fault)
         day.patients.fault("", "none")
         self.latencies += homes
+        self.overdue += overdue
         self.sick += well
         self.judge(fault, stats, shown)
         self.rounds.append((fault, len(homes), ms(percentile(homes, 0.99)),
@@ -377,14 +352,14 @@ class Matrix:
 
     def judge(self, fault, stats, shown):
         """The fault was real, and the page said so; nobody else was accused."""
-        for line in self.day.of(PATIENTS):
+        for line in PATIENTS:
             met = stats[line]["faults_injected"] + stats[line]["unsigned"]
             # A line that is well has no connection of its own to be half-open or to drip.
             assert met > 0 or fault in ("half-open", "drip"), (fault, line, stats[line])
             ways = shown.get(line, {})
             marked = sum(n for way, n in ways.items() if way != "fresh")
             assert marked > 0 or fault in QUIET, (fault, line, "is shown as fresh all the time", ways)
-        for line in self.day.of(HEALTHY):
+        for line in HEALTHY:
             assert not shown[line].get("named"), (fault, line, "is well, and was named", shown[line])
             assert set(shown[line]) <= {"fresh", "refreshing", "named"}, (fault, line, shown[line])
 
@@ -398,10 +373,12 @@ class Matrix:
         assert median * 1000 <= DEADLINE_MS + 5, f"the median home took {ms(median)} ms"
         assert late * 1000 <= DEADLINE_MS + 5 + DEADLINE_NOISE_MS, (
             f"one home of a hundred took {ms(late)} ms: {self.rounds}")
+        assert self.overdue <= max(2, len(self.latencies) // 100), (
+            f"{self.overdue} of {len(self.latencies)} homes were the error deadline")
         calm, sick = percentile(self.calm, 0.99), percentile(self.sick, 0.99)
         assert sick <= HEALTHY_FACTOR * max(calm, HEALTHY_FLOOR), (
             f"p99 of healthy lines went from {ms(calm)} to {ms(sick)} ms: {self.rounds}")
-        return {"homes": len(self.latencies), "home_p50_ms": ms(median), "home_p99_ms": ms(late),
+        return {"homes": len(self.latencies), "overdue": self.overdue, "home_p50_ms": ms(median), "home_p99_ms": ms(late),
                 "home_max_ms": ms(max(self.latencies)), "healthy_calm_p99_ms": ms(calm),
                 "healthy_sick_p99_ms": ms(sick), "healthy_ratio": round(sick / calm, 2),
                 "healthy_reads": len(self.sick)}
@@ -409,7 +386,7 @@ class Matrix:
 
 def check_pause(day):
     """429 with Retry-After: that line alone pauses, and is asked again when the time is over."""
-    others = [line for line in day.of([*PATIENTS, *HEALTHY]) if line != "cash"]
+    others = [line for line in (*PATIENTS, *HEALTHY) if line != "cash"]
     day.patients.burst(10**9, rate=60)
     day.healthy.burst(10**9, rate=60)
     day.patients.fault("cash", "busy", ms=2000)
@@ -433,16 +410,17 @@ def check_pause(day):
         sim.burst(0)
 
 
-def ask_forever(day, line, ending):
+def ask_forever(day, method, line, ending, unanswered):
     """Forty questions about random users under way at any time."""
     client, pick, waiting = day.wallet.reader(), random.Random(line), 0
     while not ending.is_set():
         while waiting < 40:
-            client.send("wallet.balance", uid=pick.randint(1, FLOOD_USERS), line=line,
-                        deadline_ms=300)
+            client.send(method, uid=pick.randint(1, FLOOD_USERS), line=line, deadline_ms=300)
             waiting += 1
-        reply = client.receive(1.0)
-        assert reply is not None, "no reply"
+        reply = client.receive(2.0)
+        if reply is None:
+            unanswered.append((method, line, waiting))
+            break
         waiting -= 1
         if reply[1] is not None:
             time.sleep(0.01)
@@ -455,24 +433,28 @@ def flood(day):
     day.flooded.reset()
     day.flooded.fault("tide", "error", rate=0.2)
     day.flooded.burst(10**9, rate=2000)
-    ending = threading.Event()
-    threads = [threading.Thread(target=ask_forever, args=(day, line, ending))
-               for line in day.of(("surf", "foam", "mist"))]
+    ending, unanswered = threading.Event(), []
+    threads = [threading.Thread(target=ask_forever, args=(day, method, line, ending, unanswered))
+               for line in ("surf", "foam", "mist")
+               for method in ("wallet.balance", "wallet.details")]
     for thread in threads:
         thread.start()
     time.sleep(FLOOD_S)
     ending.set()
     for thread in threads:
         thread.join(10)
+    assert not unanswered, unanswered
     stats = day.check_limits(day.flooded, FLOODED, "flood")
     day.flooded.burst(0)
-    for line in day.of(FLOODED):
+    for line in FLOODED:
         calls, rate = stats[line]["calls"], limits_of(line)["rate"]
-        if line not in LIMITED or not day.live:
+        for what in ("assets", "details") if line in LIVE else ("assets",):
+            assert stats[line][what] > 0, (line, "was not asked for", what, stats[line])
+        if line not in LIMITED:
             assert calls >= 0.3 * rate * FLOOD_S, (line, "was no flood", stats[line])
         elif datetime.datetime.now(datetime.timezone.utc).date() == begun:
             assert QUOTA // 2 <= calls <= QUOTA, (line, stats[line])
-    print("flood: calls", {line: stats[line]["calls"] for line in day.of(FLOODED)})
+    print("flood: calls", {line: stats[line]["calls"] for line in FLOODED})
 
 
 def check_retries(day, seconds=3.0):
@@ -509,7 +491,7 @@ def main():
         sim.stop()
     for row in matrix.rounds:
         print("%-14s %5d homes, p99 %6.1f ms; healthy p99 %6.1f ms" % row)
-    harness.passed("worst_day", faults=len(faults), live=day.live, **figures,
+    harness.passed("worst_day", faults=len(faults), **figures,
                    seconds=round(time.monotonic() - begun, 1))
 
 

@@ -93,3 +93,34 @@ Test(token_bucket, new_limits_keep_what_was_earned_up_to_the_new_burst) {
     cr_assert_not(wl_token_bucket_take(&bucket, at(100)));
     cr_assert(wl_token_bucket_take(&bucket, at(101)));
 }
+
+/* Four who share a limit, one part each and then two of them two: together never above it but for
+ * the one token that each may give out at once. */
+Test(token_bucket, shares_together_keep_the_limit) {
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        uint32_t rate = (uint32_t)(wl_mix64(seed) % 50) + 1;
+        uint32_t burst = (uint32_t)(wl_mix64(seed + 99) % 20) + 1;
+        wl_token_bucket_t buckets[4];
+        for (int k = 0; k < 4; k++) {
+            wl_token_bucket_init(&buckets[k], rate, burst, at(0));
+            wl_token_bucket_share(&buckets[k], 1, 4, at(0));
+        }
+        uint64_t given = 0;
+        int64_t now_ms = 0;
+        for (uint64_t i = 0; i < 4000; i++) {
+            now_ms += (int64_t)(wl_mix64(seed << 32 | i) % 20);
+            if (i == 2000) { /* two leave, the others take their parts */
+                wl_token_bucket_share(&buckets[0], 2, 4, at(now_ms));
+                wl_token_bucket_share(&buckets[1], 2, 4, at(now_ms));
+            }
+            for (int k = 0; k < (i < 2000 ? 4 : 2); k++) {
+                int64_t wait_ms = wl_token_bucket_wait_ms(&buckets[k], at(now_ms));
+                bool taken = wl_token_bucket_take(&buckets[k], at(now_ms));
+                cr_assert_eq(taken, wait_ms == 0);
+                given += taken ? 1 : 0;
+            }
+            cr_assert_leq(given * 1000, (burst + 4) * UINT64_C(1000) + rate * (uint64_t)now_ms);
+        }
+        cr_assert_geq(given * 1000 + 5000, rate * (uint64_t)now_ms / 2, "and most of it");
+    }
+}

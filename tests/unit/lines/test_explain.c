@@ -293,8 +293,8 @@ Test(explain, hints_at_what_newcomers_get_wrong) {
     explain("{\"assets\":[{\"uid\":7,\"version\":1,\"amount\":1,\"expires_at\":1600000000000}]}",
             NULL, 0);
     cr_assert(hinted(0, "expires_at is past"));
-    line.mapping = (wl_mapping_t){
-        .used = true, .list = "", .uid = "/id", .amount = "/sum", .version = "/v"};
+    line.mapping =
+        (wl_mapping_t){.used = true, .list = "", .uid = "/id", .amount = "/sum", .version = "/v"};
     explain("[{\"id\":7,\"sum\":\"1.25\",\"v\":1,\"other\":2}]", NULL, 0);
     cr_assert(hinted(0, "\"amount_rule\": \"decimal\""));
     cr_assert_not(hinted(0, "other"), "a mapping reads what it names, the rest is no mistake");
