@@ -93,6 +93,7 @@ def config(line):
     }
 
 
+SEVERAL = {f"{actor}.instances": 2 for actor in ("presence", "query", "details")}
 READS = [("wallet.home", {}), ("wallet.assets", {}), ("wallet.assets", {"lines": ["cash"]}),
          ("wallet.golden", {}), ("wallet.balance", {"line": "cash"}), ("wallet.details", {}),
          ("wallet.details", {"line": "cash"}), ("wallet.summary", {"line": "cash"})]
@@ -190,9 +191,11 @@ class Files(World):
 
     def __init__(self):
         super().__init__("sanitized")
-        self.wallet().start()
-        self.read = [self.wallets[0].read]
-        self.write = self.wallets[0].write
+        second = f"tcp://127.0.0.1:{harness.free_port()}"
+        wallet = self.wallet(**SEVERAL, **{"cache.instances": 2})
+        wallet.settings["frontend.endpoint"] = f"{wallet.read},{second}"
+        wallet.start()
+        self.read, self.write = [wallet.read, second], wallet.write
 
     def contents(self):
         data = pathlib.Path(self.wallets[0].settings["server.data_dir"])
@@ -220,7 +223,8 @@ class Stores(World):
         self.backends = harness.Backends().start()
         self.cache = stores.Redis(harness.folder() / "cache").start()
         tier = f"tcp://127.0.0.1:{harness.free_port()}"
-        usual = {**self.backends.settings(), "cache.redis": self.cache.at}
+        usual = {**self.backends.settings(), **SEVERAL, "cache.redis": self.cache.at,
+                 "queue.partitions": 2}
         self.writer = self.wallet(**{**usual, "server.role": "writer", "tier.endpoint": tier}).start()
         reader = {**usual, "server.role": "reader", "tier.writers": tier}
         self.wallet(**reader).start()
@@ -304,8 +308,10 @@ def granted_appears(world, clients, uids):
 def revoked_under_load(world, clients, uids):
     """Returns how long each acknowledgement took."""
     load = Load(world.read, uids)
-    harness.until(lambda: len({seen[2] for seen in list(load.seen)}) == len(uids), 30,
-                  "every user's amount is read")
+    methods = {method for method, _ in READS}
+    harness.until(lambda: {(seen[2], seen[3]) for seen in list(load.seen)} ==
+                  {(uid, method) for uid in uids for method in methods}, 60,
+                  "everything of every user is read")
     acknowledged, took = {}, []
     for uid in uids:
         client = clients[uid % len(clients)]
