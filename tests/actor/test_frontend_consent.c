@@ -14,8 +14,12 @@ typedef struct {
 
 static world_t self;
 
+/* Clients come over inproc: what the actor has sent is there at once, before what it sends next. */
 static void world_open(void) {
     stage_open(&self.stage);
+    (void)snprintf(self.stage.settings.frontend_endpoint,
+                   sizeof self.stage.settings.frontend_endpoint, "inproc://frontend-consent");
+    (void)snprintf(self.stage.endpoint, sizeof self.stage.endpoint, "inproc://frontend-consent");
     self.presence = neighbour_open(WL_ACTOR_PRESENCE, 0);
     self.dispatcher = neighbour_open(WL_ACTOR_DISPATCHER, 0);
     stage_start(&self.stage, WL_ACTOR_FRONTEND, wl_frontend_run);

@@ -10,7 +10,6 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,8 @@ import zmq.auth
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/tools"))
 import stores  # noqa: E402
+from stores import free_port  # noqa: E402
+
 _children = []
 _folders = []
 
@@ -33,13 +34,6 @@ _folders = []
 def programs(kind="sanitized"):
     default = "build/asan-ubsan/bin" if kind == "sanitized" else "build/bin"
     return ROOT / os.environ.get(f"WALLET_TEST_{kind.upper()}", default)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def folder():

@@ -222,7 +222,7 @@ class Stores(World):
         super().__init__("release")
         self.backends = harness.Backends().start()
         self.cache = stores.Redis(harness.folder() / "cache").start()
-        tier = f"tcp://127.0.0.1:{harness.free_port()}"
+        tier = f"tcp://127.0.0.1:{harness.free_port(2)}"  # one for each presence
         usual = {**self.backends.settings(), **SEVERAL, "cache.redis": self.cache.at,
                  "queue.partitions": 2}
         self.writer = self.wallet(**{**usual, "server.role": "writer", "tier.endpoint": tier}).start()

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/random.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,16 +26,23 @@ void bench_pause(uint32_t ms) {
     (void)poll(NULL, 0, (int)ms);
 }
 
-/* The port is free now; nobody else on a quiet machine takes it before its owner binds it. */
+/* The port is free now; nobody else on a quiet machine takes it before its owner binds it, as it lies
+ * below those that the kernel gives to connections. */
 void bench_endpoint(char ret[BENCH_ENDPOINT_MAX]) {
+    enum { FIRST = 10240, COUNT = 12000, TRIES = 1000 };
+    bool bound = false;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t bytes = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd == -1 || bind(fd, (struct sockaddr *)&address, bytes) == -1 ||
-        getsockname(fd, (struct sockaddr *)&address, &bytes) == -1) {
+    for (int i = 0; i < TRIES && !bound; i++) {
+        address.sin_port = htons((uint16_t)(FIRST + wl_random_below(COUNT)));
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        bound = fd != -1 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0;
+        if (fd != -1) {
+            (void)close(fd);
+        }
+    }
+    if (!bound) {
         bench_fail("no free port: %s", strerror(errno));
     }
-    (void)close(fd);
     (void)snprintf(ret, BENCH_ENDPOINT_MAX, "tcp://127.0.0.1:%u", ntohs(address.sin_port));
 }
 
