@@ -74,9 +74,8 @@ static void on_configured(void *arg) {
 static void on_tick(void *arg) {
     wl_dispatcher_t *self = arg;
     wl_mono_ms_t now = wl_mono_now();
-    wl_mono_ms_t next;
     if (wl_dispatcher_hold(self)) {
-        (void)wl_pending_wake(self->pending, now, &next);
+        wl_dispatcher_wake(self);
         wl_dispatcher_settle(self, 1);
         wl_dispatcher_backfill_step(self);
         self->more = self->more || self->polled;

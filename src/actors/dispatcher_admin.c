@@ -367,8 +367,7 @@ static wl_err_t admin_do(wl_dispatcher_t *self, const wl_admin_item_t *request, 
     msgpack_packer_init(&packer, &self->body, msgpack_sbuffer_write);
     switch ((int)request->method) {
     case WL_METHOD_ADMIN_LINES: return admin_lines(self, &packer);
-    case WL_METHOD_ADMIN_BACKFILL:
-        return wl_dispatcher_backfill_admin(self, args, &packer, fault);
+    case WL_METHOD_ADMIN_BACKFILL: return wl_dispatcher_backfill_admin(self, args, &packer, fault);
     case WL_METHOD_ADMIN_QUEUE: return admin_queue(self, &packer);
     case WL_METHOD_ADMIN_DLQ_LIST: return admin_dead_list(self, args, &packer, fault);
     case WL_METHOD_ADMIN_DLQ_SHOW: return admin_dead_show(self, args, fault);

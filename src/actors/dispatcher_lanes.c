@@ -9,11 +9,11 @@
 #include <string.h>
 
 enum {
-    PAUSE_MS_MAX = 60000,  /* longest pause of a line that is followed */
-    RETRIES_A_SECOND = 20, /* of a line in any case, beside a fifth of its pulls */
-    GONE_WAIT_MS = 10000,  /* a line that was removed by mistake may come back meanwhile */
-    GONE_STEP = 1000,      /* pairs of a removed line given up at once */
-    TAKE_STEP = 200,       /* pulls taken at once */
+    PAUSE_MS_MAX = 60000, /* longest pause of a line that is followed */
+    RETRIES_A_SECOND = 1, /* of a line in any case, beside a fifth of its pulls */
+    GONE_WAIT_MS = 10000, /* a line that was removed by mistake may come back meanwhile */
+    GONE_STEP = 1000,     /* pairs of a removed line given up at once */
+    TAKE_STEP = 200,      /* pulls taken at once */
 };
 
 wl_lane_t *wl_dispatcher_lane(wl_dispatcher_t *self, const char *line) {
@@ -111,6 +111,19 @@ void wl_dispatcher_notice(wl_dispatcher_t *self, const char *line, uint64_t uid,
     wl_notice_item_t item = {.uid = uid, .seq = seq, .state = (uint8_t)state};
     (void)snprintf(item.line, sizeof item.line, "%s", line);
     wl_notice_add(to, &item);
+}
+
+void wl_dispatcher_wake(wl_dispatcher_t *self) {
+    wl_mono_ms_t now = wl_mono_now();
+    wl_mono_ms_t next;
+    (void)wl_pending_wake(self->pending, now, &next);
+    for (uint32_t i = 0; i < self->lane_count; i++) {
+        wl_lane_t *lane = self->lanes[i];
+        uint32_t count = wl_recovery_rouse(&lane->recovery, now);
+        if (count > 0 && wl_pending_rouse(self->pending, lane->line, count) > 0) {
+            lane->retry_at = 0; /* nobody of before has to be waited for */
+        }
+    }
 }
 
 /* ---- pulls ----------------------------------------------------------------------------------- */

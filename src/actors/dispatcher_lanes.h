@@ -20,6 +20,7 @@ struct wl_lane {
     int64_t paused_until;     /* monotonic ms: nothing is sent to its puller */
     int64_t retry_at;         /* monotonic ms: a retry beyond the budget goes behind this */
     wl_retry_budget_t budget; /* retries are at most a fifth of the pulls */
+    wl_recovery_t recovery;   /* when it is well again they come early */
     bool behind;              /* some of its entries were passed over and wait in the queue */
     uint64_t behind_after;    /* their ids are above this */
     uint64_t stuck_id;        /* the one entry that was taken in part, 0 = none */
@@ -35,6 +36,8 @@ void wl_dispatcher_configure_lanes(wl_dispatcher_t *self);
 /* Everything about entries and retries begins anew. */
 void wl_dispatcher_reset_lanes(wl_dispatcher_t *self);
 void wl_dispatcher_pause(wl_lane_t *lane, int64_t pause_ms, wl_mono_ms_t now);
+/* Wakes retries that are due, and those of lines that are well again. */
+void wl_dispatcher_wake(wl_dispatcher_t *self);
 /* Sends what may be pulled now. */
 void wl_dispatcher_pump(wl_dispatcher_t *self);
 /* Pulls of a configured line that may be under way at once. */

@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    RETRY_SPACE_MS = 50,     /* between retries beyond the budget: its 20 a second, see lanes */
+    RETRY_SPACE_MS = 1000,   /* between retries beyond the budget */
     PAUSE_DISAGREE_MS = 200, /* when a puller does not know a line that we know */
 };
 
@@ -67,6 +67,7 @@ void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, ui
         return; /* a late duplicate: what it reports was done again */
     }
     wl_mono_ms_t now = wl_mono_now();
+    wl_recovery_note(&lane->recovery, false, now);
     uint32_t attempts = pull.attempt + 1;
     bool permanent = outcome == WL_PULL_PERMANENT || lane->config == NULL;
     bool give_up = permanent || pull.notified_at.ms == 0 || attempts >= lane->config->attempts_max;
@@ -97,6 +98,7 @@ static const char *done_reason(wl_pull_outcome_t outcome) {
 void wl_dispatcher_take_done(wl_dispatcher_t *self, const wl_msg_t *msg) {
     wl_lane_t *lane = wl_dispatcher_lane(self, msg->head.done.line);
     int64_t now = wl_wall_now().ms;
+    wl_mono_ms_t mono = wl_mono_now();
     for (uint32_t i = 0; lane != NULL && i < msg->count; i++) {
         const wl_done_item_t *done = &msg->items.done[i];
         wl_dispatcher_heard(self, lane, done->uid);
@@ -109,6 +111,7 @@ void wl_dispatcher_take_done(wl_dispatcher_t *self, const wl_msg_t *msg) {
             wl_pull_outcome_t outcome = (wl_pull_outcome_t)done->outcome;
             wl_dispatcher_fail(self, lane, done->uid, done->seq, outcome, done_reason(outcome));
         } else if (wl_pending_done(self->pending, lane->line, done->uid, done->seq)) {
+            wl_recovery_note(&lane->recovery, true, mono);
             wl_settlement_end(self->settlement, done->uid, lane->line);
             wl_dispatcher_backfill_ended(self, lane->line, done->uid, true);
             if (done->notified_at > 0) {

@@ -9,76 +9,18 @@
  *      flight:      +----------------------> [ aim ] -----------------+---> dropped: done
  *
  * Lines are lanes with a number: lists of rows that wait, interactive and bulk, and of rows that
- * fly, in the order of the take. Sleepers of all lanes lie in one heap. */
+ * fly, in the order of the take. Sleepers lie in heaps of their lane. */
 #include "domain/pending.h"
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "base/table.h"
-#include "domain/aim.h"
-#include "domain/due_heap.h"
-#include "domain/line_names.h"
-#include "domain/pool.h"
+#include "domain/pending_rows.h"
 
 #include <string.h>
-#include <utlist.h>
 
 enum {
     REFS_PER_KEY = 16,   /* entries that may name one pair before the queue has to hold them */
     INTERACTIVE_RUN = 7, /* then one of bulk: at least one of eight */
-};
-
-typedef struct {
-    wl_aim_t aim;
-    wl_mono_ms_t taken; /* for lost */
-    bool interactive;
-} flight_t;
-
-typedef enum { ROW_WAITING, ROW_FLYING, ROW_SLEEPING } row_state_t;
-
-typedef struct {
-    uint64_t uid;
-    uint64_t lane; /* number of the line; 64 bits leave no padding in the key */
-} row_key_t;
-
-typedef struct row {
-    row_key_t key;
-    UT_hash_handle hh;
-    union {
-        struct {
-            struct row *prev; /* in its lane's list: WAITING, FLYING */
-            struct row *next;
-        };
-        wl_due_t due; /* in the heap: SLEEPING */
-    };
-    flight_t *flight; /* owned; FLYING only */
-    wl_aim_t aim;     /* of the next pull */
-    uint32_t attempts;
-    uint8_t state;    /* row_state_t */
-    bool interactive; /* the next pull */
-    bool dirty;       /* FLYING: an add came since the take */
-} row_t;
-
-typedef struct {
-    row_t *interactive; /* lists, oldest first */
-    row_t *bulk;
-    row_t *flying;
-    uint32_t waiting_count; /* in both */
-    uint32_t flying_count;
-    uint32_t run; /* interactive rows taken since the last bulk one */
-} lane_t;
-
-struct wl_pending {
-    row_t *rows; /* uthash by key */
-    uint32_t keys_max;
-    uint64_t seq;           /* of the last add */
-    wl_line_names_t *names; /* owned; each row holds its lane */
-    wl_aim_store_t aims;    /* owned: what aims are made of */
-    wl_pool_t *row_pool;    /* owned */
-    wl_pool_t *flight_pool; /* owned */
-    wl_due_heap_t sleeping; /* of row_t.due */
-    size_t waiting_count;   /* of all lanes */
-    lane_t lanes[WL_LINE_NAMES_MAX];
 };
 
 wl_pending_t *wl_pending_new(uint32_t keys_max) {
@@ -114,44 +56,6 @@ static row_t *pending_find(const wl_pending_t *self, const char *line, uint64_t 
     return row;
 }
 
-static void row_wait(wl_pending_t *self, row_t *row) {
-    lane_t *lane = &self->lanes[row->key.lane];
-    row->state = ROW_WAITING;
-    if (row->interactive) {
-        DL_APPEND(lane->interactive, row);
-    } else {
-        DL_APPEND(lane->bulk, row);
-    }
-    lane->waiting_count++;
-    self->waiting_count++;
-}
-
-static void row_sleep(wl_pending_t *self, row_t *row, wl_mono_ms_t due) {
-    row->state = ROW_SLEEPING;
-    wl_due_heap_push(&self->sleeping, &row->due, due);
-}
-
-/* Takes the row out of the list or heap of its state. */
-static void row_leave(wl_pending_t *self, row_t *row) {
-    lane_t *lane = &self->lanes[row->key.lane];
-    switch ((row_state_t)row->state) {
-    case ROW_WAITING:
-        if (row->interactive) {
-            DL_DELETE(lane->interactive, row);
-        } else {
-            DL_DELETE(lane->bulk, row);
-        }
-        lane->waiting_count--;
-        self->waiting_count--;
-        break;
-    case ROW_FLYING:
-        DL_DELETE(lane->flying, row);
-        lane->flying_count--;
-        break;
-    case ROW_SLEEPING: wl_due_heap_remove(&self->sleeping, &row->due); break;
-    }
-}
-
 static wl_err_t row_new(wl_pending_t *self, const char *line, uint64_t uid, row_t **ret_row) {
     if (HASH_COUNT(self->rows) >= self->keys_max) {
         return WL_ERR_FULL;
@@ -174,6 +78,8 @@ static void row_forget(wl_pending_t *self, row_t *row) {
     wl_aim_end(&self->aims, &row->aim);
     HASH_DEL(self->rows, row);
     if (wl_line_names_drop(self->names, (uint8_t)row->key.lane)) {
+        wl_due_heap_clear(&self->lanes[row->key.lane].sleeping);
+        wl_due_heap_clear(&self->lanes[row->key.lane].held);
         self->lanes[row->key.lane] = (lane_t){0};
     }
     wl_pool_give(self->row_pool, row);
@@ -239,7 +145,7 @@ wl_err_t wl_pending_add(wl_pending_t *self, const wl_pending_add_t *add, uint64_
     }
     row->interactive = add->interactive;
     if (add->due.ms > 0) {
-        row_sleep(self, row, add->due);
+        row_sleep(self, row, add->due, add->attempt > 0);
     } else {
         row_wait(self, row);
     }
@@ -390,7 +296,7 @@ bool wl_pending_fail(wl_pending_t *self, const char *line, uint64_t uid, uint64_
     if (row->interactive) {
         row_wait(self, row);
     } else {
-        row_sleep(self, row, due);
+        row_sleep(self, row, due, true);
     }
     return true;
 }
@@ -429,7 +335,7 @@ static void row_return(wl_pending_t *self, row_t *row, wl_mono_ms_t due) {
     row_land(self, row);
     row->dirty = false;
     if (due.ms > 0) {
-        row_sleep(self, row, due);
+        row_sleep(self, row, due, false);
     } else {
         row_wait(self, row);
     }
@@ -466,16 +372,45 @@ static row_t *row_of_due(wl_due_t *due) {
     return (row_t *)(void *)((char *)due - offsetof(row_t, due));
 }
 
+static void row_rise(wl_pending_t *self, wl_due_t *due) {
+    row_leave(self, row_of_due(due));
+    row_wait(self, row_of_due(due));
+}
+
+/* The sleeper of a lane that is due first, NULL = nobody sleeps. */
+static wl_due_t *lane_soonest(const lane_t *lane) {
+    wl_due_t *held = wl_due_heap_first(&lane->held);
+    wl_due_t *failed = wl_due_heap_first(&lane->sleeping);
+    return failed == NULL || (held != NULL && held->at.ms < failed->at.ms) ? held : failed;
+}
+
 size_t wl_pending_wake(wl_pending_t *self, wl_mono_ms_t now, wl_mono_ms_t *ret_next) {
     WL_ASSERT(self != NULL && ret_next != NULL);
     size_t count = 0;
-    wl_due_t *due = wl_due_heap_first(&self->sleeping);
-    for (; due != NULL && due->at.ms <= now.ms && count < WL_PENDING_WAKE_MAX; count++) {
-        row_leave(self, row_of_due(due));
-        row_wait(self, row_of_due(due));
-        due = wl_due_heap_first(&self->sleeping);
+    ret_next->ms = INT64_MAX;
+    for (size_t i = 0; i < WL_LINE_NAMES_MAX && self->sleeping_count > 0; i++) {
+        wl_due_t *due = lane_soonest(&self->lanes[i]);
+        for (; due != NULL && due->at.ms <= now.ms && count < WL_PENDING_WAKE_MAX; count++) {
+            row_rise(self, due);
+            due = lane_soonest(&self->lanes[i]);
+        }
+        if (due != NULL && due->at.ms < ret_next->ms) {
+            *ret_next = due->at;
+        }
     }
-    ret_next->ms = due == NULL ? INT64_MAX : due->at.ms;
+    return count;
+}
+
+size_t wl_pending_rouse(wl_pending_t *self, const char *line, size_t max) {
+    WL_ASSERT(self != NULL && line != NULL);
+    uint8_t lane = 0;
+    size_t count = 0;
+    if (wl_line_names_find(self->names, line, &lane)) {
+        wl_due_heap_t *failed = &self->lanes[lane].sleeping;
+        for (; count < max && wl_due_heap_first(failed) != NULL; count++) {
+            row_rise(self, wl_due_heap_first(failed));
+        }
+    }
     return count;
 }
 
@@ -488,7 +423,7 @@ wl_pending_stats_t wl_pending_stats(const wl_pending_t *self) {
         .keys = HASH_COUNT(self->rows),
         .waiting = self->waiting_count,
         .flying = wl_pool_out(self->flight_pool),
-        .sleeping = self->sleeping.count,
+        .sleeping = self->sleeping_count,
         .entries = wl_entry_ledger_entries(self->aims.ledger),
     };
 }
@@ -510,7 +445,10 @@ void wl_pending_destroy(wl_pending_t **self_at) {
     HASH_ITER(hh, self->rows, row, next) {
         row_drop(self, row);
     }
-    wl_due_heap_clear(&self->sleeping);
+    for (size_t i = 0; i < WL_LINE_NAMES_MAX; i++) {
+        wl_due_heap_clear(&self->lanes[i].sleeping);
+        wl_due_heap_clear(&self->lanes[i].held);
+    }
     wl_aim_store_close(&self->aims);
     wl_line_names_destroy(&self->names);
     wl_pool_destroy(&self->flight_pool);

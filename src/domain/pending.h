@@ -120,6 +120,10 @@ bool wl_pending_flight(const wl_pending_t *self, const char *line, uint64_t uid,
  * when to call again: now or earlier when some are left (INT64_MAX ms = nobody sleeps). */
 size_t wl_pending_wake(wl_pending_t *self, wl_mono_ms_t now, wl_mono_ms_t *ret_next);
 
+/* Wakes up to max retries of `line` before they are due, the soonest first; returns how many. Those
+ * held until a due sleep on. For a line that has been sick and is well again. O(log n) each. */
+size_t wl_pending_rouse(wl_pending_t *self, const char *line, size_t max);
+
 /* Pulls of `line` taken before `before` that nobody answered wait again, their attempts unchanged;
  * at most WL_PENDING_LOST_MAX a call, the oldest first; returns how many. */
 size_t wl_pending_lost(wl_pending_t *self, const char *line, wl_mono_ms_t before);

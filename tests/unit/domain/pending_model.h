@@ -59,6 +59,7 @@ typedef struct {
     bool dirty;
     bool flight_interactive;
     uint32_t attempts;
+    bool failed; /* SLEEPING: not held */
     int64_t due_ms;
     int64_t taken_ms;
     uint64_t flight_seq;
@@ -162,6 +163,7 @@ static void model_add(model_t *model, unsigned number, unsigned entry) {
     case NONE:
         pair->interactive = add.interactive;
         if (add.due.ms > 0) {
+            pair->failed = add.attempt > 0;
             pair->state = SLEEPING;
             pair->due_ms = add.due.ms;
         } else {
@@ -359,6 +361,7 @@ static void model_step_answer(model_t *model, bool good) {
     if (pair->interactive) {
         model_wait(model, pair);
     } else {
+        pair->failed = true;
         pair->state = SLEEPING;
         pair->due_ms = due.ms;
     }
@@ -387,6 +390,29 @@ static void model_step_time(model_t *model) {
     }
     MODEL_CHECK(woken == model->stamp - before);
     MODEL_CHECK(next.ms == earliest);
+}
+
+/* Those of one line, the soonest first, before their time. */
+static void model_step_rouse(model_t *model) {
+    unsigned line = model_below(model, LINES);
+    unsigned max = model_below(model, 4);
+    size_t roused = wl_pending_rouse(model->real, model_lines[line], max);
+    size_t expected = 0;
+    for (; expected < max; expected++) {
+        unsigned best = PAIRS;
+        for (unsigned i = 0; i < PAIRS; i++) {
+            const model_pair_t *pair = &model->pairs[i];
+            if (pair->state == SLEEPING && pair->failed && model_line(i) == model_lines[line] &&
+                (best == PAIRS || pair->due_ms < model->pairs[best].due_ms)) {
+                best = i;
+            }
+        }
+        if (best == PAIRS) {
+            break;
+        }
+        model_wait(model, &model->pairs[best]);
+    }
+    MODEL_CHECK(roused == expected);
 }
 
 static void model_return(model_t *model, unsigned number) {
@@ -494,7 +520,7 @@ static void model_check(model_t *model) {
 }
 
 static void model_step(model_t *model) {
-    unsigned choice = model_below(model, 36);
+    unsigned choice = model_below(model, 37);
     if (choice < 12) {
         model_step_add(model);
     } else if (choice < 15) {
@@ -513,6 +539,8 @@ static void model_step(model_t *model) {
         model_step_fly(model);
     } else if (choice < 35) {
         model_step_hold(model);
+    } else if (choice < 36) {
+        model_step_rouse(model);
     } else {
         model_step_drop(model);
     }

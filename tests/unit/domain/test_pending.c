@@ -184,6 +184,29 @@ Test(pending, wakes_a_bounded_number_a_call) {
     cr_assert_eq(take(pending, 60).attempt, 3);
 }
 
+Test(pending, rouses_the_soonest_sleepers_of_one_line) {
+    WL_AUTO(wl_pending) pending = wl_pending_new(8);
+    uint64_t seq = 0;
+    bool merged = false;
+    for (uint64_t uid = 1; uid <= 6; uid++) {
+        wl_pending_add_t loaded = {.uid = uid,
+                                   .line = uid <= 4 ? "cash" : "coin",
+                                   .bucket = "",
+                                   .attempt = 2,
+                                   .due = {.ms = 1000 - (int64_t)uid}};
+        cr_assert_eq(wl_pending_add(pending, &loaded, &seq, &merged), WL_OK);
+    }
+    cr_assert_eq(wl_pending_rouse(pending, "cash", 2), 2);
+    cr_assert_str_eq(wl_pending_state(pending, "cash", 4), "waiting");
+    cr_assert_str_eq(wl_pending_state(pending, "cash", 3), "waiting");
+    cr_assert_str_eq(wl_pending_state(pending, "cash", 2), "sleeping");
+    cr_assert_eq(take(pending, 5).attempt, 2, "its attempts count on");
+    cr_assert_eq(wl_pending_rouse(pending, "cash", 100), 2);
+    cr_assert_eq(wl_pending_rouse(pending, "cash", 100), 0);
+    cr_assert_eq(wl_pending_rouse(pending, "none", 100), 0);
+    cr_assert_eq(wl_pending_stats(pending).sleeping, 2);
+}
+
 Test(pending, refuses_pairs_references_and_lines_beyond_the_bounds_and_goes_on_after) {
     WL_AUTO(wl_pending) pending = wl_pending_new(2);
     uint64_t seq = 0;

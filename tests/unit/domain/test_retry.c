@@ -26,7 +26,7 @@ Test(retry, stays_a_share_of_the_first_attempts) {
             }
             uint64_t earned_milli = firsts * 200 + minimum * (uint64_t)(now_ms + 1000);
             cr_assert_leq(retries * 1000, earned_milli);
-            cr_assert_leq(budget.milli, (int64_t)(minimum * 10 + 100) * 1000);
+            cr_assert_leq(budget.milli, (int64_t)(minimum * 10 > 100 ? minimum * 10 : 100) * 1000);
         }
     }
 }
@@ -85,4 +85,54 @@ Test(retry, delays_of_odd_settings_stay_in_bounds) {
             }
         }
     }
+}
+
+Test(retry, a_pause_saves_ten_seconds_and_no_burst) {
+    wl_retry_budget_t budget;
+    wl_retry_budget_init(&budget, 1, (wl_mono_ms_t){0});
+    int retries = 0;
+    while (wl_retry_budget_take(&budget, (wl_mono_ms_t){3600000})) {
+        retries++;
+    }
+    cr_assert_eq(retries, 10);
+    wl_retry_budget_earn(&budget, 100000);
+    for (retries = 0; wl_retry_budget_take(&budget, (wl_mono_ms_t){3600000});) {
+        retries++;
+    }
+    cr_assert_eq(retries, 100);
+}
+
+Test(retry, a_line_that_half_fails_rouses_nobody) {
+    wl_recovery_t recovery = {0};
+    for (uint64_t i = 0; i < 20000; i++) {
+        wl_mono_ms_t now = {5000 + (int64_t)i};
+        wl_recovery_note(&recovery, wl_mix64(i) % 2 == 0, now);
+        if (i > 50) { /* enough to know */
+            cr_assert_eq(wl_recovery_rouse(&recovery, now), 0);
+        }
+    }
+}
+
+Test(retry, a_line_that_is_well_again_rouses_twice_as_many_each_time) {
+    wl_recovery_t recovery = {0};
+    for (int i = 0; i < 100; i++) {
+        wl_recovery_note(&recovery, false, (wl_mono_ms_t){1000 + i});
+    }
+    wl_recovery_note(&recovery, true, (wl_mono_ms_t){2500});
+    cr_assert_eq(wl_recovery_rouse(&recovery, (wl_mono_ms_t){2500}), 0, "it has just failed");
+    uint32_t count = 1;
+    for (int64_t ms = 3000; ms < 3200; ms += 20) { /* the failures are two seconds old */
+        for (uint32_t i = 0; i < count; i++) {
+            wl_recovery_note(&recovery, true, (wl_mono_ms_t){ms});
+        }
+        cr_assert_eq(wl_recovery_rouse(&recovery, (wl_mono_ms_t){ms}), count * 2);
+        count *= 2;
+    }
+    cr_assert_eq(wl_recovery_rouse(&recovery, (wl_mono_ms_t){3200}), 0, "each counts once");
+    for (uint32_t i = 0; i < count / 30; i++) {
+        wl_recovery_note(&recovery, false, (wl_mono_ms_t){3200});
+    }
+    wl_recovery_note(&recovery, true, (wl_mono_ms_t){3200});
+    cr_assert_eq(wl_recovery_rouse(&recovery, (wl_mono_ms_t){3200}), 2,
+                 "one in twenty is not sick");
 }
