@@ -148,6 +148,39 @@ Test(puller, lets_a_user_who_waits_go_first) {
     world_close(&world);
 }
 
+/* Three lines of high priority hang with all the calls that they may make. */
+Test(puller, a_line_of_low_priority_is_asked_whatever_those_of_high_priority_hold) {
+    enum { SLOW_LINES = 3, CALLS = 256 };
+    static const char *const names[SLOW_LINES] = {"cash", "slow", "idle"};
+    static const char high[] = "\"%s\":{\"kind\":\"cash\",\"url\":\"%s\",\"unit\":\"CNY\","
+                               "\"priority\":\"high\",\"concurrency\":%d,\"batch_max\":1,"
+                               "\"timeout_ms\":60000},";
+    static const char low[] = "\"coin\":{\"kind\":\"coin\",\"url\":\"%s\",\"unit\":\"bean\","
+                              "\"priority\":\"low\"}}}";
+    world_t world;
+    char integration[2048] = "{\"version\":1,\"lines\":{";
+    world_open_bare(&world);
+    for (unsigned i = 0; i < SLOW_LINES; i++) {
+        size_t used = strlen(integration);
+        (void)snprintf(integration + used, sizeof integration - used, high, names[i],
+                       world.line->url, CALLS);
+    }
+    size_t used = strlen(integration);
+    (void)snprintf(integration + used, sizeof integration - used, low, world.line->url);
+    stage_configure_text(&world.stage, integration);
+    (void)neighbour_await(&world.frontend, WL_MSG_LINE);
+    for (unsigned i = 0; i < SLOW_LINES; i++) {
+        send_pulls(&world, names[i], 1000 * (i + 1), CALLS, true);
+    }
+    for (unsigned i = 0; i < SLOW_LINES * CALLS; i++) {
+        line_await(world.line);
+    }
+    send_pulls(&world, "coin", 7, 1, false);
+    line_await(world.line);
+    cr_expect_eq(world.line->uids[0], 7u);
+    world_close(&world);
+}
+
 Test(puller, hands_back_what_waits_beyond_its_bound) {
     world_t world;
     world_open(&world, ",\"batch_max\":1,\"concurrency\":1,\"timeout_ms\":5000");
