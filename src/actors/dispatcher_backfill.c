@@ -88,7 +88,6 @@ static backfill_t *backfills_find(wl_backfills_t *self, const char *line) {
 static void backfill_begin(wl_dispatcher_t *self, backfill_t *job, const char *line,
                            const wl_backfill_want_t *want, const wl_backfill_record_t *record) {
     uint32_t partitions = wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER);
-    uint32_t rate = want->rate == 0 ? 0 : (want->rate + partitions - 1) / partitions;
     bool known = record->id == want->id;
     *job = (backfill_t){.want = *want};
     memcpy(job->line, line, strlen(line) + 1);
@@ -101,7 +100,8 @@ static void backfill_begin(wl_dispatcher_t *self, backfill_t *job, const char *l
     job->window = wl_backfill_window_new();
     job->users = wl_alloc_zero(PAGE_USERS, sizeof *job->users);
     job->changed = true;
-    wl_token_bucket_init(&job->tokens, rate, rate / 10 + 1, wl_mono_now());
+    wl_token_bucket_init(&job->tokens, want->rate, want->rate / 10 + 1, wl_mono_now());
+    wl_token_bucket_share(&job->tokens, 1, partitions, wl_mono_now());
     wl_log(WL_LOG_INFO, self->hub.name, "backfill_begun", "line %s: %s, %" PRIu64 " users are done",
            line, known ? "goes on" : "begins", job->record.done + job->record.failed);
 }

@@ -30,9 +30,10 @@ enum {
     LIFE_MS = 60000,       /* then it is forgotten, unless somebody waits */
     BUSY_RETRY_MS = 100,
     LEAD_US_FIRST = 1000000, /* a second, */
-    LEAD_STEP = 16,          /* 16, four minutes, an hour, 18 hours, 12 days */
+    LEAD_STEP = 16,          /* 16, four minutes, an hour, 18 hours, 12 days .. 136 years */
+    CLEAN_MS = 50,           /* longest turn of cleaning the queue behind withdrawals */
 };
-#define LEAD_US_MAX ((uint64_t)86400 * 30 * 1000000)
+#define LEAD_US_MAX ((uint64_t)86400 * 366 * 200 * 1000000)
 
 /* Who has asked. */
 typedef struct waiter {
@@ -48,6 +49,7 @@ typedef struct wl_consent {
     uint64_t lead_us;  /* its version is ahead of our clock by this, see consent_outrun() */
     int64_t stored_at; /* monotonic ms when it was sent to the shard */
     bool effective;    /* DONE has come: only what is left in the queue is still to go */
+    bool superseded;   /* a younger one of the pair has begun: that one decides */
     waiter_t *waiters; /* owned */
     UT_hash_handle hh;
 } consent_t;
@@ -134,19 +136,24 @@ static void consent_store(wl_dispatcher_t *self, consent_t *consent) {
 }
 
 /* Asked again while the newest one of this pair says the same and is on its way: that one counts.
- */
+ * Otherwise a younger one begins. DONE of an older one may come behind that of a younger one, as a
+ * withdrawal waits for Redis and a consent does not: whoever asks then must not join it. */
 static consent_t *consent_join(wl_dispatcher_t *self, const char *line,
                                const wl_live_item_t *asked) {
     consent_t *newest = NULL;
     for (consent_t *one = self->consents; one != NULL; one = one->hh.next) {
-        if (one->record.uid == asked->uid && strcmp(one->record.line, line) == 0) {
-            newest = one;
+        if (!one->superseded && one->record.uid == asked->uid &&
+            strcmp(one->record.line, line) == 0) {
+            newest = one; /* there is but one of a pair */
         }
     }
     bool same = newest != NULL && (newest->record.state == WL_STATE_AVAILABLE) == asked->granted &&
                 newest->record.expires_at == asked->expires_at;
     if (same && !newest->effective && wl_mono_now().ms - newest->stored_at >= STORE_AGAIN_MS) {
         consent_store(self, newest);
+    }
+    if (newest != NULL && !same) {
+        newest->superseded = true;
     }
     return same ? newest : NULL;
 }
@@ -248,6 +255,7 @@ static void consent_drop_work(wl_dispatcher_t *self, const consent_t *consent) {
     const wl_asset_t *record = &consent->record;
     (void)wl_pending_drop(self->pending, record->line, record->uid);
     wl_settlement_forget(self->settlement, record->uid, record->line);
+    wl_dispatcher_backfill_ended(self, record->line, record->uid, true);
     wl_dispatcher_notice(self, record->line, record->uid, wl_pending_seq(self->pending),
                          WL_MARK_NONE);
 }
@@ -284,11 +292,15 @@ static void consent_done(wl_dispatcher_t *self, const char *line, const wl_done_
         strcmp(consent->record.line, line) != 0) {
         return; /* a late duplicate */
     }
-    if (done->outcome == WL_PULL_RETRY && consent_outrun(self, consent)) {
+    if (done->outcome == WL_PULL_RETRY && !consent->superseded && consent_outrun(self, consent)) {
         return;
     }
     if (done->outcome != WL_PULL_OK) {
         consent_fail(self, consent, WL_ERR_CONFLICT, "the shard has refused the record");
+        return;
+    }
+    if (consent->superseded) { /* what is to be pulled now is the younger one's */
+        consent_succeed(self, consent);
         return;
     }
     consent->effective = true;
@@ -341,13 +353,14 @@ static void consent_expire(wl_dispatcher_t *self, consent_t *consent, int64_t no
 
 void wl_dispatcher_consents_step(wl_dispatcher_t *self) {
     int64_t now = wl_mono_now().ms;
-    bool asks = wl_dispatcher_may_ask(self);
+    bool asks = wl_dispatcher_may_ask(self); /* the queue: it answers, and this turn is not over */
     consent_t *consent = NULL;
     consent_t *next = NULL;
     HASH_ITER(hh, self->consents, consent, next) {
-        if (consent->effective && asks) {
-            asks = consent_clean(self, consent);
-            if (asks) {
+        if (consent->effective && (consent->superseded || asks)) {
+            bool clean = consent->superseded || consent_clean(self, consent);
+            asks = asks && clean && wl_mono_now().ms - now < CLEAN_MS;
+            if (clean) {
                 consent_succeed(self, consent);
                 continue;
             }

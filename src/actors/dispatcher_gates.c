@@ -35,6 +35,10 @@ void wl_dispatcher_open_gates(wl_dispatcher_t *self) {
     self->gates = wl_alloc_zero(wl_hub_instances(&self->hub, WL_ACTOR_SHARD), sizeof *self->gates);
 }
 
+void wl_dispatcher_reset_gates(wl_dispatcher_t *self) {
+    memset(self->gates, 0, wl_hub_instances(&self->hub, WL_ACTOR_SHARD) * sizeof *self->gates);
+}
+
 void wl_dispatcher_shut(wl_dispatcher_t *self, uint32_t shard, int64_t pause_ms, wl_mono_ms_t now) {
     wl_gate_t *gate = &self->gates[shard];
     pause_ms = pause_ms < AWAY_MS_MIN ? AWAY_MS_MIN : pause_ms;

@@ -23,6 +23,9 @@ typedef struct {
 } wl_gate_t;
 
 void wl_dispatcher_open_gates(wl_dispatcher_t *self);
+/* Nothing is in memory any more: what was counted of it is forgotten. A shard that still cannot
+ * write says so again. */
+void wl_dispatcher_reset_gates(wl_dispatcher_t *self);
 /* The shard has said that it cannot write. */
 void wl_dispatcher_shut(wl_dispatcher_t *self, uint32_t shard, int64_t pause_ms, wl_mono_ms_t now);
 /* May this pull, just taken, be sent? false: it has been taken care of. */

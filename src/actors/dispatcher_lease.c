@@ -55,6 +55,7 @@ static void lease_forget(wl_dispatcher_t *self) {
     wl_backfills_forget(self->backfills);
     wl_pending_count_from(self->pending, seq); /* also when the same lease is obtained again */
     wl_dispatcher_reset_lanes(self);
+    wl_dispatcher_reset_gates(self);
     self->epoch = 0;
     self->cursor = 0;
     self->more = true;

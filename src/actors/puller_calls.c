@@ -3,7 +3,8 @@
  * Calls are scarce: WL_CALLS_MAX at once. Lines that may be asked go by turns of classes, six of
  * them: somebody waits or bulk, times the priority of the line. The heavier class goes first, none
  * starves, and each class leaves some calls free for those above it, so that a slow line of low
- * priority cannot hold all of them. */
+ * priority cannot hold all of them. A few calls a class has in any case: else slow lines of high
+ * priority, which fill the rest, would be all that is asked. */
 #include "actors/line_flow.h"
 #include "actors/puller_state.h"
 #include "base/alloc.h"
@@ -14,7 +15,8 @@
 
 enum {
     CLASS_NONE = WL_PULLER_CLASSES,
-    CLASS_RESERVE = 64, /* calls that a class leaves to each class above it */
+    CLASS_RESERVE = 64, /* calls that a class leaves to each class above it, */
+    CLASS_LEAST = 8,    /* unless it has fewer than these */
 };
 
 static_assert(CLASS_RESERVE * WL_PULLER_CLASSES < WL_CALLS_MAX, "the last class has calls, too");
@@ -54,11 +56,14 @@ static void line_hand_back(wl_puller_t *self, wl_puller_line_t *line, wl_hand_ba
 
 /* ---- flights --------------------------------------------------------------------------------- */
 
-static wl_flight_t *flight_new(wl_puller_t *self, uint32_t slot, const wl_line_call_t *taken) {
+static wl_flight_t *flight_new(wl_puller_t *self, uint32_t slot, uint32_t class,
+                               const wl_line_call_t *taken) {
     size_t bytes = taken->count * sizeof taken->asks[0];
     wl_flight_t *flight = wl_alloc_zero(1, sizeof *flight + bytes);
     flight->line = self->lines[slot];
     flight->line_slot = slot;
+    flight->class = class;
+    self->class_flights[class]++;
     flight->count = taken->count;
     flight->began = wl_mono_now().ms;
     memcpy(flight->asks, taken->asks, bytes);
@@ -72,6 +77,8 @@ static wl_flight_t *flight_new(wl_puller_t *self, uint32_t slot, const wl_line_c
 
 static void flight_end(wl_puller_t *self, wl_flight_t *flight) {
     WL_ASSERT(flight->calls[0] == NULL && flight->calls[1] == NULL);
+    WL_ASSERT(self->class_flights[flight->class] > 0);
+    self->class_flights[flight->class]--;
     for (uint32_t i = 0; i < flight->count; i++) {
         wl_asks_end(wl_puller_line_asks(flight->line), &flight->asks[i]);
     }
@@ -304,7 +311,7 @@ static void call_start(wl_puller_t *self, wl_pull_call_t *call, const wl_line_t 
 }
 
 /* Takes the next call of a line and makes it; false: none may be made. */
-static bool line_ask(wl_puller_t *self, uint32_t slot) {
+static bool line_ask(wl_puller_t *self, uint32_t slot, uint32_t class) {
     wl_puller_line_t *line = self->lines[slot];
     const wl_line_t *config = wl_puller_line_config(line);
     wl_mono_ms_t now = wl_mono_now();
@@ -314,7 +321,7 @@ static bool line_ask(wl_puller_t *self, uint32_t slot) {
     if (taken.count == 0) {
         return false;
     }
-    wl_flight_t *flight = flight_new(self, slot, &taken);
+    wl_flight_t *flight = flight_new(self, slot, class, &taken);
     bool hedged =
         config->hedge_ms > 0 && config->hedge_ms < config->timeout_ms && config->url_count > 1;
     flight->hedge_at = hedged ? flight->began + (int64_t)config->hedge_ms : 0;
@@ -376,7 +383,11 @@ static uint32_t classes_ready(const wl_puller_t *self, const uint8_t *class_of) 
     uint32_t ready = 0;
     for (uint32_t i = 0; i < self->line_count; i++) {
         uint32_t class = class_of[i];
-        if (class != CLASS_NONE && in_flight + CLASS_RESERVE * class < WL_CALLS_MAX) {
+        if (class == CLASS_NONE || in_flight >= WL_CALLS_MAX) {
+            continue;
+        }
+        if (in_flight + CLASS_RESERVE * class < WL_CALLS_MAX ||
+            self->class_flights[class] < CLASS_LEAST) {
             ready |= 1u << class;
         }
     }
@@ -430,7 +441,7 @@ void wl_puller_pump(wl_puller_t *self) {
     while ((ready = classes_ready(self, class_of)) != 0) {
         uint32_t class = wl_turns_next(&self->turns, ready);
         uint32_t slot = class_line(self, class_of, class);
-        if (line_ask(self, slot)) {
+        if (line_ask(self, slot, class)) {
             wl_turns_took(&self->turns, class);
             class_of[slot] = (uint8_t)line_class(self, slot);
         } else {

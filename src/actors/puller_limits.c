@@ -171,8 +171,10 @@ void wl_puller_limits_begin(wl_puller_limits_t *self, wl_live_what_t what, uint3
     WL_ASSERT(allowed && self->in_flight < wl_puller_limits_now(self));
     limits_take(self, now);
     wl_hedge_earn(&self->hedge);
-    *ret = (wl_limits_call_t){
-        .url = wl_endpoints_pick(&self->endpoints, now), .what = what, .users = users};
+    *ret = (wl_limits_call_t){.url = wl_endpoints_pick(&self->endpoints, now),
+                              .what = what,
+                              .users = users,
+                              .probe = self->breaker.state == WL_BREAKER_HALF_OPEN};
 }
 
 bool wl_puller_limits_hedge(wl_puller_limits_t *self, const wl_limits_call_t *first,
@@ -241,6 +243,9 @@ bool wl_puller_limits_answered(wl_puller_limits_t *self, const wl_limits_call_t 
         int64_t pause_ms = answer->retry_after_ms > 0 ? answer->retry_after_ms : PAUSE_MS_BUSY;
         int64_t until = now.ms + (pause_ms < PAUSE_MS_MAX ? pause_ms : PAUSE_MS_MAX);
         self->paused_until = until > self->paused_until ? until : self->paused_until;
+    }
+    if (self->breaker.state == WL_BREAKER_HALF_OPEN && !call->probe) {
+        return false; /* it began before the breaker opened */
     }
     if (answer->err == WL_OK ||
         (!wl_answer_failed(answer, call->what) && self->breaker.state != WL_BREAKER_CLOSED)) {

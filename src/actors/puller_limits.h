@@ -19,6 +19,7 @@ typedef struct {
     wl_endpoint_pick_t url;
     wl_live_what_t what;
     uint32_t users; /* asked for, >= 1 */
+    bool probe;     /* of the breaker: whether it closes is decided by this call alone */
 } wl_limits_call_t;
 
 /* data_dir: where quotas are kept, NULL = in memory only. */

@@ -34,6 +34,7 @@ struct wl_flight {
     wl_flight_t *behind;
     wl_puller_line_t *line; /* borrowed: lines with calls under way are not destroyed */
     uint32_t line_slot;
+    uint32_t class; /* whose turn it was */
     uint32_t count;
     int64_t began;            /* monotonic ms */
     int64_t hedge_at;         /* monotonic ms when a second call is due, 0 = never */
@@ -49,15 +50,16 @@ typedef struct {
 
 typedef struct {
     wl_hub_t hub;
-    wl_caller_t *caller;                /* owned; closed before the hub's loop */
-    wl_puller_answer_t *answer;         /* owned */
-    wl_pull_call_t *calls;              /* borrowed from the flights, uthash by id */
-    wl_flight_t *flights;               /* owned, the newest first */
-    uint64_t call_id;                   /* of the last call */
-    uint64_t heads;                     /* of messages: those of one number share a head */
-    wl_lived_key_t lived;               /* the last head of LIVED */
-    wl_turns_t turns;                   /* of classes of lines, when calls are scarce */
-    uint32_t turned[WL_PULLER_CLASSES]; /* the slot of each class that was asked last */
+    wl_caller_t *caller;                       /* owned; closed before the hub's loop */
+    wl_puller_answer_t *answer;                /* owned */
+    wl_pull_call_t *calls;                     /* borrowed from the flights, uthash by id */
+    wl_flight_t *flights;                      /* owned, the newest first */
+    uint64_t call_id;                          /* of the last call */
+    uint64_t heads;                            /* of messages: those of one number share a head */
+    wl_lived_key_t lived;                      /* the last head of LIVED */
+    wl_turns_t turns;                          /* of classes of lines, when calls are scarce */
+    uint32_t turned[WL_PULLER_CLASSES];        /* the slot of each class that was asked last */
+    uint32_t class_flights[WL_PULLER_CLASSES]; /* calls under way of each, second ones apart */
     uint32_t line_count;
     wl_puller_line_t *lines[WL_PULLER_LINES_MAX];  /* owned */
     int64_t lease_until[WL_PULLER_PARTITIONS_MAX]; /* monotonic ms, 0 = not ours */

@@ -148,7 +148,8 @@ typedef struct {
     line_t *line;
 } world_t;
 
-static inline void world_open_bare(world_t *self) {
+/* Its settings may be changed before it starts. */
+static inline void world_prepare(world_t *self) {
     stage_open_writer(&self->stage);
     self->dispatcher = neighbour_open(WL_ACTOR_DISPATCHER, 0);
     self->shard = neighbour_open(WL_ACTOR_SHARD, 0);
@@ -157,14 +158,23 @@ static inline void world_open_bare(world_t *self) {
     self->query = neighbour_open(WL_ACTOR_QUERY, 0);
     self->presence = neighbour_open(WL_ACTOR_PRESENCE, 0);
     self->line = line_open();
+}
+
+static inline void world_open_bare(world_t *self) {
+    world_prepare(self);
     stage_start(&self->stage, WL_ACTOR_PULLER, wl_puller_run);
 }
 
-static inline void world_open(world_t *self, const char *more) {
-    world_open_bare(self);
+static inline void world_start(world_t *self, const char *more) {
+    stage_start(&self->stage, WL_ACTOR_PULLER, wl_puller_run);
     stage_configure_writer(&self->stage, 1, self->line->url, more);
     /* the first health says that the configuration has arrived */
     (void)neighbour_await(&self->frontend, WL_MSG_LINE);
+}
+
+static inline void world_open(world_t *self, const char *more) {
+    world_prepare(self);
+    world_start(self, more);
 }
 
 static inline void world_close(world_t *self) {

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 5000, QUIET_MS = 60 };
+enum { PATIENCE_MS = 5000, QUIET_MS = 60, LONG_DRAIN_MS = 20000 };
 
 static const char test_integration[] =
     "{\"version\":3,\"lines\":{"

@@ -214,14 +214,14 @@ Test(dispatcher, pauses_one_line_and_makes_no_attempt_of_what_was_held) {
     append(&world, "cash", 7);
     wl_pull_item_t pull = next_pull(&world, "cash");
     int64_t begun = wl_mono_now().ms;
-    send_pulled(&world, "cash", &pull, WL_PULL_RETRY, true, 300);
+    send_pulled(&world, "cash", &pull, WL_PULL_RETRY, true, 2000);
     append(&world, "coin", 8);
     wl_pull_item_t other = next_pull(&world, "coin");
-    cr_expect_lt(wl_mono_now().ms - begun, 250, "the other line does not wait");
+    cr_expect_lt(wl_mono_now().ms - begun, 1900, "the other line does not wait");
     send_done(&world, "coin", &other, WL_PULL_OK);
     append(&world, "cash", 9);
     wl_msg_t msg = neighbour_await(&world.puller, WL_MSG_PULL);
-    cr_expect_geq(wl_mono_now().ms - begun, 290);
+    cr_expect_geq(wl_mono_now().ms - begun, 1990);
     cr_expect_eq(msg.count, 2u);
     cr_expect_eq(msg.items.pull[0].attempt, 0u);
     cr_expect_eq(queue_stats(world.queue).retries, 0u);
@@ -238,7 +238,7 @@ Test(dispatcher, does_again_what_nobody_answered) {
     wl_pull_item_t first = next_pull(&world, "cash");
     int64_t begun = wl_mono_now().ms;
     wl_pull_item_t second = next_pull(&world, "cash");
-    cr_expect_geq(wl_mono_now().ms - begun, 2000);
+    cr_expect_geq(wl_mono_now().ms - begun, 1500);
     cr_expect_eq(second.attempt, 0u);
     cr_expect_geq(second.seq, first.seq);
     send_done(&world, "cash", &second, WL_PULL_OK);
@@ -653,21 +653,25 @@ Test(dispatcher, acknowledges_an_entry_after_all_of_its_pairs_and_loses_none_ove
 
 Test(dispatcher, ends_soon_when_nothing_flies) {
     world_t world;
-    world_open(&world);
-    cr_expect_lt(stage_stop(&world.stage), 300);
+    world_open_bare(&world);
+    world.stage.settings.server_drain_ms = LONG_DRAIN_MS;
+    world_start(&world);
+    world_configure(&world, "");
+    cr_expect_lt(stage_stop(&world.stage), LONG_DRAIN_MS / 2);
     world_close(&world);
 }
 
 Test(dispatcher, waits_for_what_flies_and_acknowledges_it_at_the_end) {
     world_t world;
     world_open_bare(&world);
-    world.stage.settings.dispatcher_settle_ms = 1000;
+    world.stage.settings.dispatcher_settle_ms = LONG_DRAIN_MS;
+    world.stage.settings.server_drain_ms = LONG_DRAIN_MS;
     world_start(&world);
     world_configure(&world, "");
     append(&world, "cash", 7);
     wl_pull_item_t pull = next_pull(&world, "cash");
     send_done(&world, "cash", &pull, WL_PULL_OK);
-    cr_expect_lt(stage_stop(&world.stage), 400);
+    cr_expect_lt(stage_stop(&world.stage), LONG_DRAIN_MS / 2);
     cr_expect_eq(queue_stats(world.queue).entries, 0u);
     world_close(&world);
 }
@@ -679,7 +683,7 @@ Test(dispatcher, leaves_in_the_queue_what_was_not_answered_in_time) {
     (void)next_pull(&world, "cash");
     int64_t took_ms = stage_stop(&world.stage);
     cr_expect_geq(took_ms, 400);
-    cr_expect_lt(took_ms, 2000);
+    cr_expect_lt(took_ms, 5000);
     cr_expect_eq(queue_stats(world.queue).entries, 1u);
     world_close(&world);
 }

