@@ -60,6 +60,16 @@ static void fail_retry(wl_dispatcher_t *self, const wl_lane_t *lane, const wl_pe
     WL_COUNT(&self->hub.counters, queue_retries, 1);
 }
 
+/* A change that came while the pull was under way sleeps with it: it, too, is behind a failure. */
+static void fail_tell_newer(wl_dispatcher_t *self, const wl_lane_t *lane,
+                            const wl_pending_pull_t *pull) {
+    uint64_t aimed = wl_pending_aimed(self->pending, lane->line, pull->uid);
+    if (aimed > pull->seq &&
+        strcmp(wl_pending_state(self->pending, lane->line, pull->uid), "sleeping") == 0) {
+        wl_dispatcher_notice(self, lane->line, pull->uid, aimed, WL_MARK_FAILING);
+    }
+}
+
 void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, uint64_t seq,
                         wl_pull_outcome_t outcome, const char *reason) {
     wl_pending_pull_t pull;
@@ -80,6 +90,7 @@ void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, ui
         fail_retry(self, lane, &pull, attempts, delay_ms, reason);
     }
     (void)wl_pending_fail(self->pending, lane->line, uid, seq, due, give_up, &attempts);
+    fail_tell_newer(self, lane, &pull);
     wl_dispatcher_backfill_ended(self, lane->line, uid, false);
 }
 

@@ -428,6 +428,11 @@ wl_pending_stats_t wl_pending_stats(const wl_pending_t *self) {
     };
 }
 
+uint64_t wl_pending_aimed(const wl_pending_t *self, const char *line, uint64_t uid) {
+    const row_t *row = pending_find(self, line, uid);
+    return row == NULL ? 0 : row->aim.seq;
+}
+
 const char *wl_pending_state(const wl_pending_t *self, const char *line, uint64_t uid) {
     const row_t *row = pending_find(self, line, uid);
     const char *const names[] = {"waiting", row != NULL && row->dirty ? "dirty" : "flying",

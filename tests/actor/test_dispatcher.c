@@ -112,6 +112,21 @@ Test(dispatcher, makes_a_retry_durable_before_it_acknowledges) {
     world_close(&world);
 }
 
+Test(dispatcher, says_that_a_change_behind_a_failed_pull_is_stale_too) {
+    world_t world;
+    world_open(&world);
+    append(&world, "cash", 7);
+    wl_pull_item_t pull = next_pull(&world, "cash");
+    (void)next_notice(&world, 7, WL_MARK_PENDING);
+    append(&world, "cash", 7); /* while it flies */
+    wl_notice_item_t newer = next_notice(&world, 7, WL_MARK_PENDING);
+    cr_expect_gt(newer.seq, pull.seq);
+    send_pulled(&world, "cash", &pull, WL_PULL_RETRY, false, 0);
+    cr_expect_eq(next_notice(&world, 7, WL_MARK_FAILING).seq, pull.seq);
+    cr_expect_eq(next_notice(&world, 7, WL_MARK_FAILING).seq, newer.seq, "it sleeps with it");
+    world_close(&world);
+}
+
 Test(dispatcher, keeps_retries_and_their_attempts_over_a_restart) {
     world_t world;
     world_open(&world);

@@ -26,8 +26,8 @@ void bench_pause(uint32_t ms) {
     (void)poll(NULL, 0, (int)ms);
 }
 
-/* The port is free now; nobody else on a quiet machine takes it before its owner binds it, as it lies
- * below those that the kernel gives to connections. */
+/* The port is free now; nobody else on a quiet machine takes it before its owner binds it, as it
+ * lies below those that the kernel gives to connections. */
 void bench_endpoint(char ret[BENCH_ENDPOINT_MAX]) {
     enum { FIRST = 10240, COUNT = 12000, TRIES = 1000 };
     bool bound = false;
