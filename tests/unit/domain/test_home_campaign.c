@@ -315,6 +315,30 @@ Test(home_campaign, the_slot_is_the_campaigns_in_every_key) {
     wl_config_destroy(&user.config);
 }
 
+/* The longest slot there is: sixteen keys. */
+Test(home_campaign, a_slot_may_have_last_good_as_well) {
+    static const char lines[] = "{\"version\":3,\"lines\":{" SYNC(
+        "cash", "cash", "CNY") ",\"must\":{"
+                               "\"kind\":\"cash\",\"url\":\"http://h\",\"unit\":\"CNY\","
+                               "\"must_revalidate\":true,\"fresh_ms\":1000}}}";
+    static const char shown[] = "{\"version\":7,\"golden\":[{\"line\":\"cash\",\"campaigns\":["
+                                "{\"id\":\"a\",\"line\":\"must\"}]}]}";
+    user_t user = {0};
+    cr_assert_eq(
+        wl_config_compile(lines, sizeof lines - 1, shown, sizeof shown - 1, &user.config, NULL),
+        WL_OK);
+    user.view = (wl_home_view_t){.config = user.config, .assets = user.assets, .now = {NOW}};
+    user_add(&user, "must", 5)->pulled_at = NOW - 2000;
+    page_t page;
+    page_open(&page, &user, true);
+    const msgpack_object *slot = at(get(&page.root.data, "golden"), 0);
+    cr_expect_eq(slot->via.map.size, 16);
+    cr_expect_eq(get(slot, "last_good")->via.i64, 5);
+    cr_expect_str_eq(text(slot, "campaign"), "a");
+    page_close(&page);
+    wl_config_destroy(&user.config);
+}
+
 /* ---- sections ------------------------------------------------------------------------------- */
 
 Test(home_campaign, lines_of_campaigns_stand_before_the_others) {
