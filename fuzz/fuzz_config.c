@@ -28,16 +28,37 @@ static void check_numbers(const wl_line_t *line) {
     WL_ASSERT(line->sanity.jump_max >= 0);
 }
 
+/* Those of one slot or section. */
+static void check_campaigns(const wl_config_t *config, uint32_t first, uint32_t count,
+                            uint32_t max) {
+    WL_ASSERT(count <= max && first + count <= config->campaign_count);
+    for (uint32_t i = first; i < first + count; i++) {
+        const wl_campaign_t *each = &config->campaigns[i];
+        WL_ASSERT(wl_line_id_valid(each->id) && each->start < each->end);
+        WL_ASSERT(each->line_index < config->line_count);
+        WL_ASSERT(strcmp(config->lines[each->line_index].id, each->line) == 0);
+        WL_ASSERT(strnlen(each->title, sizeof each->title) < sizeof each->title);
+        WL_ASSERT(strnlen(each->link, sizeof each->link) < sizeof each->link);
+        WL_ASSERT(each->unless < 1u << WL_UNLESS_COUNT);
+        WL_ASSERT(i == first || each->priority <= config->campaigns[i - 1].priority);
+    }
+}
+
 static void check_pages(const wl_config_t *config) {
     WL_ASSERT(config->section_count <= WL_SECTIONS_MAX);
+    WL_ASSERT(config->campaign_count <= WL_CAMPAIGNS_MAX);
     for (uint32_t i = 0; i < WL_GOLDEN_SLOTS; i++) {
         const wl_golden_slot_t *slot = &config->golden[i];
         WL_ASSERT(!slot->used || slot->line_index < config->line_count);
         WL_ASSERT(!slot->used || strcmp(config->lines[slot->line_index].id, slot->line) == 0);
+        check_campaigns(config, slot->campaign_first, slot->campaign_count,
+                        WL_GOLDEN_CAMPAIGNS_MAX);
     }
     for (uint32_t i = 0; i < config->section_count; i++) {
         const wl_section_t *section = &config->sections[i];
         WL_ASSERT(section->line_count <= WL_LINES_MAX);
+        check_campaigns(config, section->campaign_first, section->campaign_count,
+                        WL_SECTION_CAMPAIGNS_MAX);
         for (uint32_t j = 0; j < section->line_count; j++) {
             WL_ASSERT(section->line_indexes[j] < config->line_count);
             WL_ASSERT(config->lines[section->line_indexes[j]].kind == section->kind);

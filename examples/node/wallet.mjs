@@ -142,9 +142,11 @@ function printHome(home) {
     printGolden(home);
     for (const {kind, title, items} of home.sections) {
         console.log(title || kind);
-        items.forEach((item) =>
-            row(item.line, item.kind === "link" ? item.extra.link ?? "" : money(item),
-                item.freshness));
+        items.forEach((item) => {
+            const link = item.link || (item.extra.link ?? ""); // a campaign's goes first
+            row(item.campaign ? item.title : item.line, item.kind === "link" ? link : money(item),
+                item.freshness);
+        });
     }
     if (home.degraded.length) {
         console.log("as last known:", ...home.degraded);

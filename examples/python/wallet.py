@@ -106,8 +106,10 @@ def print_home(reply):
     for section in reply["sections"]:
         print(section["title"] or section["kind"])
         for item in section["items"]:
-            value = item["extra"].get("link", "") if item["kind"] == "link" else money(item)
-            print(f"  {item['line']:<20} {value:>20}  {item['freshness']}")
+            link = item.get("link") or item["extra"].get("link", "")  # a campaign's goes first
+            value = link if item["kind"] == "link" else money(item)
+            name = item["title"] if "campaign" in item else item["line"]
+            print(f"  {name:<20} {value:>20}  {item['freshness']}")
     if reply["degraded"]:
         print("as last known:", *reply["degraded"])
 

@@ -74,7 +74,7 @@ static void cache_answer(cache_t *self, uint32_t frontend, wl_read_item_t *read,
         wl_marks_text(self->marks, read->uid, self->marks_text, sizeof self->marks_text);
     if (hit) {
         WL_COUNT(&self->hub.counters, cache_hits, 1);
-        if (wl_render_asks(&self->hub, read, assets, count)) {
+        if (wl_render_asks(&self->render, &self->hub, read, assets, count)) {
             cache_gather(self, frontend, read, assets, count);
             return;
         }
@@ -315,6 +315,7 @@ static void cache_configured(void *actor) {
 
 static void cache_tick(void *actor) {
     cache_t *self = actor;
+    wl_render_tick(&self->render);
     if (self->remote != NULL) {
         wl_cache_remote_tick(self->remote);
         cache_end_marks(self);

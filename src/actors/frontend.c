@@ -60,11 +60,13 @@ static void frontend_send_error(frontend_t *self, const wl_peer_t *peer, uint64_
 }
 
 static void frontend_send_absent(frontend_t *self, const wl_ticket_t *ticket) {
+    wl_wall_ms_t now = wl_wall_now();
     wl_home_view_t view = {
         .config = self->hub.config,
         .sick = self->hub.sick,
         .uid = ticket->uid,
-        .now = wl_wall_now(),
+        .now = now,
+        .campaign_now = wl_render_campaign_now(&self->render, self->hub.config, now),
         .source = WL_SOURCE_CACHE,
     };
     frontend_send(self, &ticket->peer, ticket->msgid,
@@ -454,6 +456,7 @@ static void on_expired(const wl_ticket_t *ticket, void *arg) {
 
 static void frontend_tick(void *actor) {
     frontend_t *self = actor;
+    wl_render_tick(&self->render);
     (void)wl_tickets_expire(self->tickets, wl_mono_now().ms, on_expired, self);
     WL_GAUGE(&self->hub.counters, rpc_in_flight, wl_tickets_used(self->tickets));
 }

@@ -142,7 +142,7 @@ static void on_left(wl_live_reads_t *self, wl_gather_t *gather) {
 static void reads_finish(wl_live_reads_t *self, wl_gather_t *gather) {
     uint8_t asked[WL_LINES_MAX] = {WL_ASKED_NOT};
     on_left(self, gather);
-    wl_home_view_t view = wl_render_view(self->hub, &gather->read, gather->assets,
+    wl_home_view_t view = wl_render_view(self->render, self->hub, &gather->read, gather->assets,
                                          gather->asset_count, gather->source);
     for (uint32_t i = 0; i < gather->line_count; i++) {
         int index = wl_config_line_index(self->hub->config, gather->lines[i].id);
@@ -221,7 +221,7 @@ void wl_live_reads_take(wl_live_reads_t *self, uint32_t frontend, const wl_read_
     uint8_t asked[WL_LINES_MAX] = {WL_ASKED_NOT};
     wl_demand_t demand;
     int64_t now = wl_mono_now().ms;
-    wl_home_view_t view = wl_render_view(hub, read, assets.at, assets.count, source);
+    wl_home_view_t view = wl_render_view(self->render, hub, read, assets.at, assets.count, source);
     view.asked = asked;
     wl_demand_first(&view, &demand);
     reads_sift(self, &view, &demand, asked, now);

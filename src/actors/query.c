@@ -325,6 +325,7 @@ static bool query_hurried(void *actor) {
 
 static void query_tick(void *actor) {
     query_t *self = actor;
+    wl_render_tick(&self->render);
     int64_t now = wl_mono_now().ms;
     wl_live_reads_tick(self->live, now);
     if (now < self->next_sweep) {

@@ -14,6 +14,7 @@ enum {
 void wl_render_open(wl_render_t *self) {
     memset(self, 0, sizeof *self);
     msgpack_sbuffer_init(&self->body);
+    wl_render_tick(self);
 }
 
 void wl_render_close(wl_render_t *self) {
@@ -23,6 +24,16 @@ void wl_render_close(wl_render_t *self) {
 void wl_render_configured(wl_render_t *self) {
     self->config_number++;
     memset(self->probe_at, 0, sizeof self->probe_at);
+}
+
+void wl_render_tick(wl_render_t *self) {
+    (void)wl_campaign_clock_at(&self->clock, wl_wall_now(), wl_mono_now());
+}
+
+wl_wall_ms_t wl_render_campaign_now(wl_render_t *self, const wl_config_t *config,
+                                    wl_wall_ms_t wall) {
+    return config->campaign_count == 0 ? (wl_wall_ms_t){0}
+                                       : wl_campaign_clock_at(&self->clock, wall, wl_mono_now());
 }
 
 bool wl_render_method(wl_method_t method) {
@@ -166,8 +177,9 @@ static void on_behind(const wl_line_t *line, void *arg) {
     }
 }
 
-wl_home_view_t wl_render_view(const wl_hub_t *hub, const wl_read_item_t *read,
+wl_home_view_t wl_render_view(wl_render_t *self, const wl_hub_t *hub, const wl_read_item_t *read,
                               const wl_asset_t *assets, uint32_t asset_count, wl_source_t source) {
+    wl_wall_ms_t now = wl_wall_now();
     return (wl_home_view_t){
         .config = hub->config,
         .sick = hub->sick,
@@ -175,7 +187,8 @@ wl_home_view_t wl_render_view(const wl_hub_t *hub, const wl_read_item_t *read,
         .asset_count = asset_count,
         .shows = wl_render_shows((wl_method_t)read->method),
         .uid = read->uid,
-        .now = wl_wall_now(),
+        .now = now,
+        .campaign_now = wl_render_campaign_now(self, hub->config, now),
         .source = source,
         .marks = read->marks.at,
         .marks_bytes = read->marks.count,
@@ -195,14 +208,14 @@ void wl_render_send(wl_render_t *self, wl_hub_t *hub, uint32_t frontend, const w
     wl_demand_each_behind(view, on_behind, &hint);
 }
 
-bool wl_render_asks(const wl_hub_t *hub, const wl_read_item_t *read, const wl_asset_t *assets,
-                    uint32_t asset_count) {
+bool wl_render_asks(wl_render_t *self, const wl_hub_t *hub, const wl_read_item_t *read,
+                    const wl_asset_t *assets, uint32_t asset_count) {
     wl_method_t method = (wl_method_t)read->method;
     if (hub->config == NULL || !wl_render_method(method) ||
         !wl_demand_possible(hub->config, wl_render_shows(method), read->floors.count)) {
         return false;
     }
-    wl_home_view_t view = wl_render_view(hub, read, assets, asset_count, WL_SOURCE_CACHE);
+    wl_home_view_t view = wl_render_view(self, hub, read, assets, asset_count, WL_SOURCE_CACHE);
     wl_demand_t demand;
     wl_demand_first(&view, &demand);
     return demand.count > 0;
@@ -219,6 +232,6 @@ void wl_render_reply(wl_render_t *self, wl_hub_t *hub, uint32_t frontend,
         wl_render_error(hub, frontend, read, WL_ERR_UNAVAILABLE, "no configuration yet", 0);
         return;
     }
-    wl_home_view_t view = wl_render_view(hub, read, assets, asset_count, source);
+    wl_home_view_t view = wl_render_view(self, hub, read, assets, asset_count, source);
     wl_render_send(self, hub, frontend, read, &view);
 }

@@ -5,6 +5,7 @@
 #define WL_ACTORS_RENDER_H
 
 #include "actors/hub.h"
+#include "domain/campaign_clock.h"
 #include "domain/demand.h"
 #include "domain/home.h"
 #include "proto/methods.h"
@@ -15,10 +16,11 @@ enum {
 };
 
 typedef struct {
-    msgpack_sbuffer body;   /* owned; the last body */
-    int64_t second;         /* monotonic second that `hints` counts */
-    uint32_t hints;         /* hints sent within it */
-    uint64_t config_number; /* counts configurations: line indexes of two are not the same */
+    msgpack_sbuffer body;      /* owned; the last body */
+    int64_t second;            /* monotonic second that `hints` counts */
+    uint32_t hints;            /* hints sent within it */
+    uint64_t config_number;    /* counts configurations: line indexes of two are not the same */
+    wl_campaign_clock_t clock; /* of campaigns */
     int64_t probe_at[WL_LINES_MAX]; /* when each sick line may be asked again, monotonic ms */
 } wl_render_t;
 
@@ -27,6 +29,13 @@ void wl_render_close(wl_render_t *self); /* accepts one that was never opened, a
 
 /* To be called from the actor's `configured` handler. */
 void wl_render_configured(wl_render_t *self);
+
+/* To be called from the actor's `tick` handler: looks at the clocks for campaigns. */
+void wl_render_tick(wl_render_t *self);
+
+/* The moment for campaigns; costs nothing without any, and is then 0. */
+wl_wall_ms_t wl_render_campaign_now(wl_render_t *self, const wl_config_t *config,
+                                    wl_wall_ms_t wall);
 
 /* Can this method be answered from a user's assets? */
 bool wl_render_method(wl_method_t method);
@@ -40,7 +49,7 @@ wl_shows_t wl_render_shows(wl_method_t method);
 
 /* The view of a read of these assets, now, without anything asked. It borrows the read, the assets
  * and hub->config, which must not be NULL. */
-wl_home_view_t wl_render_view(const wl_hub_t *hub, const wl_read_item_t *read,
+wl_home_view_t wl_render_view(wl_render_t *self, const wl_hub_t *hub, const wl_read_item_t *read,
                               const wl_asset_t *assets, uint32_t asset_count, wl_source_t source);
 
 /* Answers the read with what the view shows, and has the lines asked whose copies are old: by a
@@ -50,8 +59,8 @@ void wl_render_send(wl_render_t *self, wl_hub_t *hub, uint32_t frontend, const w
 
 /* Must lines be asked before the read is answered from these assets? Costs next to nothing where no
  * line is live or must be revalidated and the read wants no version. */
-bool wl_render_asks(const wl_hub_t *hub, const wl_read_item_t *read, const wl_asset_t *assets,
-                    uint32_t asset_count);
+bool wl_render_asks(wl_render_t *self, const wl_hub_t *hub, const wl_read_item_t *read,
+                    const wl_asset_t *assets, uint32_t asset_count);
 
 /* Answers one read to its frontend from `assets` as they are, and tells the dispatcher which copies
  * are old. A method that cannot be rendered is counted as malformed and dropped. Without a

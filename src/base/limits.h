@@ -17,11 +17,14 @@ enum {
     WL_GOLDEN_SLOTS = 4,      /* positions of the personal centre */
 
     /* configuration */
-    WL_LINES_MAX = 64,              /* lines of one configuration */
-    WL_SECTIONS_MAX = 16,           /* sections of the home page */
-    WL_TITLE_MAX = 64,              /* bytes of a title */
-    WL_LINK_MAX = 256,              /* bytes of a link */
-    WL_URL_MAX = 512,               /* bytes of an endpoint */
+    WL_LINES_MAX = 64,             /* lines of one configuration */
+    WL_SECTIONS_MAX = 16,          /* sections of the home page */
+    WL_TITLE_MAX = 64,             /* bytes of a title */
+    WL_LINK_MAX = 256,             /* bytes of a link */
+    WL_URL_MAX = 512,              /* bytes of an endpoint */
+    WL_GOLDEN_CAMPAIGNS_MAX = 8,   /* campaigns of one golden slot */
+    WL_SECTION_CAMPAIGNS_MAX = 16, /* campaigns of one section */
+    WL_CAMPAIGN_PRIORITY_MAX = 1000,
     WL_DOCUMENT_BYTES_MAX = 102400, /* one runtime configuration document */
 
     /* the wire to clients */

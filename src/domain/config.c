@@ -62,6 +62,10 @@ static void config_sum_up(wl_config_t *config) {
             config->live_home = config->live_home || line->mode == WL_MODE_LIVE;
         }
     }
+    for (uint32_t i = 0; i < config->campaign_count; i++) { /* golden ones are of sync lines */
+        const wl_line_t *line = &config->lines[config->campaigns[i].line_index];
+        config->live_home = config->live_home || line->mode == WL_MODE_LIVE;
+    }
 }
 
 typedef wl_err_t (*config_part_t)(wl_config_reader_t *, wl_config_t *, uint64_t *);

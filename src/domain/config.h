@@ -6,6 +6,7 @@
 
 #include "base/asset.h"
 #include "base/err.h"
+#include "domain/campaign.h"
 #include "domain/line_mapping.h"
 
 typedef enum { WL_MODE_SYNC, WL_MODE_LIVE, WL_MODE_LINK, WL_MODE_COUNT } wl_mode_t;
@@ -77,13 +78,17 @@ typedef struct {
     char line[WL_LINE_ID_MAX + 1];
     char title[WL_TITLE_MAX + 1];
     char link[WL_LINK_MAX + 1];
-    uint32_t line_index; /* into lines */
+    uint32_t line_index;     /* into lines */
+    uint32_t campaign_first; /* into campaigns: the highest priority first */
+    uint32_t campaign_count;
 } wl_golden_slot_t;
 
 typedef struct {
     wl_kind_t kind;
     char title[WL_TITLE_MAX + 1];
     uint32_t line_count;
+    uint32_t campaign_first; /* into campaigns: the highest priority first */
+    uint32_t campaign_count;
     uint32_t line_indexes[WL_LINES_MAX];
 } wl_section_t;
 
@@ -91,20 +96,23 @@ typedef struct {
     char version[48]; /* "3.7": integration.presentation */
     uint32_t line_count;
     uint32_t section_count;
+    uint32_t campaign_count; /* 0: nothing of a page depends on the time of day */
     bool asks;      /* a line is live or must be revalidated: some reads have to ask first */
     bool live;      /* a line is live */
-    bool live_home; /* a live line is in a section */
+    bool live_home; /* a live line is in a section, or may be there by a campaign */
     bool consents;  /* a line needs consent */
     uint8_t buckets[WL_LINES_MAX * 2]; /* hash of a line id -> index + 1, 0 = empty */
     wl_line_t lines[WL_LINES_MAX];
     wl_golden_slot_t golden[WL_GOLDEN_SLOTS];
     wl_section_t sections[WL_SECTIONS_MAX];
+    wl_campaign_t campaigns[WL_CAMPAIGNS_MAX]; /* those of a slot or section stand together */
 } wl_config_t;
 
 /* Validates both documents and compiles them. Refused: not JSON, unknown keys (the nearest known
  * one is named), wrong types, values out of bounds, duplicate keys, two golden slots of one line, a
  * golden slot or section naming a missing line, golden slots of lines that are not sync, a line in
- * two sections or in one of another kind. WL_ERR_SETTINGS, or WL_ERR_TOO_BIG beyond
+ * two sections or in one of another kind, a campaign that breaks one of these rules, has another
+ * one's id or does not end after its start. WL_ERR_SETTINGS, or WL_ERR_TOO_BIG beyond
  * WL_DOCUMENT_BYTES_MAX. fault->line/column point into the document named by fault->where
  * ("integration/lines/cash/rate"). The caller owns *ret. */
 WL_MUST_USE wl_err_t wl_config_compile(const char *integration, size_t integration_bytes,

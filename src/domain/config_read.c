@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "domain/asset_rules.h"
+#include "domain/moment.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -220,6 +221,49 @@ static wl_err_t row_read_choice(wl_config_reader_t *reader, const wl_config_row_
     return wl_config_reader_fault(reader, row->key, "must be one of: %s", names);
 }
 
+static wl_err_t row_read_time(wl_config_reader_t *reader, const wl_config_row_t *row,
+                              const json_t *value, void *into) {
+    wl_wall_ms_t moment;
+    if (!json_is_string(value) || !wl_moment_parse(json_string_value(value), &moment)) {
+        return wl_config_reader_fault(reader, row->key,
+                                      "must be a time with its zone such as "
+                                      "2026-11-11T00:00:00+08:00");
+    }
+    row_store_number(row, into, moment.ms);
+    return WL_OK;
+}
+
+/* Distinct choices, as bits. */
+static wl_err_t row_read_choices(wl_config_reader_t *reader, const wl_config_row_t *row,
+                                 const json_t *list, void *into) {
+    wl_config_row_t each = *row;
+    uint32_t bits = 0;
+    size_t index = 0;
+    const json_t *value = NULL;
+    wl_err_t err = WL_OK;
+    each.key = NULL; /* faults are those of the element */
+    wl_config_reader_enter(reader, row->key);
+    json_array_foreach(list, index, value) {
+        uint32_t choice = 0;
+        each.offset = 0;
+        each.size = sizeof choice;
+        wl_config_reader_enter_index(reader, index);
+        err = row_read_choice(reader, &each, value, &choice);
+        if (err == WL_OK && (bits & 1u << choice) != 0) {
+            err =
+                wl_config_reader_fault(reader, NULL, "\"%s\" is there twice", row->choice(choice));
+        }
+        wl_config_reader_leave(reader);
+        if (err != WL_OK) {
+            break;
+        }
+        bits |= 1u << choice;
+    }
+    wl_config_reader_leave(reader);
+    row_store_number(row, into, bits);
+    return err;
+}
+
 /* Empty, or tokens that start with '/', where '~' stands before 0 or 1 only. */
 static bool pointer_valid(const char *text) {
     if (text[0] != '\0' && text[0] != '/') {
@@ -268,7 +312,7 @@ static wl_err_t row_read_text(wl_config_reader_t *reader, const wl_config_row_t 
 }
 
 static wl_err_t row_read_nest(wl_config_reader_t *reader, const wl_config_row_t *row,
-                              const json_t *value) {
+                              const json_t *value, void *into) {
     bool list = row->type == WL_CONFIG_LIST;
     if (list ? !json_is_array(value) : !json_is_object(value)) {
         return wl_config_reader_fault(reader, row->key, "must be %s",
@@ -279,7 +323,7 @@ static wl_err_t row_read_nest(wl_config_reader_t *reader, const wl_config_row_t 
         return wl_config_reader_fault(reader, row->key, "must have at most %" PRId64 " elements",
                                       row->max);
     }
-    return WL_OK;
+    return row->choice == NULL ? WL_OK : row_read_choices(reader, row, value, into);
 }
 
 static wl_err_t row_read(wl_config_reader_t *reader, const wl_config_row_t *row,
@@ -291,8 +335,9 @@ static wl_err_t row_read(wl_config_reader_t *reader, const wl_config_row_t *row,
     case WL_CONFIG_TEXT:
     case WL_CONFIG_ID:
     case WL_CONFIG_POINTER: return row_read_text(reader, row, value, into);
+    case WL_CONFIG_TIME: return row_read_time(reader, row, value, into);
     case WL_CONFIG_OBJECT:
-    case WL_CONFIG_LIST: return row_read_nest(reader, row, value);
+    case WL_CONFIG_LIST: return row_read_nest(reader, row, value, into);
     case WL_CONFIG_FLAG:
         if (!json_is_boolean(value)) {
             return wl_config_reader_fault(reader, row->key, "must be true or false");
@@ -309,13 +354,18 @@ static void row_default(const wl_config_row_t *row, void *into) {
     switch (row->type) {
     case WL_CONFIG_NUMBER:
     case WL_CONFIG_AMOUNT:
+    case WL_CONFIG_TIME:
     case WL_CONFIG_CHOICE: row_store_number(row, into, row->fallback); break;
     case WL_CONFIG_FLAG: row_store_flag(row, into, row->fallback != 0); break;
     case WL_CONFIG_TEXT:
     case WL_CONFIG_ID:
     case WL_CONFIG_POINTER: ((char *)into)[row->offset] = '\0'; break;
-    case WL_CONFIG_OBJECT:
     case WL_CONFIG_LIST:
+        if (row->choice != NULL) {
+            row_store_number(row, into, 0);
+        }
+        break;
+    case WL_CONFIG_OBJECT:
     case WL_CONFIG_TYPE_COUNT: break;
     }
 }

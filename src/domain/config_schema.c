@@ -25,6 +25,19 @@ const char *wl_priority_name(wl_priority_t priority) {
     return (unsigned)priority < WL_PRIORITY_COUNT ? priority_names[priority] : "?";
 }
 
+const char *wl_unless_name(wl_unless_t unless) {
+    static const char *const names[WL_UNLESS_COUNT] = {
+#define UNLESS_NAME(name, text, doc) text,
+        WL_UNLESS(UNLESS_NAME)
+#undef UNLESS_NAME
+    };
+    return (unsigned)unless < WL_UNLESS_COUNT ? names[unless] : "?";
+}
+
+static const char *choice_unless(unsigned index) {
+    return wl_unless_name((wl_unless_t)index);
+}
+
 static const char *choice_time_rule(unsigned index) {
     return index < WL_TIME_RULE_COUNT ? time_rule_names[index] : "?";
 }
@@ -72,6 +85,22 @@ static const char *choice_amount_rule(unsigned index) {
         .doc = "name of this parameter in the query of the request")
 #define NEST(object_, type_, key_, max_, required_, doc_) \
     ROW(object_, type_, key_, .max = (max_), .required = (required_), .doc = (doc_))
+#define MOMENT(object_, field_, fallback_, doc_)                                       \
+    ROW(object_, TIME, #field_, FIELD(wl_campaign_t, field_), .fallback = (fallback_), \
+        .fallback_text = "open", .doc = (doc_))
+#define CAMPAIGN_ROWS(object_, line_doc_, priority_doc_, unless_doc_)                             \
+    ROW(object_, ID, "id", FIELD(wl_campaign_t, id), .required = true,                            \
+        .doc = "its name in replies, its own in the document"),                                   \
+        ROW(object_, ID, "line", FIELD(wl_campaign_t, line), .required = true,                    \
+            .doc = (line_doc_)),                                                                  \
+        ROW(object_, TEXT, "title", FIELD(wl_campaign_t, title),                                  \
+            .fallback_text = "the line's title", .doc = "name for people"),                       \
+        TEXT(object_, TEXT, wl_campaign_t, link, "where the client goes"),                        \
+        MOMENT(object_, start, INT64_MIN, "the first moment it runs, 2026-11-11T00:00:00+08:00"), \
+        MOMENT(object_, end, INT64_MAX, "the first moment it does not run any more"),             \
+        NUMBER(object_, wl_campaign_t, priority, 0, 0, WL_CAMPAIGN_PRIORITY_MAX, priority_doc_),  \
+        ROW(object_, LIST, "unless", FIELD(wl_campaign_t, unless), .choice = choice_unless,       \
+            .max = WL_UNLESS_COUNT, .doc = (unless_doc_))
 
 enum {
     DAY_MS = 86400000,
@@ -214,12 +243,24 @@ static const wl_config_row_t rows[] = {
     ROW(GOLDEN, TEXT, "title", FIELD(wl_golden_slot_t, title), .fallback_text = "the line's title",
         .doc = "name for people"),
     TEXT(GOLDEN, TEXT, wl_golden_slot_t, link, "where the client goes"),
+    NEST(GOLDEN, LIST, "campaigns", WL_GOLDEN_CAMPAIGNS_MAX, false,
+         "what stands here for a while in place of the line"),
+    CAMPAIGN_ROWS(GOLDEN_CAMPAIGN, "a sync line that no other position uses",
+                  "the highest of those that run is shown, of equal ones the first",
+                  "sick: the line cannot be asked now, empty: the user has nothing there; then the "
+                  "next one is shown, at last the slot's own line"),
 
     ROW(SECTION, CHOICE, "kind", FIELD(wl_section_t, kind), .choice = choice_kind,
         .max = WL_KIND_COUNT, .required = true, .doc = "the kind of all its lines"),
     TEXT(SECTION, TEXT, wl_section_t, title, "name for people"),
     NEST(SECTION, LIST, "lines", WL_LINES_MAX, true,
          "line ids in order; a line in one section only"),
+    NEST(SECTION, LIST, "campaigns", WL_SECTION_CAMPAIGNS_MAX, false,
+         "lines that stand before the others for a while"),
+    CAMPAIGN_ROWS(SECTION_CAMPAIGN, "a line of the section's kind that no section lists",
+                  "higher ones stand further up, of equal ones the first",
+                  "sick: the line cannot be asked now, empty: the user has nothing there; then it "
+                  "is left out"),
 };
 
 const wl_config_row_t *wl_config_row(wl_config_object_t object, size_t index) {
@@ -245,8 +286,8 @@ static const char *row_type(const wl_config_row_t *row) {
         [WL_CONFIG_NUMBER] = "number",   [WL_CONFIG_FLAG] = "true or false",
         [WL_CONFIG_TEXT] = "text",       [WL_CONFIG_ID] = "id",
         [WL_CONFIG_POINTER] = "pointer", [WL_CONFIG_AMOUNT] = "number as text",
-        [WL_CONFIG_CHOICE] = "one of",   [WL_CONFIG_OBJECT] = "object",
-        [WL_CONFIG_LIST] = "list",
+        [WL_CONFIG_CHOICE] = "one of",   [WL_CONFIG_TIME] = "time",
+        [WL_CONFIG_OBJECT] = "object",   [WL_CONFIG_LIST] = "list",
     };
     return names[row->type];
 }
@@ -269,7 +310,7 @@ static void row_fallback(const wl_config_row_t *row, char *into, size_t max) {
 
 static void row_bounds(const wl_config_row_t *row, char *into, size_t max) {
     into[0] = '\0';
-    if (row->type == WL_CONFIG_CHOICE) {
+    if (row->choice != NULL) {
         for (unsigned i = 0; i < row->max; i++) {
             size_t used = strlen(into);
             (void)snprintf(into + used, max - used, i == 0 ? "%s" : ", %s", row->choice(i));
@@ -280,7 +321,7 @@ static void row_bounds(const wl_config_row_t *row, char *into, size_t max) {
         if (row->max > 0) {
             (void)snprintf(into, max, "at most %" PRId64, row->max);
         }
-    } else if (row->type != WL_CONFIG_FLAG) {
+    } else if (row->type != WL_CONFIG_FLAG && row->type != WL_CONFIG_TIME) {
         WL_ASSERT(row->size > 1);
         (void)snprintf(into, max, "at most %zu bytes", row->size - 1);
     }

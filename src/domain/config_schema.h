@@ -18,7 +18,9 @@
     O(SUMMARY_MAPPING, "integration/lines/<id>/summary_mapping") \
     O(PRESENTATION, "presentation")                              \
     O(GOLDEN, "presentation/golden/<n>")                         \
-    O(SECTION, "presentation/sections/<n>")
+    O(GOLDEN_CAMPAIGN, "presentation/golden/<n>/campaigns/<n>")  \
+    O(SECTION, "presentation/sections/<n>")                      \
+    O(SECTION_CAMPAIGN, "presentation/sections/<n>/campaigns/<n>")
 
 typedef enum {
 #define WL_CONFIG_OBJECT_ENUM(name, path) WL_CONFIG_##name,
@@ -35,8 +37,10 @@ typedef enum {
     WL_CONFIG_POINTER, /* "" or a JSON pointer (RFC 6901) into char[size] */
     WL_CONFIG_AMOUNT, /* decimal text of a whole number into i64 or u64: JSON numbers lose digits */
     WL_CONFIG_CHOICE, /* one of `choices` into an enum */
+    WL_CONFIG_TIME,   /* RFC 3339 text with its zone, 1970 and later, into i64: ms since 1970 */
     WL_CONFIG_OBJECT, /* read by rows of its own */
-    WL_CONFIG_LIST,   /* read by code of its own */
+    WL_CONFIG_LIST,   /* with `choice`: distinct ones of `max` choices, choice i into u32 as bit i;
+                         without it: read by code of its own */
     WL_CONFIG_TYPE_COUNT
 } wl_config_type_t;
 
@@ -46,10 +50,11 @@ typedef struct {
     const char *key;
     const char *doc;
     const char *fallback_text; /* default for people where `fallback` does not say it, or NULL */
-    const char *(*choice)(unsigned index); /* name of a choice; CHOICE only */
-    int64_t fallback; /* default of NUMBER, FLAG, AMOUNT, CHOICE; texts default to "" */
+    const char *(*choice)(unsigned index); /* name of a choice; CHOICE, and LIST of choices */
+    int64_t fallback; /* default of NUMBER, FLAG, AMOUNT, CHOICE, TIME; texts default to "" */
     int64_t min;      /* of NUMBER and AMOUNT */
-    int64_t max;      /* likewise; number of choices; elements of OBJECT and LIST */
+    int64_t max;      /* likewise; number of choices; elements of OBJECT and LIST: a list of choices
+                         has none twice, so that this is both */
     size_t offset;    /* into the struct of the object */
     size_t size;      /* of the field in bytes, 0 = not stored by the row */
     bool required;

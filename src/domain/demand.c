@@ -1,5 +1,7 @@
 #include "domain/demand.h"
 
+#include "domain/home_campaign.h"
+
 #include <string.h>
 
 /* What the assets say of one line. */
@@ -23,14 +25,39 @@ static void copy_add(copy_t *self, const wl_asset_t *asset) {
 
 /* ---- the page ------------------------------------------------------------------------------- */
 
-static void page_of_home(const wl_config_t *config, bool on[WL_LINES_MAX]) {
+/* The lines of a slot. What a line says may decide whether its campaign gives way, so one that
+ * would give way now counts as well as the next. So does one that cannot be asked: it has to be
+ * tried again. */
+static void page_of_slot(const wl_home_view_t *view, const wl_golden_slot_t *slot,
+                         bool on[WL_LINES_MAX]) {
+    for (uint32_t i = 0; i < slot->campaign_count; i++) {
+        const wl_campaign_t *campaign = &view->config->campaigns[slot->campaign_first + i];
+        if (!wl_home_runs(view, campaign)) {
+            continue;
+        }
+        on[campaign->line_index] = true;
+        bool sick = wl_home_sick(view, campaign->line_index);
+        if (campaign->unless == 0 || (campaign->unless == 1u << WL_UNLESS_SICK && !sick)) {
+            return; /* it is shown to everybody */
+        }
+    }
+    on[slot->line_index] = true;
+}
+
+static void page_of_home(const wl_home_view_t *view, bool on[WL_LINES_MAX]) {
+    const wl_config_t *config = view->config;
     for (uint32_t i = 0; i < WL_GOLDEN_SLOTS; i++) {
-        if (config->golden[i].used) {
-            on[config->golden[i].line_index] = true;
+        const wl_golden_slot_t *slot = &config->golden[i];
+        if (slot->used) {
+            page_of_slot(view, slot, on);
         }
     }
     for (uint32_t i = 0; i < config->section_count; i++) {
         const wl_section_t *section = &config->sections[i];
+        for (uint32_t j = 0; j < section->campaign_count; j++) {
+            const wl_campaign_t *campaign = &config->campaigns[section->campaign_first + j];
+            on[campaign->line_index] = on[campaign->line_index] || wl_home_runs(view, campaign);
+        }
         for (uint32_t j = 0; j < section->line_count; j++) {
             on[section->line_indexes[j]] = true;
         }
@@ -41,7 +68,7 @@ static void page_of_home(const wl_config_t *config, bool on[WL_LINES_MAX]) {
 static void page_of(const wl_home_view_t *view, bool on[WL_LINES_MAX]) {
     memset(on, 0, WL_LINES_MAX * sizeof *on);
     if (view->shows == WL_SHOWS_HOME) {
-        page_of_home(view->config, on);
+        page_of_home(view, on);
     } else if (view->shows != WL_SHOWS_GOLDEN) {
         for (uint32_t i = 0; i < view->config->line_count; i++) {
             on[i] = wl_home_listed(view, view->config->lines[i].id);

@@ -1,6 +1,7 @@
 #include "domain/home.h"
 
 #include "domain/asset_rules.h"
+#include "domain/home_campaign.h"
 #include "domain/home_pack.h"
 
 #include <string.h>
@@ -89,11 +90,7 @@ static bool home_counts(const wl_home_view_t *view, const wl_asset_t *asset) {
 bool wl_home_has_assets(const wl_home_view_t *view) {
     for (uint32_t i = 0; i < view->asset_count; i++) {
         const wl_asset_t *asset = &view->assets[i];
-        if (asset->amount == 0 && asset->pending == 0 && asset->count == 0) {
-            continue;
-        }
-        wl_state_t state = wl_asset_state_at(asset, view->now);
-        if (state != WL_STATE_GONE && state != WL_STATE_EXPIRED && home_counts(view, asset)) {
+        if (wl_home_worth(asset, view->now) && home_counts(view, asset)) {
             return true;
         }
     }
@@ -131,7 +128,9 @@ static void golden_sum(home_t *self, uint32_t line_index, wl_pack_golden_t *slot
 }
 
 static void golden_pack_slot(home_t *self, uint32_t position) {
-    const wl_golden_slot_t *given = &self->view->config->golden[position];
+    const wl_config_t *config = self->view->config;
+    const wl_golden_slot_t *given = &config->golden[position];
+    const wl_campaign_t *campaign = NULL;
     wl_pack_golden_t slot = {
         .position = position + 1,
         .line = "",
@@ -142,20 +141,25 @@ static void golden_pack_slot(home_t *self, uint32_t position) {
         .freshness = WL_FRESHNESS_MISSING,
         .source = self->view->source,
     };
+    if (config->campaign_count > 0) {
+        campaign = wl_home_golden(self->view, given);
+    }
     if (given->used) {
-        const wl_line_t *line = &self->view->config->lines[given->line_index];
-        self->shown[given->line_index] = true;
+        uint32_t index = campaign == NULL ? given->line_index : campaign->line_index;
+        const wl_line_t *line = &config->lines[index];
+        self->shown[index] = true;
         slot.line = line->id;
-        slot.title = given->title;
-        slot.link = given->link;
+        slot.title = campaign == NULL ? given->title : campaign->title;
+        slot.link = campaign == NULL ? given->link : campaign->link;
+        slot.campaign = campaign == NULL ? NULL : campaign->id;
         slot.kind = wl_kind_name(line->kind);
         slot.unit = line->unit;
         slot.scale = line->scale;
-        slot.there = self->first[given->line_index] != NONE;
+        slot.there = self->first[index] != NONE;
         if (slot.there) {
-            golden_sum(self, given->line_index, &slot);
+            golden_sum(self, index, &slot);
         } else {
-            wl_home_shown_t shown = wl_home_shown_nothing(&self->facts, given->line_index);
+            wl_home_shown_t shown = wl_home_shown_nothing(&self->facts, index);
             slot.freshness = shown.freshness;
             slot.source = shown.source;
         }
@@ -188,11 +192,39 @@ void wl_golden_write(const wl_home_view_t *view, msgpack_sbuffer *into) {
 
 /* sections */
 
-static void section_pack_items(home_t *self, const wl_section_t *section) {
-    const wl_home_view_t *view = self->view;
+static void section_pack_asset(home_t *self, uint32_t index, int at) {
+    const wl_asset_t *asset = self->live[at];
+    wl_home_shown_t shown = home_show(self, index, asset->pulled_at, home_answered(self, asset));
+    self->unknown[at] = !shown.known;
+    wl_pack_asset(self->into, asset, wl_asset_state_at(asset, self->view->now), &shown);
+}
+
+/* The items of a line; campaign: it is there by that one, or NULL. */
+static void section_pack_line(home_t *self, uint32_t index, const wl_campaign_t *campaign) {
+    const wl_line_t *line = &self->view->config->lines[index];
+    self->shown[index] = true;
+    int at = self->first[index];
+    do { /* a line without a record is one item that says so */
+        size_t begin = self->into->size;
+        if (line->mode == WL_MODE_LINK) {
+            wl_pack_link(self->into, line, self->view->source);
+        } else if (at == NONE) {
+            wl_home_shown_t shown = wl_home_shown_nothing(&self->facts, index);
+            wl_pack_nothing(self->into, line, &shown);
+        } else {
+            section_pack_asset(self, index, at);
+            at = self->next[at];
+        }
+        if (campaign != NULL) {
+            wl_pack_campaign(self->into, begin, campaign, line);
+        }
+    } while (at != NONE);
+}
+
+static void section_pack_items(home_t *self, const wl_home_section_t *section) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < section->line_count; i++) {
-        int at = self->first[section->line_indexes[i]];
+        int at = self->first[section->lines[i]];
         count += at == NONE; /* one that says so */
         for (; at != NONE; at = self->next[at]) {
             count++;
@@ -201,24 +233,8 @@ static void section_pack_items(home_t *self, const wl_section_t *section) {
     WL_PACK_KEY(self->into, "items");
     wl_pack_array(self->into, count);
     for (uint32_t i = 0; i < section->line_count; i++) {
-        uint32_t index = section->line_indexes[i];
-        const wl_line_t *line = &view->config->lines[index];
-        self->shown[index] = true;
-        if (line->mode == WL_MODE_LINK) {
-            wl_pack_link(self->into, line, view->source);
-            continue;
-        }
-        if (self->first[index] == NONE) {
-            wl_home_shown_t shown = wl_home_shown_nothing(&self->facts, index);
-            wl_pack_nothing(self->into, line, &shown);
-        }
-        for (int at = self->first[index]; at != NONE; at = self->next[at]) {
-            const wl_asset_t *asset = self->live[at];
-            wl_home_shown_t shown =
-                home_show(self, index, asset->pulled_at, home_answered(self, asset));
-            self->unknown[at] = !shown.known;
-            wl_pack_asset(self->into, asset, wl_asset_state_at(asset, view->now), &shown);
-        }
+        section_pack_line(self, section->lines[i],
+                          i < section->campaign_count ? section->campaigns[i] : NULL);
     }
 }
 
@@ -245,11 +261,11 @@ static uint32_t totals_add(wl_pack_total_t *totals, uint32_t count, const wl_ass
     return count;
 }
 
-static void section_pack_totals(home_t *self, const wl_section_t *section) {
+static void section_pack_totals(home_t *self, const wl_home_section_t *section) {
     wl_pack_total_t totals[WL_USER_ASSETS_MAX]; /* every asset may have a unit of its own */
     uint32_t count = 0;
     for (uint32_t i = 0; i < section->line_count; i++) {
-        for (int at = self->first[section->line_indexes[i]]; at != NONE; at = self->next[at]) {
+        for (int at = self->first[section->lines[i]]; at != NONE; at = self->next[at]) {
             if (wl_asset_state_at(self->live[at], self->view->now) == WL_STATE_AVAILABLE) {
                 count = totals_add(totals, count, self->live[at], self->unknown[at]);
             }
@@ -268,13 +284,15 @@ static void home_pack_sections(home_t *self) {
     wl_pack_array(self->into, config->section_count);
     for (uint32_t i = 0; i < config->section_count; i++) {
         const wl_section_t *section = &config->sections[i];
+        wl_home_section_t now;
+        wl_home_section(self->view, section, &now);
         wl_pack_map(self->into, 4);
         WL_PACK_KEY(self->into, "kind");
         wl_pack_text(self->into, wl_kind_name(section->kind));
         WL_PACK_KEY(self->into, "title");
         wl_pack_text(self->into, section->title);
-        section_pack_items(self, section);
-        section_pack_totals(self, section);
+        section_pack_items(self, &now);
+        section_pack_totals(self, &now);
     }
 }
 

@@ -21,7 +21,11 @@ enum {
                       (WL_LINE_ID_MAX + 2) + (WL_BUCKET_MAX + 2) + (WL_UNIT_MAX + 2),
     HOLLOW_BYTES_MAX = ASSET_BYTES_MAX + (WL_TITLE_MAX + 2) + (WL_URL_MAX + 3) + 16,
     GOLDEN_BYTES_MAX = KEYS_BYTES_MAX + NUMBERS_BYTES_MAX + NAMES_BYTES_MAX + (WL_LINE_ID_MAX + 2) +
-                       (WL_TITLE_MAX + 2) + (WL_LINK_MAX + 3) + (WL_UNIT_MAX + 2),
+                       (WL_TITLE_MAX + 2) + (WL_LINK_MAX + 3) + (WL_UNIT_MAX + 2) +
+                       (WL_LINE_ID_MAX + 2),
+    CAMPAIGN_KEYS = 3,
+    CAMPAIGN_BYTES_MAX =
+        KEYS_BYTES_MAX + (WL_LINE_ID_MAX + 2) + (WL_TITLE_MAX + 2) + (WL_URL_MAX + 3),
     TOTAL_BYTES_MAX = KEYS_BYTES_MAX + NUMBERS_BYTES_MAX + (WL_UNIT_MAX + 2),
     BUFFER_BYTES_MIN = 8192, /* as msgpack_sbuffer starts */
 };
@@ -246,9 +250,29 @@ void wl_pack_link(msgpack_sbuffer *into, const wl_line_t *line, wl_source_t sour
     pen_close(into, pen);
 }
 
+void wl_pack_campaign(msgpack_sbuffer *into, size_t begin, const wl_campaign_t *campaign,
+                      const wl_line_t *line) {
+    uint8_t *pen = pen_open(into, CAMPAIGN_BYTES_MAX);
+    uint8_t *head = (uint8_t *)into->data + begin;
+    static_assert(ASSET_KEYS >= 16 && ASSET_KEYS + CAMPAIGN_KEYS < 256, "a head of three bytes");
+    WL_ASSERT(head[0] == 0xde && head[1] == 0);
+    head[2] = (uint8_t)(head[2] + CAMPAIGN_KEYS);
+    pen = PEN_KEY(pen, "campaign");
+    pen = pen_text(pen, campaign->id, WL_LINE_ID_MAX);
+    pen = PEN_KEY(pen, "title");
+    pen = pen_text(pen, campaign->title, WL_TITLE_MAX);
+    pen = PEN_KEY(pen, "link");
+    if (campaign->link[0] == '\0' && line->mode == WL_MODE_LINK) {
+        pen = pen_text(pen, line->url, WL_URL_MAX);
+    } else {
+        pen = pen_text(pen, campaign->link, WL_LINK_MAX);
+    }
+    pen_close(into, pen);
+}
+
 void wl_pack_golden(msgpack_sbuffer *into, const wl_pack_golden_t *slot) {
     uint8_t *pen = pen_open(into, GOLDEN_BYTES_MAX);
-    pen = pen_map(pen, GOLDEN_KEYS + slot->last_good);
+    pen = pen_map(pen, GOLDEN_KEYS + slot->last_good + (slot->campaign == NULL ? 0u : 1u));
     pen = PEN_KEY(pen, "position");
     pen = pen_u64(pen, slot->position);
     pen = PEN_KEY(pen, "line");
@@ -278,6 +302,10 @@ void wl_pack_golden(msgpack_sbuffer *into, const wl_pack_golden_t *slot) {
     if (slot->last_good) {
         pen = PEN_KEY(pen, "last_good");
         pen = pen_i64(pen, slot->amount);
+    }
+    if (slot->campaign != NULL) {
+        pen = PEN_KEY(pen, "campaign");
+        pen = pen_text(pen, slot->campaign, WL_LINE_ID_MAX);
     }
     pen_close(into, pen);
 }

@@ -63,13 +63,17 @@ void wl_pack_asset(msgpack_sbuffer *into, const wl_asset_t *asset, wl_state_t st
 void wl_pack_nothing(msgpack_sbuffer *into, const wl_line_t *line, const wl_home_shown_t *shown);
 /* The same map for a link: title and target in extra. */
 void wl_pack_link(msgpack_sbuffer *into, const wl_line_t *line, wl_source_t source);
+/* Adds the keys campaign, title and link to such a map: the last one, written from `begin` on. */
+void wl_pack_campaign(msgpack_sbuffer *into, size_t begin, const wl_campaign_t *campaign,
+                      const wl_line_t *line);
 
 typedef struct {
     uint32_t position; /* 1..4 */
     uint8_t scale;
-    bool there;     /* the user has a record: as_of means something */
-    bool known;     /* amount and pending are exact, else nil */
-    bool last_good; /* the amount is shown as last_good instead */
+    bool there;           /* the user has a record: as_of means something */
+    bool known;           /* amount and pending are exact, else nil */
+    bool last_good;       /* the amount is shown as last_good instead */
+    const char *campaign; /* its id, or NULL */
     const char *line;
     const char *title;
     const char *link;

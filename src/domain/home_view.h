@@ -47,7 +47,8 @@ typedef struct {
     uint32_t asset_count;
     wl_shows_t shows;
     uint64_t uid;
-    wl_wall_ms_t now;
+    wl_wall_ms_t now;          /* for age and expiry */
+    wl_wall_ms_t campaign_now; /* for campaigns (domain/campaign_clock.h) */
     wl_source_t source;
     const void *marks; /* wl_marks_text() of the user, may be NULL */
     size_t marks_bytes;

@@ -3,6 +3,8 @@
 #include "actors/render.h"
 #include "read_path.h"
 
+#include <time.h>
+
 typedef struct {
     stage_t stage;
     neighbour_t query;
@@ -56,6 +58,14 @@ static void tell_notice(uint64_t uid, const char *line, uint64_t seq, wl_mark_st
     (void)snprintf(item.line, sizeof item.line, "%s", line);
     wl_notice_begin(self.stage.encoder, &(wl_notice_head_t){.dispatcher = 0});
     wl_notice_add(self.stage.encoder, &item);
+    stage_send(&self.stage);
+}
+
+static void tell_line(const char *line, bool sick) {
+    wl_line_item_t item = {.sick = sick};
+    (void)snprintf(item.line, sizeof item.line, "%s", line);
+    wl_line_begin(self.stage.encoder, NULL);
+    wl_line_add(self.stage.encoder, &item);
     stage_send(&self.stage);
 }
 
@@ -296,12 +306,107 @@ Test(cache, a_sick_line_is_degraded) {
     cache_stage_open();
     wl_asset_t asset = test_asset(42, "coin", 5, 7);
     tell_fill(42, &asset, 1, 9);
-    wl_line_item_t item = {.line = "coin", .sick = true};
-    wl_line_begin(self.stage.encoder, NULL);
-    wl_line_add(self.stage.encoder, &item);
-    stage_send(&self.stage);
+    tell_line("coin", true);
     cr_expect(body_has(read_hit(42, WL_METHOD_HOME), "degraded\x91\xa4"
                                                      "coin"));
+    cache_stage_close();
+}
+
+/* ---- campaigns ------------------------------------------------------------------------------ */
+
+/* RFC 3339 in UTC. */
+static void moment_text(int64_t ms, char *into, size_t max) {
+    time_t seconds = (time_t)(ms / 1000);
+    char second[32];
+    struct tm utc;
+    cr_assert_not_null(gmtime_r(&seconds, &utc));
+    cr_assert_gt(strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", &utc), 0);
+    (void)snprintf(into, max, "%s.%03dZ", second, (int)(ms % 1000));
+}
+
+/* The golden slot of cash shows coin from `start` to `end` to whoever has some. */
+static void configure_campaign(int64_t start, int64_t end) {
+    char page[1024];
+    char from[64];
+    char until[64];
+    moment_text(start, from, sizeof from);
+    moment_text(end, until, sizeof until);
+    (void)snprintf(
+        page, sizeof page,
+        "{\"version\":7,\"golden\":[{\"line\":\"cash\",\"campaigns\":[{\"id\":\"eleven\","
+        "\"line\":\"coin\",\"start\":\"%s\",\"end\":\"%s\",\"unless\":[\"sick\","
+        "\"empty\"]}]}],\"sections\":[{\"kind\":\"coin\",\"lines\":[\"coin\"]}]}",
+        from, until);
+    stage_configure_with(&self.stage, test_integration, page);
+}
+
+static bool shows_campaign(uint64_t uid, wl_method_t method) {
+    return body_has(read_hit(uid, method), "campaign\xa6"
+                                           "eleven");
+}
+
+Test(cache, a_campaign_is_shown_from_its_start_to_its_end) {
+    enum { WHILE_MS = 400 };
+    cache_stage_open();
+    wl_asset_t assets[2] = {test_asset(42, "cash", 1250, 7), test_asset(42, "coin", 3, 7)};
+    tell_fill(42, assets, 2, 9);
+    int64_t start = wl_wall_now().ms + WHILE_MS;
+    int64_t end = start + WHILE_MS;
+    configure_campaign(start, end);
+    int64_t before = 0;
+    while (before < end) { /* each read is in its time, or on one of its ends */
+        before = wl_wall_now().ms;
+        bool shown = shows_campaign(42, WL_METHOD_GOLDEN);
+        int64_t after = wl_wall_now().ms;
+        cr_assert(shown ? after >= start : !(before >= start && after < end),
+                  "%d at %lld..%lld ms from the start", shown, (long long)(before - start),
+                  (long long)(after - start));
+        cr_assert(!shown || before < end);
+    }
+    configure_campaign(end - 100000, end);
+    cr_expect_not(shows_campaign(42, WL_METHOD_HOME));
+    configure_campaign(end - 100000, end + 1000000);
+    cr_expect(shows_campaign(42, WL_METHOD_HOME));
+    cr_expect_not(shows_campaign(42, WL_METHOD_ASSETS), "it says what is there");
+    configure_campaign(end + 900000, end + 1000000);
+    cr_expect_not(shows_campaign(42, WL_METHOD_HOME));
+    cache_stage_close();
+}
+
+Test(cache, a_campaign_gives_way_to_the_slots_own_line) {
+    cache_stage_open();
+    wl_asset_t assets[2] = {test_asset(42, "cash", 1250, 7), test_asset(42, "coin", 3, 7)};
+    tell_fill(42, assets, 2, 9);
+    tell_fill(43, assets, 1, 9);
+    configure_campaign(0, wl_wall_now().ms + 1000000);
+    cr_expect(shows_campaign(42, WL_METHOD_GOLDEN));
+    cr_expect_not(shows_campaign(43, WL_METHOD_GOLDEN), "nothing of coin");
+    tell_line("coin", true);
+    cr_expect_not(shows_campaign(42, WL_METHOD_GOLDEN));
+    cr_expect(body_has(read_hit(42, WL_METHOD_GOLDEN), "line\xa4"
+                                                       "cash"));
+    tell_line("coin", false);
+    cr_expect(shows_campaign(42, WL_METHOD_GOLDEN));
+    cache_stage_close();
+}
+
+/* A live line that is on the page for a while is asked for that while. */
+Test(cache, a_hit_goes_to_query_while_a_campaign_shows_a_live_line) {
+    static const char page[] =
+        "{\"version\":7,\"sections\":[{\"kind\":\"coin\",\"lines\":[\"coin\"],\"campaigns\":["
+        "{\"id\":\"now\",\"line\":\"live\",\"end\":\"%s\"}]}]}";
+    char text[512];
+    cache_stage_open();
+    wl_asset_t asset = test_asset(42, "coin", 3, 7);
+    tell_fill(42, &asset, 1, 9);
+    (void)snprintf(text, sizeof text, page, "2020-01-01T00:00:00Z");
+    stage_configure_with(&self.stage, live_integration, text);
+    (void)read_hit(42, WL_METHOD_HOME);
+    (void)snprintf(text, sizeof text, page, "9999-01-01T00:00:00Z");
+    stage_configure_with(&self.stage, live_integration, text);
+    stage_read(&self.stage, test_read(5, 42, WL_METHOD_HOME, 1000));
+    (void)neighbour_expect(&self.query, WL_MSG_GATHER, 1);
+    (void)read_hit(42, WL_METHOD_GOLDEN);
     cache_stage_close();
 }
 

@@ -130,6 +130,25 @@ Test(frontend, an_absent_user_is_answered_from_the_configuration) {
     frontend_stage_close();
 }
 
+Test(frontend, an_absent_user_sees_campaigns_but_those_for_owners) {
+    static const char page[] =
+        "{\"version\":8,\"golden\":[{\"line\":\"cash\",\"campaigns\":["
+        "{\"id\":\"owners\",\"line\":\"cash\",\"priority\":5,\"unless\":[\"empty\"]},"
+        "{\"id\":\"all\",\"line\":\"coin\",\"end\":\"9999-01-01T00:00:00Z\"}]}]}";
+    frontend_stage_open();
+    stage_configure_with(&self.stage, test_integration, page);
+    client_ask(self.client, 7, "wallet.golden", 42, 0);
+    wl_reply_item_t item = {.ticket = expect_read().ticket, .absent = true, .uid = 42};
+    wl_reply_begin(self.stage.encoder, NULL);
+    wl_reply_add(self.stage.encoder, &item);
+    stage_send(&self.stage);
+    client_expect_result(self.client, 7);
+    cr_expect(body_has(self.client->result, "campaign\xa3"
+                                            "all"));
+    cr_expect_not(body_has(self.client->result, "owners"));
+    frontend_stage_close();
+}
+
 Test(frontend, errors_of_other_actors_reach_the_client) {
     frontend_stage_open();
     client_ask(self.client, 7, "wallet.home", 42, 0);

@@ -42,3 +42,19 @@ Test(render, each_body_is_one_object_of_its_method) {
     wl_render_close(&render);
     wl_config_destroy(&config);
 }
+
+/* Nothing looks at a clock for campaigns where there are none. */
+Test(render, the_moment_of_campaigns_is_asked_for_with_campaigns_only) {
+    static wl_config_t config;
+    wl_render_t render;
+    wl_render_open(&render);
+    wl_wall_ms_t wall = wl_wall_now();
+    cr_expect_eq(wl_render_campaign_now(&render, &config, wall).ms, 0);
+    config.campaign_count = 1;
+    int64_t now = wl_render_campaign_now(&render, &config, wall).ms;
+    cr_expect(now >= wall.ms && now <= wl_wall_now().ms);
+    cr_expect_lt(wl_render_campaign_now(&render, &config, (wl_wall_ms_t){wall.ms + 3600000}).ms,
+                 now + 3000000, "a jump is not followed at once");
+    wl_render_tick(&render);
+    wl_render_close(&render);
+}

@@ -28,10 +28,28 @@ LINES = {
     "rebate": {"kind": "cashback", "unit": "CNY", "scale": 2},
 }
 TITLES = {"cash": "Cash", "coin": "Beans", "coupon": "Coupons", "rebate": "返现"}
-HELP = "app://wallet/help"
 GOLDEN = ["cash", "coin", "coupon", None]
+# Campaigns by position and by section: (id, line, more). "refund" is for owners only; "over" and
+# "late" have ended.
+OVER, BEGUN = "2001-01-01T00:00:00Z", "2020-01-01T08:00:00+08:00"
+GOLDEN_CAMPAIGNS = {
+    1: [("refund", "rebate", {"title": "退款", "link": "app://refund", "start": BEGUN, "unless": ["empty"]})],
+    2: [("over", "coin", {"title": "Over", "end": OVER, "priority": 1000})],
+}
+SECTION_CAMPAIGNS = {
+    "link": [("dawn", "dawn", {"priority": 1}),
+             ("tour", "sale", {"title": "Tour", "link": "app://tour", "start": BEGUN, "priority": 2}),
+             ("late", "sale", {"end": OVER, "priority": 3})],
+}
+LINKS = {"help": ("Help", "app://wallet/help"), "sale": ("Sale", "app://sale"),
+         "dawn": ("Dawn", "app://dawn")}
 SECTIONS = [("cash", "Balance", ["cash"]), ("cashback", "返现", ["rebate"]),
             ("coupon", "", ["coupon"]), ("coin", "Beans", ["coin"]), ("link", "More", ["help"])]
+
+
+def campaigns(table, place):
+    rows = [{"id": name, "line": line, **more} for name, line, more in table.get(place, [])]
+    return {"campaigns": rows} if rows else {}
 
 
 def configuration():
@@ -41,13 +59,17 @@ def configuration():
         lines[line] = {"kind": about["kind"], "title": TITLES[line], "url": "tcp://127.0.0.1:1"}
         if about["unit"]:
             lines[line].update(unit=about["unit"], scale=about["scale"])
-    lines["help"] = {"kind": "link", "mode": "link", "title": "Help", "url": HELP}
+    for line, (title, url) in LINKS.items():
+        lines[line] = {"kind": "link", "mode": "link", "title": title, "url": url}
     return {
         "integration": {"version": 1, "lines": lines},
         "presentation": {
             "version": 1,
-            "golden": [line and {"line": line, "link": f"app://{line}"} for line in GOLDEN],
-            "sections": [{"kind": kind, "title": title, "lines": members}
+            "golden": [line and {"line": line, "link": f"app://{line}",
+                                 **campaigns(GOLDEN_CAMPAIGNS, position)}
+                       for position, line in enumerate(GOLDEN, 1)],
+            "sections": [{"kind": kind, "title": title, "lines": members,
+                          **campaigns(SECTION_CAMPAIGNS, kind)}
                          for kind, title, members in SECTIONS],
         },
     }
@@ -119,11 +141,11 @@ def asset_map(a):
 def hollow_map(line):
     """What stands for a line that nothing is known of: no number, so never a wrong zero."""
     about = LINES.get(line, {"kind": "link", "unit": "", "scale": 0})
-    link = line == "help"
+    link = line in LINKS
     return {"line": line, "bucket": "", "kind": about["kind"], "amount": None,
             "unit": about["unit"], "scale": about["scale"], "count": 0, "pending": None,
             "state": None, "expires_at": 0, "version": 0, "changed_at": None,
-            "extra": {"title": "Help", "link": HELP} if link else {}, "as_of": None,
+            "extra": dict(zip(("title", "link"), LINKS[line])) if link else {}, "as_of": None,
             "source": "cache", "freshness": "fresh" if link else "missing"}
 
 
@@ -133,19 +155,35 @@ def total(assets, key):
     return value if -2**63 <= value < 2**63 else None
 
 
+def runs(uid, line, more):
+    """All of this data set have begun, or ended, years ago."""
+    owned = any(state_now(a) in ("available", "frozen") and (a["amount"] or a["pending"] or a["count"])
+                for a in of(uid, line))
+    return "end" not in more and (owned or "empty" not in more.get("unless", []))
+
+
+def shown(table, place, uid):
+    """Those that are shown, the highest first."""
+    found = [row for row in table.get(place, []) if runs(uid, *row[1:])]
+    return sorted(found, key=lambda row: -row[2].get("priority", 0))
+
+
 def golden_map(uid, position):
-    line = GOLDEN[position - 1]
+    line, title, link, more = GOLDEN[position - 1], None, f"app://{GOLDEN[position - 1]}", {}
+    for name, of_campaign, about in shown(GOLDEN_CAMPAIGNS, position, uid)[:1]:
+        line, more = of_campaign, {"campaign": name}
+        title, link = about.get("title"), about.get("link", "")
     about = LINES.get(line, {"kind": "", "unit": "", "scale": 0})
     held = of(uid, line) if line else []
     counted = [a for a in held if state_now(a) == "available"]
     known = bool(held) and total(counted, "amount") is not None
-    return {"position": position, "line": line or "", "title": TITLES.get(line, ""),
-            "link": f"app://{line}" if line else "", "kind": about["kind"],
+    return {"position": position, "line": line or "", "title": title or TITLES.get(line, ""),
+            "link": link if line else "", "kind": about["kind"],
             "amount": total(counted, "amount") if known else None, "unit": about["unit"],
             "scale": about["scale"], "count": sum(a["count"] for a in counted),
             "pending": total(counted, "pending") if known else None,
             "freshness": "fresh" if held else "missing", "as_of": T if held else None,
-            "source": "cache", "version": max((a["version"] for a in held), default=0)}
+            "source": "cache", "version": max((a["version"] for a in held), default=0), **more}
 
 
 def has_assets(uid):
@@ -160,9 +198,13 @@ def golden(uid):
 
 def section(uid, kind, title, lines):
     items, held = [], []
-    for line in lines:
+    rows = [(line, {"campaign": name, "title": about.get("title") or LINKS[line][0],
+                    "link": about.get("link") or LINKS[line][1]})
+            for name, line, about in shown(SECTION_CAMPAIGNS, kind, uid)]
+    for line, more in rows + [(line, {}) for line in lines]:
         found = of(uid, line)
-        items += [asset_map(a) for a in found] or [hollow_map(line)]
+        items += [{**item, **more} for item in
+                  [asset_map(a) for a in found] or [hollow_map(line)]]
         held += [a for a in found if state_now(a) == "available"]
     totals = []
     if held:  # the lines of a section of this data set have one unit

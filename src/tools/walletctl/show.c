@@ -136,6 +136,15 @@ static void heading(const char *text, bool color, FILE *out) {
     (void)fputc('\n', out);
 }
 
+/* The line, and the campaign that shows it: "rebate (eleven)". */
+static void cell_line(ctl_table_t *table, ctl_style_t style, const json_t *shown) {
+    char text[WORD_ROOM];
+    const char *campaign = text_of(shown, "campaign");
+    (void)snprintf(text, sizeof text, campaign[0] == '\0' ? "%s" : "%s (%s)",
+                   text_of(shown, "line"), campaign);
+    ctl_table_cell(table, style, text);
+}
+
 /* ---- wallets -------------------------------------------------------------------------------- */
 
 void ctl_show_golden(const json_t *golden, bool color, FILE *out) {
@@ -163,7 +172,7 @@ void ctl_show_golden(const json_t *golden, bool color, FILE *out) {
         cell_value(table, slot);
         cell_freshness(table, slot);
         cell_age(table, slot);
-        ctl_table_cell(table, CTL_STYLE_DIM, text_of(slot, "line"));
+        cell_line(table, CTL_STYLE_DIM, slot);
     }
     ctl_table_print(table, 2, color, out);
     ctl_table_destroy(&table);
@@ -174,7 +183,7 @@ static void show_items(const json_t *items, bool color, FILE *out) {
     size_t index;
     const json_t *item;
     json_array_foreach(items, index, item) {
-        ctl_table_cell(table, CTL_STYLE_PLAIN, text_of(item, "line"));
+        cell_line(table, CTL_STYLE_PLAIN, item);
         ctl_table_cell(table, CTL_STYLE_PLAIN, text_of(item, "bucket"));
         cell_value(table, item);
         if (is_link(item)) {
@@ -188,7 +197,9 @@ static void show_items(const json_t *items, bool color, FILE *out) {
             cell_freshness(table, item);
             cell_age(table, item);
         }
-        ctl_table_cell(table, CTL_STYLE_DIM, text_of(json_object_get(item, "extra"), "title"));
+        const json_t *named =
+            json_object_get(item, "campaign") != NULL ? item : json_object_get(item, "extra");
+        ctl_table_cell(table, CTL_STYLE_DIM, text_of(named, "title"));
     }
     ctl_table_print(table, 2, color, out);
     ctl_table_destroy(&table);

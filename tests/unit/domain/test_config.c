@@ -204,6 +204,83 @@ Test(config, a_golden_slot_without_a_title_takes_the_one_of_its_line) {
     cr_expect_str_eq(config->golden[0].title, "Cash");
 }
 
+Test(config, campaigns_stand_by_priority_and_keep_their_keys) {
+    WL_AUTO(wl_config) config = NULL;
+    wl_fault_t fault = {0};
+    const char *page =
+        PAGE("\"golden\":[{\"line\":\"coin\",\"campaigns\":["
+             "{\"id\":\"a\",\"line\":\"cash\"},"
+             "{\"id\":\"b\",\"line\":\"coin\",\"title\":\"B\",\"link\":\"x\",\"priority\":7,"
+             "\"start\":\"2026-11-11T00:00:00+08:00\",\"end\":\"2026-11-12T00:00:00+08:00\","
+             "\"unless\":[\"empty\",\"sick\"]},"
+             "{\"id\":\"c\",\"line\":\"cash\",\"priority\":7,\"unless\":[\"empty\"]},"
+             "{\"id\":\"d\",\"line\":\"cash\",\"priority\":1000}]}],\"sections\":["
+             "{\"kind\":\"coin\",\"lines\":[]},"
+             "{\"kind\":\"cash\",\"lines\":[\"cash\"],\"campaigns\":[{\"id\":\"e\",\"line\":"
+             "\"live\",\"unless\":[]}]}]");
+    cr_assert_eq(compile(THREE, page, &config, &fault), WL_OK, "%s %s", fault.where, fault.message);
+    cr_expect_eq(config->campaign_count, 5);
+    cr_expect_eq(config->golden[0].campaign_first, 0);
+    cr_expect_eq(config->golden[0].campaign_count, 4);
+    cr_expect_eq(config->sections[0].campaign_count, 0);
+    cr_expect_eq(config->sections[1].campaign_first, 4);
+    cr_expect_eq(config->sections[1].campaign_count, 1);
+    const char *order[] = {"d", "b", "c", "a", "e"};
+    for (size_t i = 0; i < WL_COUNT_OF(order); i++) {
+        cr_expect_str_eq(config->campaigns[i].id, order[i]);
+    }
+    const wl_campaign_t *second = &config->campaigns[1];
+    cr_expect_eq(second->line_index, 1);
+    cr_expect_str_eq(second->title, "B");
+    cr_expect_str_eq(second->link, "x");
+    cr_expect_eq(second->start, 1794326400000);
+    cr_expect_eq(second->end, 1794326400000 + 86400000);
+    cr_expect_eq(second->unless, (1u << WL_UNLESS_SICK) | (1u << WL_UNLESS_EMPTY));
+    cr_expect_eq(config->campaigns[2].unless, 1u << WL_UNLESS_EMPTY);
+    const wl_campaign_t *last = &config->campaigns[3];
+    cr_expect(last->start == INT64_MIN && last->end == INT64_MAX && last->unless == 0);
+    cr_expect(config->live_home, "a live line may be in a section");
+    cr_expect_str_eq(wl_unless_name(WL_UNLESS_COUNT), "?");
+}
+
+Test(config, as_many_campaigns_as_there_may_be_fit) {
+    WL_AUTO(wl_config) config = NULL;
+    wl_fault_t fault = {0};
+    char *lines = wl_alloc(WL_DOCUMENT_BYTES_MAX);
+    char *page = wl_alloc(WL_DOCUMENT_BYTES_MAX);
+    size_t max = WL_DOCUMENT_BYTES_MAX;
+    size_t used = (size_t)snprintf(lines, max, "{\"version\":1,\"lines\":{");
+    for (int i = 0; i < WL_GOLDEN_SLOTS + WL_SECTIONS_MAX; i++) {
+        used += (size_t)snprintf(lines + used, max - used,
+                                 "%s\"l%d\":{\"kind\":\"coupon\",\"url\":\"http://h\"}",
+                                 i == 0 ? "" : ",", i);
+    }
+    (void)snprintf(lines + used, max - used, "}}");
+    used = (size_t)snprintf(page, max, "{\"version\":1,\"golden\":[");
+    for (int i = 0; i < WL_GOLDEN_SLOTS + WL_SECTIONS_MAX; i++) {
+        bool golden = i < WL_GOLDEN_SLOTS;
+        const char *before = i == 0 || i == WL_GOLDEN_SLOTS ? "" : ",";
+        used += (size_t)snprintf(page + used, max - used,
+                                 golden ? "%s{\"line\":\"l%d\",\"campaigns\":["
+                                        : "%s{\"kind\":\"coupon\",\"lines\":[],\"campaigns\":[",
+                                 before, i);
+        int count = golden ? WL_GOLDEN_CAMPAIGNS_MAX : WL_SECTION_CAMPAIGNS_MAX;
+        for (int j = 0; j < count; j++) {
+            used +=
+                (size_t)snprintf(page + used, max - used, "%s{\"id\":\"c%d_%d\",\"line\":\"l%d\"}",
+                                 j == 0 ? "" : ",", i, j, i);
+        }
+        used += (size_t)snprintf(page + used, max - used,
+                                 i == WL_GOLDEN_SLOTS - 1 ? "]}],\"sections\":[" : "]}");
+    }
+    (void)snprintf(page + used, max - used, "]}");
+    cr_expect_eq(compile(lines, page, &config, &fault), WL_OK, "%s %s", fault.where, fault.message);
+    cr_assert_not_null(config);
+    cr_expect_eq(config->campaign_count, WL_CAMPAIGNS_MAX);
+    wl_free(lines);
+    wl_free(page);
+}
+
 Test(config, finds_every_line_of_a_full_configuration) {
     WL_AUTO(wl_config) config = NULL;
     char *text = wl_alloc(WL_DOCUMENT_BYTES_MAX);
@@ -262,6 +339,10 @@ typedef struct {
 #define U(keys, where, message) \
     L("\"summary\":true,\"summary_mapping\":{" keys "}", "/summary_mapping" where, message)
 #define S(keys, where, message) L("\"sanity\":{" keys "}", "/sanity" where, message)
+
+#define G(campaigns, where, message)                                         \
+    P("\"golden\":[null,{\"line\":\"cash\",\"campaigns\":[" campaigns "]}]", \
+      "/golden/1/campaigns" where, message)
 
 static const refusal_t refusals[] = {
     I("[]", "", "must be an object"),
@@ -376,6 +457,64 @@ static const refusal_t refusals[] = {
     M("\"uid\":\"/a~2\"", "/uid", "must be a JSON pointer such as /data/amount"),
     M("\"uid\":\"/u\",\"amount_rule\":\"float\"", "/amount_rule", "must be one of: minor, decimal"),
     M("\"uid\":\"/u\",\"paht\":\"/u\"", "/paht", "unknown key \"paht\", did you mean \"path\"?"),
+    G("{\"line\":\"coin\"}", "/0", "\"id\" is required"),
+    G("{\"id\":\"a b\",\"line\":\"coin\"}", "/0/id", "must match [a-z0-9_-]{1,32}"),
+    G("{\"id\":\"a\"}", "/0", "\"line\" is required"),
+    G("7", "/0", "must be an object"),
+    G("{\"id\":\"a\",\"line\":\"coim\"}", "/0/line",
+      "there is no line \"coim\", did you mean \"coin\"?"),
+    G("{\"id\":\"a\",\"line\":\"live\"}", "/0/line",
+      "\"live\" has mode live: golden slots show sync lines only"),
+    G("{\"id\":\"a\",\"line\":\"coin\",\"strat\":\"\"}", "/0/strat",
+      "unknown key \"strat\", did you mean \"start\"?"),
+    G("{\"id\":\"a\",\"line\":\"coin\"},{\"id\":\"a\",\"line\":\"coin\"}", "/1/id",
+      "\"a\" is another campaign's id"),
+    G("{\"id\":\"a\",\"line\":\"coin\",\"start\":1}", "/0/start",
+      "must be a time with its zone such as 2026-11-11T00:00:00+08:00"),
+    G("{\"id\":\"a\",\"line\":\"coin\",\"end\":\"2026-11-11T00:00:00\"}", "/0/end",
+      "must be a time with its zone such as 2026-11-11T00:00:00+08:00"),
+    G("{\"id\":\"a\",\"line\":\"coin\",\"start\":\"2026-11-11T00:00:00+08:00\",\"end\":"
+      "\"2026-11-10T16:00:00Z\"}",
+      "/0/end", "must be after start"),
+    G("{\"id\":\"a\",\"line\":\"coin\",\"priority\":1001}", "/0/priority",
+      "must be a whole number from 0 to 1000"),
+    G("{\"id\":\"a\",\"line\":\"coin\",\"unless\":\"sick\"}", "/0/unless", "must be a list"),
+    G("{\"id\":\"a\",\"line\":\"coin\",\"unless\":[\"sick\",\"ill\"]}", "/0/unless/1",
+      "must be one of: sick, empty"),
+    G("{\"id\":\"a\",\"line\":\"coin\",\"unless\":[\"empty\",\"empty\"]}", "/0/unless/1",
+      "\"empty\" is there twice"),
+    G("{\"id\":\"a\",\"line\":\"coin\",\"unless\":[\"sick\",\"sick\",\"sick\"]}", "/0/unless",
+      "must have at most 2 elements"),
+    P("\"golden\":[{\"line\":\"cash\",\"campaigns\":[{\"id\":\"a\",\"line\":\"coin\"}]},"
+      "{\"line\":\"coin\"}]",
+      "/golden/1/line", "\"coin\" already fills position 1"),
+    P("\"golden\":[{\"line\":\"cash\"},null,{\"line\":\"coin\",\"campaigns\":"
+      "[{\"id\":\"a\",\"line\":\"coin\"},{\"id\":\"b\",\"line\":\"cash\"}]}]",
+      "/golden/2/campaigns/1/line", "\"cash\" already fills position 1"),
+    P("\"golden\":[{\"line\":\"cash\",\"campaigns\":{}}]", "/golden/0/campaigns", "must be a list"),
+    P("\"golden\":[{\"line\":\"cash\",\"campaigns\":[1,2,3,4,5,6,7,8,9]}]", "/golden/0/campaigns",
+      "must have at most 8 elements"),
+    P("\"sections\":[{\"kind\":\"cash\",\"lines\":[],\"campaigns\":"
+      "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}]",
+      "/sections/0/campaigns", "must have at most 16 elements"),
+    P("\"sections\":[{\"kind\":\"cash\",\"lines\":[],\"campaigns\":"
+      "[{\"id\":\"a\",\"line\":\"coin\"}]}]",
+      "/sections/0/campaigns/0/line", "\"coin\" is of kind coin, the section of kind cash"),
+    P("\"sections\":[{\"kind\":\"cash\",\"lines\":[],\"campaigns\":"
+      "[{\"id\":\"a\",\"line\":\"cash\"}]},{\"kind\":\"cash\",\"lines\":[\"cash\"]}]",
+      "/sections/0/campaigns/0/line", "\"cash\" is already in section 1"),
+    P("\"sections\":[{\"kind\":\"cash\",\"lines\":[],\"campaigns\":"
+      "[{\"id\":\"a\",\"line\":\"cash\"}]},{\"kind\":\"cash\",\"lines\":[],\"campaigns\":"
+      "[{\"id\":\"b\",\"line\":\"live\"},{\"id\":\"c\",\"line\":\"cash\"}]}]",
+      "/sections/1/campaigns/1/line", "\"cash\" is already in a campaign of section 0"),
+    P("\"golden\":[{\"line\":\"cash\",\"campaigns\":[{\"id\":\"a\",\"line\":\"coin\"}]}],"
+      "\"sections\":[{\"kind\":\"cash\",\"lines\":[],\"campaigns\":"
+      "[{\"id\":\"a\",\"line\":\"cash\"}]}]",
+      "/sections/0/campaigns/0/id", "\"a\" is another campaign's id"),
+    {LINES("\"help\":{\"kind\":\"link\",\"mode\":\"link\"}"),
+     PAGE("\"sections\":[{\"kind\":\"link\",\"lines\":[],\"campaigns\":"
+          "[{\"id\":\"a\",\"line\":\"help\",\"unless\":[\"empty\"]}]}]"),
+     "presentation/sections/0/campaigns/0/unless", "\"help\" is a link: nobody has anything there"},
     P("\"golden\":{}", "/golden", "must be a list"),
     P("\"golden\":[null,null,null,null,null]", "/golden", "must have at most 4 elements"),
     P("\"golden\":[1]", "/golden/0", "must be an object"),
@@ -545,6 +684,42 @@ static void page_append(const char *row, void *arg) {
     (void)snprintf(page + used, WL_DOCUMENT_BYTES_MAX - used, " |\n");
 }
 
+/* The text between ```json fences number `index` of a page; wl_free() it. */
+static char *page_example(const char *page, unsigned index) {
+    const char *fence = "```json\n";
+    const char *at = strstr(page, fence);
+    while (at != NULL && index-- > 0) {
+        at = strstr(at + strlen(fence), fence);
+    }
+    cr_assert_not_null(at);
+    at += strlen(fence);
+    const char *end = strstr(at, "```");
+    cr_assert_not_null(end);
+    char *text = wl_strdup(at);
+    text[end - at] = '\0';
+    return text;
+}
+
+/* The pair of documents, and the same with the campaigns of the page. */
+Test(config, the_examples_of_the_page_compile) {
+    char *page = file_read("docs/CONFIG.md");
+    char *integration = page_example(page, 0);
+    char *presentation = page_example(page, 1);
+    char *campaigns = page_example(page, 2);
+    WL_AUTO(wl_config) config = NULL;
+    WL_AUTO(wl_config) with = NULL;
+    wl_fault_t fault = {0};
+    cr_expect_eq(compile(integration, presentation, &config, &fault), WL_OK, "%s: %s", fault.where,
+                 fault.message);
+    cr_assert_eq(compile(integration, campaigns, &with, &fault), WL_OK, "%s: %s", fault.where,
+                 fault.message);
+    cr_expect_gt(with->campaign_count, 1);
+    wl_free(page);
+    wl_free(integration);
+    wl_free(presentation);
+    wl_free(campaigns);
+}
+
 /* The table of docs/CONFIG.md is what wl_config_document() prints. */
 Test(config, the_page_lists_every_key_as_it_is) {
     char *page = file_read("docs/CONFIG.md");
@@ -601,6 +776,11 @@ static void check_whole(const wl_config_t *config) {
         for (uint32_t j = 0; j < config->sections[i].line_count; j++) {
             cr_assert_lt(config->sections[i].line_indexes[j], config->line_count);
         }
+    }
+    cr_assert_leq(config->campaign_count, WL_CAMPAIGNS_MAX);
+    for (uint32_t i = 0; i < config->campaign_count; i++) {
+        cr_assert_lt(config->campaigns[i].line_index, config->line_count);
+        cr_assert_lt(config->campaigns[i].start, config->campaigns[i].end);
     }
 }
 

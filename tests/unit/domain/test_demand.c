@@ -334,6 +334,78 @@ Test(demand, asks_what_a_naive_model_says) {
     wl_config_destroy(&user.config);
 }
 
+/* The page with campaigns: cash must be revalidated, gift and live are only there by campaigns. */
+#define FROM(second) ",\"start\":\"1970-01-01T00:00:" second "Z\""
+#define UNTIL(second) ",\"end\":\"1970-01-01T00:00:" second "Z\""
+#define CAMPAIGN(id, line, more) "{\"id\":\"" id "\",\"line\":\"" line "\"" more "}"
+static const char
+    campaign_page[] =
+        "{\"version\":8,\"golden\":[{\"line\":\"coin\",\"campaigns\":[" CAMPAIGN("a", "cash", FROM("10") UNTIL("20") ",\"priority\":2,\"unless\":[\"empty\"]") "," CAMPAIGN(
+            "b", "coin",
+            FROM("20") ",\"unless\":[\"sick\"]") "," CAMPAIGN("c", "cash",
+                                                              FROM("30")) "]}],\"sections\":[{"
+                                                                          "\"kind\":\"coin\","
+                                                                          "\"lines\":[],"
+                                                                          "\"campaigns\":"
+                                                                          "[" CAMPAIGN("d", "gift",
+                                                                                       UNTIL(
+                                                                                           "10")) "," CAMPAIGN("e",
+                                                                                                               "live",
+                                                                                                               FROM(
+                                                                                                                   "10") ",\"unless\":[\"sick\",\"empty\"]") "]}]}";
+
+Test(demand, lines_of_campaigns_are_asked_while_those_run) {
+    user_t user;
+    wl_fault_t fault = {0};
+    user_open(&user);
+    wl_config_destroy(&user.config);
+    cr_assert_eq(wl_config_compile(integration, sizeof integration - 1, campaign_page,
+                                   sizeof campaign_page - 1, &user.config, &fault),
+                 WL_OK, "%s: %s", fault.where, fault.message);
+    user.view.config = user.config;
+    cr_expect(wl_demand_possible_absent(user.config, WL_SHOWS_HOME, 0));
+    (void)user_add(&user, "cash", "", 2000);
+    uint8_t *coin = &user.asked[wl_config_line_index(user.config, "coin")];
+    user.view.campaign_now.ms = 9999;
+    cr_expect_str_eq(first(&user), "gift,");
+    user.view.campaign_now.ms = 10000;
+    cr_expect_str_eq(first(&user), "cash,live,",
+                     "empty, as far as is known: it may have something");
+    user.view.asset_count = 0;
+    cr_expect_str_eq(first(&user), "live,", "a sync line would have told");
+    user.view.asset_count = 1;
+    user.view.campaign_now.ms = 19999;
+    cr_expect_str_eq(first(&user), "cash,live,");
+    user.view.campaign_now.ms = 20000;
+    cr_expect_str_eq(first(&user), "live,");
+    user.view.campaign_now.ms = 30000;
+    cr_expect_str_eq(first(&user), "live,", "b stands before c for everybody");
+    user.sick[coin - user.asked] = true;
+    cr_expect_str_eq(first(&user), "cash,live,", "b gives way to c");
+    user.view.shows = WL_SHOWS_GOLDEN;
+    cr_expect_str_eq(first(&user), "");
+    wl_config_destroy(&user.config);
+}
+
+/* Else it would be away for the rest of its time: only reads ask a live line. */
+Test(demand, a_sick_line_that_gives_way_is_tried_again_behind_the_answer) {
+    user_t user;
+    wl_fault_t fault = {0};
+    user_open(&user);
+    wl_config_destroy(&user.config);
+    cr_assert_eq(wl_config_compile(integration, sizeof integration - 1, campaign_page,
+                                   sizeof campaign_page - 1, &user.config, &fault),
+                 WL_OK, "%s: %s", fault.where, fault.message);
+    user.view.config = user.config;
+    user.sick[wl_config_line_index(user.config, "live")] = true;
+    user.view.campaign_now.ms = 10000;
+    cr_expect_str_eq(first(&user), "");
+    cr_expect_str_eq(behind(&user), "live,");
+    user.view.campaign_now.ms = 9999;
+    cr_expect_str_eq(behind(&user), "");
+    wl_config_destroy(&user.config);
+}
+
 Test(demand, a_configuration_of_plain_lines_has_nothing_to_ask) {
     static const char plain[] =
         "{\"version\":1,\"lines\":{\"coin\":{\"kind\":\"coin\",\"url\":\"http://h\",\"unit\":"
