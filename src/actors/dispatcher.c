@@ -84,6 +84,7 @@ static void on_tick(void *arg) {
     if (passed_ms >= SECOND_MS) {
         self->second_at = now.ms;
         self->more = true; /* a QUEUED may have been lost in a full mailbox */
+        wl_dispatcher_look_at_gates(self, now);
         wl_dispatcher_gauge(self);
     }
     if (now.ms - self->swept_at >= SWEEP_MS) {

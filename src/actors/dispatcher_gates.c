@@ -29,6 +29,7 @@ enum {
     PROBE_MAX = 32,      /* pulls that find out whether the shard writes again */
     PROBE_MS = 1000,     /* then it has so long to answer */
     KEYS_SHARE = 16,     /* of keys_max, for one shard */
+    QUIET_MS = 3000,     /* nobody has asked it for so long since it might be asked */
 };
 
 void wl_dispatcher_open_gates(wl_dispatcher_t *self) {
@@ -132,6 +133,18 @@ bool wl_dispatcher_crowded(wl_dispatcher_t *self, uint64_t uid) {
     gate->parked += gate->away && !crowded; /* will be, as soon as it is looked at */
     gate->spilled = gate->spilled || crowded;
     return crowded;
+}
+
+void wl_dispatcher_look_at_gates(wl_dispatcher_t *self, wl_mono_ms_t now) {
+    for (uint32_t i = 0; i < wl_hub_instances(&self->hub, WL_ACTOR_SHARD); i++) {
+        wl_gate_t *gate = &self->gates[i];
+        if (gate->away && gate->spilled && now.ms - gate->until > QUIET_MS) {
+            gate->spilled = false;
+            gate->parked = 0;
+            gate->until = now.ms;
+            self->retries_left = true;
+        }
+    }
 }
 
 /* ---- it answers ------------------------------------------------------------------------------ */

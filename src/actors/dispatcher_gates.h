@@ -31,6 +31,9 @@ void wl_dispatcher_shut(wl_dispatcher_t *self, uint32_t shard, int64_t pause_ms,
 /* May this pull, just taken, be sent? false: it has been taken care of. */
 bool wl_dispatcher_admit(wl_dispatcher_t *self, wl_lane_t *lane, const wl_pending_pull_t *pull,
                          wl_mono_ms_t now);
+/* Now and then: a shard that nobody has asked for a while, as whoever slept for it has gone another
+ * way, is asked for the users that were left to the retry table. */
+void wl_dispatcher_look_at_gates(wl_dispatcher_t *self, wl_mono_ms_t now);
 /* Does this user's shard say that it cannot write? */
 bool wl_dispatcher_away(const wl_dispatcher_t *self, uint64_t uid);
 /* Is there no room for one more retry of this user while the shard is away? It is loaded later. */

@@ -8,6 +8,7 @@ typedef struct {
     world_t world;
     bool away;
     bool silent;         /* and it does not even say so */
+    bool failing;        /* nor is it asked: the line fails those users */
     int64_t pause_ms;    /* for so long, as it says */
     uint64_t asked;      /* pulls of users of the sick shard */
     uint64_t well_asked; /* and of the other */
@@ -69,6 +70,8 @@ static void answer_next(gates_t *self) {
         self->well_asked += !sick;
         if (!sick) {
             send_done(&self->world, "cash", &pulls[i], WL_PULL_OK);
+        } else if (self->failing) {
+            send_pulled(&self->world, "cash", &pulls[i], WL_PULL_RETRY, false, 0);
         } else if (!self->silent) {
             tell_away(self, &pulls[i]);
         }
@@ -160,5 +163,35 @@ Test(dispatcher_gates, a_lease_that_comes_back_finds_no_gate_of_before) {
     cr_expect_eq(stats.entries, 0u);
     cr_expect_eq(stats.retries, 0u, "%llu wait for nobody", (unsigned long long)stats.retries);
     cr_expect_geq(gates.well_asked, 2000u);
+    world_close(&gates.world);
+}
+
+/* The line fails all who slept for the shard until they are dead letters. */
+Test(dispatcher_gates, a_shard_that_nobody_asks_any_more_is_asked_for_those_it_missed,
+     .timeout = 60) {
+    gates_t gates;
+    gates_open(&gates, "");
+    for (uint32_t i = 0; i < 5; i++) {
+        append_many(&gates, 0, 1 + i * 400, 400);
+    }
+    cr_expect(answer_until(&gates, 1), "only what sleeps in memory is still an entry");
+    gates.failing = true;
+    int64_t until = wl_mono_now().ms + 4 * PATIENCE_MS;
+    int64_t quiet_since = wl_mono_now().ms;
+    while (wl_mono_now().ms - quiet_since < 2000 && wl_mono_now().ms < until) {
+        uint64_t before = gates.asked;
+        answer_next(&gates);
+        quiet_since = gates.asked == before ? quiet_since : wl_mono_now().ms;
+    }
+    wl_queue_stats_t stats = queue_stats(gates.world.queue);
+    cr_expect_gt(stats.dead, 0u);
+    cr_expect_eq(stats.entries, 0u);
+    gates.away = false;
+    until = wl_mono_now().ms + 4 * PATIENCE_MS;
+    while (stats.retries > 0 && wl_mono_now().ms < until) {
+        answer_next(&gates);
+        stats = queue_stats(gates.world.queue);
+    }
+    cr_expect_eq(stats.retries, 0u, "%llu wait for nobody", (unsigned long long)stats.retries);
     world_close(&gates.world);
 }
