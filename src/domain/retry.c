@@ -12,15 +12,20 @@ enum {
     ROUSED_EACH = 2, /* sleepers for each good outcome */
 };
 
+/* What a pause may save up. */
+static int64_t retry_budget_idle_max(uint32_t minimum) {
+    return (int64_t)minimum * SAVED_SECONDS * MILLI;
+}
+
 void wl_retry_budget_init(wl_retry_budget_t *self, uint32_t minimum, wl_mono_ms_t now) {
     WL_ASSERT(self != NULL);
+    int64_t idle_max = retry_budget_idle_max(minimum);
     *self = (wl_retry_budget_t){
         .milli = (int64_t)minimum * MILLI,
-        .idle_max = (int64_t)minimum * SAVED_SECONDS * MILLI,
+        .milli_max = idle_max > SAVED_TOKENS * MILLI ? idle_max : SAVED_TOKENS * MILLI,
         .minimum = minimum,
         .filled = now,
     };
-    self->milli_max = self->idle_max > SAVED_TOKENS * MILLI ? self->idle_max : SAVED_TOKENS * MILLI;
 }
 
 static void retry_budget_add(wl_retry_budget_t *self, int64_t milli, int64_t milli_max) {
@@ -42,7 +47,7 @@ bool wl_retry_budget_take(wl_retry_budget_t *self, wl_mono_ms_t now) {
         /* Longer pauses are cut, lest the product overflow. */
         int64_t useful_ms = SAVED_SECONDS * MILLI;
         retry_budget_add(self, (elapsed_ms < useful_ms ? elapsed_ms : useful_ms) * self->minimum,
-                         self->idle_max);
+                         retry_budget_idle_max(self->minimum));
         self->filled = now;
     }
     if (self->milli < MILLI) {

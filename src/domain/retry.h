@@ -16,8 +16,8 @@
  * up: 100 that pulls earned, or 10 s of the minimum. */
 typedef struct {
     int64_t milli;       /* tokens x 1000 */
-    int64_t milli_max;   /* what may be saved up of what pulls earned */
-    int64_t idle_max;    /* and of the minimum: a quiet line must not save up a burst */
+    int64_t milli_max;   /* what may be saved up; of the minimum alone 10 s, lest a quiet line save
+                            up a burst */
     uint32_t minimum;    /* tokens a second in any case */
     wl_mono_ms_t filled; /* when the minimum was last added */
 } wl_retry_budget_t;
