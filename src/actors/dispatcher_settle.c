@@ -56,18 +56,14 @@ static void fail_retry(wl_dispatcher_t *self, const wl_lane_t *lane, const wl_pe
     memcpy(row.line, lane->line, sizeof row.line);
     (void)snprintf(row.reason, sizeof row.reason, "%s", reason);
     wl_settlement_retry(self->settlement, &row);
-    wl_dispatcher_notice(self, lane->line, pull->uid, pull->seq, WL_MARK_FAILING);
     WL_COUNT(&self->hub.counters, queue_retries, 1);
 }
 
 /* A change that came while the pull was under way sleeps with it: it, too, is behind a failure. */
-static void fail_tell_newer(wl_dispatcher_t *self, const wl_lane_t *lane,
-                            const wl_pending_pull_t *pull) {
-    uint64_t aimed = wl_pending_aimed(self->pending, lane->line, pull->uid);
-    if (aimed > pull->seq &&
-        strcmp(wl_pending_state(self->pending, lane->line, pull->uid), "sleeping") == 0) {
-        wl_dispatcher_notice(self, lane->line, pull->uid, aimed, WL_MARK_FAILING);
-    }
+static void fail_tell(wl_dispatcher_t *self, const wl_lane_t *lane, const wl_pending_pull_t *pull) {
+    uint64_t asleep = wl_pending_asleep(self->pending, lane->line, pull->uid);
+    wl_dispatcher_notice(self, lane->line, pull->uid, asleep > 0 ? asleep : pull->seq,
+                         WL_MARK_FAILING);
 }
 
 void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, uint64_t seq,
@@ -90,7 +86,9 @@ void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, ui
         fail_retry(self, lane, &pull, attempts, delay_ms, reason);
     }
     (void)wl_pending_fail(self->pending, lane->line, uid, seq, due, give_up, &attempts);
-    fail_tell_newer(self, lane, &pull);
+    if (!give_up) {
+        fail_tell(self, lane, &pull);
+    }
     wl_dispatcher_backfill_ended(self, lane->line, uid, false);
 }
 

@@ -428,9 +428,9 @@ wl_pending_stats_t wl_pending_stats(const wl_pending_t *self) {
     };
 }
 
-uint64_t wl_pending_aimed(const wl_pending_t *self, const char *line, uint64_t uid) {
+uint64_t wl_pending_asleep(const wl_pending_t *self, const char *line, uint64_t uid) {
     const row_t *row = pending_find(self, line, uid);
-    return row == NULL ? 0 : row->aim.seq;
+    return row == NULL || row->state != ROW_SLEEPING ? 0 : row->aim.seq;
 }
 
 const char *wl_pending_state(const wl_pending_t *self, const char *line, uint64_t uid) {
@@ -449,10 +449,6 @@ void wl_pending_destroy(wl_pending_t **self_at) {
     row_t *next = NULL;
     HASH_ITER(hh, self->rows, row, next) {
         row_drop(self, row);
-    }
-    for (size_t i = 0; i < WL_LINE_NAMES_MAX; i++) {
-        wl_due_heap_clear(&self->lanes[i].sleeping);
-        wl_due_heap_clear(&self->lanes[i].held);
     }
     wl_aim_store_close(&self->aims);
     wl_line_names_destroy(&self->names);

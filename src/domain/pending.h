@@ -140,8 +140,8 @@ typedef struct {
 } wl_pending_stats_t;
 wl_pending_stats_t wl_pending_stats(const wl_pending_t *self);
 
-/* The newest add that a pull of this pair which is not made yet is to cover, 0 = there is none. */
-uint64_t wl_pending_aimed(const wl_pending_t *self, const char *line, uint64_t uid);
+/* The newest add that sleeps in this pair, 0 = the pair does not sleep. */
+uint64_t wl_pending_asleep(const wl_pending_t *self, const char *line, uint64_t uid);
 
 /* The state of one pair for operators: "none", "waiting", "flying", "dirty", "sleeping". */
 const char *wl_pending_state(const wl_pending_t *self, const char *line, uint64_t uid);
