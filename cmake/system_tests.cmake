@@ -33,7 +33,7 @@ if(NOT WL_FUZZ AND "client" IN_LIST WL_LAYERS)
     set_tests_properties(soak_here soak_tsan PROPERTIES RUN_SERIAL ON)
 
     # Each fuzzer runs for a while in the tree that scripts/test builds with libFuzzer.
-    set(WL_FUZZ_SECONDS 12 CACHE STRING "seconds per fuzz target in ctest")
+    set(WL_FUZZ_SECONDS 8 CACHE STRING "seconds per fuzz target in ctest")
     file(GLOB fuzz_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/fuzz/fuzz_*.c)
     foreach(source IN LISTS fuzz_sources)
         get_filename_component(name ${source} NAME_WE)

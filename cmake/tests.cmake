@@ -17,7 +17,7 @@ function(wl_add_criterion label source)
     set_source_files_properties(${source} PROPERTIES COMPILE_OPTIONS -Wno-missing-prototypes)
     set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
     # Those that speak to real stores run beside private ones, started once for all of them.
-    file(STRINGS ${source} uses_stores REGEX "WALLET_TEST_(REDIS|MYSQL)|/stores[.]h|_(world|fixture)[.]h")
+    file(STRINGS ${source} uses_stores REGEX "WALLET_TEST_(REDIS|MYSQL|ETCD)|/stores[.]h|_(world|fixture)[.]h")
     set(command ${CMAKE_BINARY_DIR}/tests/${target})
     if(uses_stores)
         set(command ${wl_stores} run ${CMAKE_BINARY_DIR}/stores ${command})

@@ -23,9 +23,9 @@ extern "C" {
 #endif
 
 enum {
-    WALLET_IN_FLIGHT_MAX = 4096,      /* requests sent and neither answered nor forgotten */
-    WALLET_REQUEST_BYTES_MAX = 65536, /* walletd refuses more; refused here without sending */
-    WALLET_METHOD_MAX = 64,           /* bytes of a method name */
+    WALLET_IN_FLIGHT_MAX = 4096,       /* requests sent and neither answered nor forgotten */
+    WALLET_REQUEST_BYTES_MAX = 262144, /* walletd never takes more; refused here without sending */
+    WALLET_METHOD_MAX = 64,            /* bytes of a method name */
 };
 
 typedef struct wallet wallet_t;
@@ -73,8 +73,8 @@ typedef struct {
 
 /* The same with keys that the caller names; the environment is not asked. NULL options are those of
  * the environment. On NULL, ret_problem (may be NULL) gets a sentence of at most problem_bytes. */
-wallet_t *wallet_open_with(const char *endpoint, const wallet_options_t *options,
-                           char *ret_problem, size_t problem_bytes);
+wallet_t *wallet_open_with(const char *endpoint, const wallet_options_t *options, char *ret_problem,
+                           size_t problem_bytes);
 
 /* Closes and frees; requests under way are abandoned. *self becomes NULL; NULL and *NULL are
  * accepted. */

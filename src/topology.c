@@ -22,7 +22,7 @@ enum {
     PEER_RECONNECT_MS = 100,
     PEER_RECONNECT_MAX_MS = 1000,
     /* Twice the request bound: an oversized request still gets an error, a huge one is cut off. */
-    FRAME_BYTES_MAX = 2 * WL_REQUEST_BYTES_MAX,
+    FRAME_BYTES_MAX = 2 * WL_CONFIG_REQUEST_BYTES_MAX,
 };
 
 static const char *const kind_names[WL_ACTOR_KINDS] = {

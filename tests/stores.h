@@ -1,4 +1,4 @@
-/* stores.h: for C tests: where the private Redis, Redis Cluster and MariaDB servers are that
+/* stores.h: for C tests: where the private Redis, Redis Cluster, MariaDB and etcd servers are that
  * tests/tools/stores.py has started (ctest does it), and names that no other test uses. Fails the
  * test when they are not there: a test that is skipped proves nothing. */
 #ifndef WL_TESTS_STORES_H
@@ -44,6 +44,11 @@ static inline const char *stores_mysql(unsigned index, char *ret, size_t bytes) 
 
 static inline const char *stores_mysql_password_file(void) {
     return stores_env("WALLET_TEST_MYSQL_PASSWORD_FILE");
+}
+
+/* "http://host:port" */
+static inline const char *stores_etcd(void) {
+    return stores_env("WALLET_TEST_ETCD");
 }
 
 /* "<prefix><process>_<n>": a name of its own for a key prefix or a database. */

@@ -42,7 +42,9 @@ static void cache_pass_on(cache_t *self, uint32_t frontend, const wl_read_item_t
         int64_t sent_at = wl_hub_sent_at(&self->hub, WL_ACTOR_QUERY, owner);
         wl_read_begin(to, &(wl_read_head_t){.frontend = frontend, .sent_at = sent_at});
     }
-    wl_read_add(to, read);
+    wl_read_item_t passed = *read;
+    passed.seen = self->store == NULL ? 0 : wl_cache_fence(self->store, read->uid);
+    wl_read_add(to, &passed);
 }
 
 /* A hit that cannot be shown before lines were asked. */
@@ -62,6 +64,7 @@ static void cache_gather(cache_t *self, uint32_t frontend, const wl_read_item_t 
                           .filter = read->filter,
                           .marks = read->marks,
                           .floors = read->floors,
+                          .rollout = read->rollout,
                           .assets = {(wl_asset_t *)assets, count}, /* only read */
                       });
 }

@@ -1,8 +1,8 @@
-/* cache_cover.h: of which users a cache actor hears every change, as presence actors tell it in
- * COVER. While changes of a partition may be missed, its users' copies in memory are neither
- * served nor kept; afterwards a database read is kept only if it has seen what was committed
- * meanwhile. Pure bookkeeping of one cache thread. Where one process does everything nobody says
- * COVER, and all is covered. */
+/* cache_cover.h: of which users a cache or details actor hears every change, as presence actors
+ * tell it in COVER. While changes of a partition may be missed, its users' copies in memory are
+ * neither served nor kept; afterwards a database read is kept only if it has seen what was
+ * committed meanwhile. Pure bookkeeping of one thread. Where one process does everything nobody
+ * says COVER, and all is covered. */
 #ifndef WL_ACTORS_CACHE_COVER_H
 #define WL_ACTORS_CACHE_COVER_H
 

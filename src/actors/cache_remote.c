@@ -35,8 +35,9 @@ enum {
 typedef struct waiter {
     wl_read_item_t read;
     uint32_t frontend;
+    int64_t until;              /* monotonic ms; then the database has to answer */
     struct waiter *prev, *next; /* utlist */
-    uint8_t filter[];
+    uint8_t bytes[];            /* filter, floors */
 } waiter_t;
 
 /* A user being asked for. */
@@ -82,27 +83,47 @@ struct wl_cache_remote {
 
 /* ---- reads ---------------------------------------------------------------------------------- */
 
+static void flight_pass_on(flight_t *flight, waiter_t *waiter, const wl_asset_t *assets,
+                           uint32_t count, int64_t now) {
+    wl_cache_remote_t *self = flight->remote;
+    DL_DELETE(flight->waiters, waiter);
+    self->waiting--;
+    if (self->closing) {
+        wl_free(waiter);
+        return;
+    }
+    if (waiter->read.deadline_at < now) { /* the frontend has given it up */
+        WL_COUNT(&self->hub->counters, rpc_late, 1);
+    } else {
+        self->to.answered(self->to.ctx, waiter->frontend, &waiter->read, assets, count);
+    }
+    wl_free(waiter);
+}
+
 /* Hands every waiter on; the flight is gone afterwards. */
 static void flight_land(flight_t *flight, const wl_asset_t *assets, uint32_t count) {
     wl_cache_remote_t *self = flight->remote;
     int64_t now = wl_mono_now().ms;
     HASH_DEL(self->flights, flight);
     while (flight->waiters != NULL) {
-        waiter_t *waiter = flight->waiters;
-        DL_DELETE(flight->waiters, waiter);
-        self->waiting--;
-        if (self->closing) {
-            wl_free(waiter);
-            continue;
-        }
-        if (waiter->read.deadline_at < now) { /* the frontend has given it up */
-            WL_COUNT(&self->hub->counters, rpc_late, 1);
-        } else {
-            self->to.answered(self->to.ctx, waiter->frontend, &waiter->read, assets, count);
-        }
-        wl_free(waiter);
+        flight_pass_on(flight, flight->waiters, assets, count, now);
     }
     wl_free(flight);
+}
+
+/* Reads that Redis has kept waiting for half of their budget miss. */
+static void flights_sweep(wl_cache_remote_t *self, int64_t now) {
+    flight_t *flight = NULL;
+    flight_t *after = NULL;
+    HASH_ITER(hh, self->flights, flight, after) {
+        waiter_t *waiter = NULL;
+        waiter_t *next = NULL;
+        DL_FOREACH_SAFE(flight->waiters, waiter, next) {
+            if (waiter->until <= now) {
+                flight_pass_on(flight, waiter, NULL, 0, now);
+            }
+        }
+    }
 }
 
 static void on_copy(wl_err_t err, const wl_cache_copy_t *copy, void *ctx) {
@@ -121,15 +142,23 @@ static void on_copy(wl_err_t err, const wl_cache_copy_t *copy, void *ctx) {
     flight_land(flight, served ? copy->assets : NULL, served ? copy->count : 0);
 }
 
+static uint8_t *bytes_keep(uint8_t *into, const wl_bytes_t *from, wl_bytes_t *ret) {
+    if (from->count > 0) {
+        memcpy(into, from->at, from->count);
+    }
+    *ret = (wl_bytes_t){into, from->count};
+    return into + from->count;
+}
+
+/* The read outlives its message; marks are looked up when it is answered. */
 static waiter_t *waiter_new(uint32_t frontend, const wl_read_item_t *read) {
-    waiter_t *self = wl_alloc(sizeof *self + read->filter.count);
+    waiter_t *self = wl_alloc(sizeof *self + read->filter.count + read->floors.count);
     self->read = *read;
     self->frontend = frontend;
-    self->read.filter.at = self->filter;
+    self->until = read->deadline_at - (read->deadline_at - wl_mono_now().ms) / 2;
     self->read.marks = (wl_bytes_t){NULL, 0};
-    if (read->filter.count > 0) {
-        memcpy(self->filter, read->filter.at, read->filter.count);
-    }
+    uint8_t *at = bytes_keep(self->bytes, &read->filter, &self->read.filter);
+    (void)bytes_keep(at, &read->floors, &self->read.floors);
     return self;
 }
 
@@ -323,6 +352,7 @@ void wl_cache_remote_tick(wl_cache_remote_t *self) {
         tags_find(self);
     }
     servers_serve(self, now);
+    flights_sweep(self, now);
     if (now >= self->retry_at) {
         self->retry_at = now + RETRY_MS;
         if (wl_cache_puts_retry(self->puts, now)) {

@@ -39,7 +39,7 @@ static wl_err_t expiry_read(const msgpack_object *args, wl_wall_ms_t now, wl_con
     }
     return into->expires_at > now.ms ? WL_OK
                                      : wl_fault(fault, WL_ERR_BAD_REQUEST, "expires_at",
-                                                "expires_at: is not in the future");
+                                                "expires_at: is not in the future (ms since 1970)");
 }
 
 wl_err_t wl_consent_args_read(const wl_rpc_request_t *request, const wl_config_t *config,

@@ -169,7 +169,8 @@ static void details_take_statement(wl_details_t *self, const wl_msg_t *msg) {
 static void request_failed(wl_details_t *self, wl_details_request_t *request, uint32_t source,
                            wl_live_what_t what, const wl_lived_item_t *lived) {
     wl_details_source_t *from = &request->sources[source];
-    const wl_line_t *line = wl_config_line(self->hub.config, request->place.places[source].line);
+    const wl_line_t *line =
+        wl_config_line(wl_details_config(self, request), request->place.places[source].line);
     wl_err_t err = lived->error < WL_ERR_COUNT ? (wl_err_t)lived->error : WL_ERR_UNAVAILABLE;
     if (what == WL_LIVE_SUMMARY && err == WL_ERR_NOT_FOUND && line != NULL && line->details) {
         wl_details_sums_count(self, request);
@@ -235,6 +236,10 @@ static void details_take_lived(wl_details_t *self, const wl_msg_t *msg) {
         wl_free(question);
         request->sources[source].asked = 0;
         request->questions--;
+        if (request->sources[source].error != WL_OK) { /* the list has gone on without the line */
+            WL_COUNT(&self->hub.counters, rpc_late, 1);
+            continue;
+        }
         request_answered(self, request, source, (wl_live_what_t)lived->what, lived);
     }
 }
@@ -277,6 +282,16 @@ static void details_take_stored(wl_details_t *self, const wl_msg_t *msg) {
     }
 }
 
+/* Changes may be missed from now on, or may have been until now. */
+static void details_take_cover(wl_details_t *self, const wl_msg_t *msg) {
+    bool lost = false;
+    if (wl_cache_cover_take(self->cover, msg, &lost) != WL_OK) {
+        WL_COUNT(&self->hub.counters, msg_malformed, 1);
+    } else {
+        wl_recent_flush(self->recent);
+    }
+}
+
 /* ---- handlers -------------------------------------------------------------------------------- */
 
 static void details_take(void *actor, const wl_msg_t *msg) {
@@ -286,11 +301,7 @@ static void details_take(void *actor, const wl_msg_t *msg) {
     case WL_MSG_LIVED: details_take_lived(self, msg); break;
     case WL_MSG_NOTICE: details_take_notice(self, msg); break;
     case WL_MSG_STORED: details_take_stored(self, msg); break;
-    case WL_MSG_COVER: /* changes may have been missed */
-        if (!msg->head.cover.covered) {
-            wl_recent_flush(self->recent);
-        }
-        break;
+    case WL_MSG_COVER: details_take_cover(self, msg); break;
     case WL_MSG_LINE: break;
     default: WL_COUNT(&self->hub.counters, msg_unexpected, 1);
     }
@@ -354,6 +365,7 @@ static wl_err_t details_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     }
     const wl_settings_t *settings = self->hub.settings;
     self->recent = wl_recent_new(settings->details_bytes_max / settings->details_instances);
+    self->cover = wl_cache_cover_new(settings);
     self->reader = wl_page_reader_new();
     return wl_cursor_key_read(settings, self->key, &boot->fault);
 }
@@ -364,6 +376,7 @@ static void details_close(void *actor) {
         request_free(self, self->requests);
     }
     wl_recent_destroy(&self->recent);
+    wl_cache_cover_destroy(&self->cover);
     wl_page_reader_destroy(&self->reader);
     msgpack_sbuffer_destroy(&self->body);
     wl_hub_close(&self->hub);

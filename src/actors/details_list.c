@@ -20,7 +20,7 @@ static bool list_has(const wl_details_request_t *request, const wl_line_t *line)
 wl_err_t wl_details_list_begin(wl_details_t *self, wl_details_request_t *request, wl_bytes_t cursor,
                                wl_fault_t *fault) {
     const wl_statement_item_t *asked = &request->asked;
-    const wl_config_t *config = self->hub.config;
+    const wl_config_t *config = wl_details_config(self, request);
     wl_cursor_t *place = &request->place;
     uint64_t filter = wl_cursor_filter(asked->line, asked->month, asked->kind);
     if (cursor.count > 0) {
@@ -117,9 +117,10 @@ static bool list_take_recent(wl_details_t *self, wl_details_request_t *request, 
 void wl_details_list_keep(wl_details_t *self, const wl_details_request_t *request, uint32_t source,
                           wl_bytes_t body, wl_wall_ms_t at) {
     const char *id = request->place.places[source].line;
-    const wl_line_t *line = wl_config_line(self->hub.config, id);
+    const wl_line_t *line = wl_config_line(wl_details_config(self, request), id);
     char name[WL_RECENT_NAME_MAX + 1];
-    if (line == NULL || line->details_fresh_ms == 0 || !request->sources[source].first) {
+    if (line == NULL || line->details_fresh_ms == 0 || !request->sources[source].first ||
+        !wl_cache_cover_serves(self->cover, request->asked.uid)) {
         return;
     }
     list_name(request, name);
@@ -177,7 +178,8 @@ static void list_pack_lines(const wl_details_request_t *request, msgpack_sbuffer
 static void list_reply(wl_details_t *self, wl_details_request_t *request, bool more) {
     msgpack_sbuffer *into = &self->body;
     msgpack_sbuffer_clear(into);
-    wl_pack_map(into, 5);
+    bool candidate = wl_details_candidate(self, request);
+    wl_pack_map(into, 5 + wl_pack_variant_keys(candidate));
     WL_PACK_KEY(into, "uid");
     wl_pack_u64(into, request->asked.uid);
     WL_PACK_KEY(into, "items");
@@ -196,6 +198,7 @@ static void list_reply(wl_details_t *self, wl_details_request_t *request, bool m
     list_pack_lines(request, into, false);
     WL_PACK_KEY(into, "unauthorized");
     list_pack_lines(request, into, true);
+    wl_pack_variant(into, candidate);
     wl_details_reply(self, request);
 }
 
@@ -236,7 +239,7 @@ static bool list_ask(wl_details_t *self, wl_details_request_t *request) {
         if (source->page != NULL || place->ended || source->error != WL_OK || source->asked != 0) {
             continue;
         }
-        const wl_line_t *line = wl_config_line(self->hub.config, place->line);
+        const wl_line_t *line = wl_config_line(wl_details_config(self, request), place->line);
         if (line == NULL || !line->details) { /* not configured any more */
             place->ended = true;
             filled = true;
@@ -254,7 +257,13 @@ static void list_show(wl_details_request_t *request, uint32_t index) {
     wl_details_source_t *source = &request->sources[index];
     wl_timeline_place_t *place = &request->place.places[index];
     list_pack_item(request, place->line, &source->page->items[source->at]);
-    wl_timeline_shown(place, &source->keys[source->at]);
+    const wl_timeline_key_t *key = &source->keys[source->at];
+    for (uint32_t i = 0; i < request->place.count; i++) {
+        if (request->sources[i].error == WL_OK) { /* what the others miss comes when they answer */
+            wl_timeline_reached(&request->place.places[i], key->time);
+        }
+    }
+    wl_timeline_shown(place, key);
     source->at++;
     request->shown++;
     request->place.shown++;

@@ -5,6 +5,7 @@
 #ifndef WL_ACTORS_DETAILS_STATE_H
 #define WL_ACTORS_DETAILS_STATE_H
 
+#include "actors/cache_cover.h"
 #include "actors/hub.h"
 #include "base/table.h"
 #include "domain/cursor.h"
@@ -58,6 +59,7 @@ typedef struct {
 typedef struct {
     wl_hub_t hub;
     wl_recent_t *recent;              /* owned */
+    wl_cache_cover_t *cover;          /* owned; whose changes all arrive here: those are kept */
     wl_page_reader_t *reader;         /* owned */
     wl_details_request_t *requests;   /* owned, by number */
     wl_details_question_t *questions; /* owned, by number */
@@ -71,6 +73,15 @@ typedef struct {
 
 /* ---- details.c ------------------------------------------------------------------------------- */
 
+/* What the request is answered from: its user may see the candidate of a rollout. */
+static inline const wl_config_t *wl_details_config(const wl_details_t *self,
+                                                   const wl_details_request_t *request) {
+    return wl_hub_config(&self->hub, request->asked.rollout);
+}
+static inline bool wl_details_candidate(const wl_details_t *self,
+                                        const wl_details_request_t *request) {
+    return wl_hub_variant(&self->hub, request->asked.rollout) == 1;
+}
 /* Asks the line of one source for its next page, or for its sums. */
 void wl_details_ask(wl_details_t *self, wl_details_request_t *request, uint32_t source,
                     wl_live_what_t what);

@@ -17,7 +17,8 @@ static void sums_name(const wl_details_request_t *request, char into[WL_RECENT_N
 static void sums_reply(wl_details_t *self, wl_details_request_t *request, const wl_sums_t *sums) {
     msgpack_sbuffer *into = &self->body;
     msgpack_sbuffer_clear(into);
-    wl_pack_map(into, 6);
+    bool candidate = wl_details_candidate(self, request);
+    wl_pack_map(into, 6 + wl_pack_variant_keys(candidate));
     WL_PACK_KEY(into, "in");
     wl_pack_i64(into, sums->in);
     WL_PACK_KEY(into, "out");
@@ -30,6 +31,7 @@ static void sums_reply(wl_details_t *self, wl_details_request_t *request, const 
     wl_pack_u64(into, sums->scale);
     WL_PACK_KEY(into, "as_of");
     wl_pack_i64(into, request->as_of.ms);
+    wl_pack_variant(into, candidate);
     wl_details_reply(self, request);
 }
 
@@ -51,7 +53,7 @@ static bool sums_take_recent(wl_details_t *self, wl_details_request_t *request) 
 }
 
 void wl_details_sums_begin(wl_details_t *self, wl_details_request_t *request) {
-    const wl_line_t *line = wl_config_line(self->hub.config, request->asked.line);
+    const wl_line_t *line = wl_config_line(wl_details_config(self, request), request->asked.line);
     if (sums_take_recent(self, request)) {
         return;
     }
@@ -66,10 +68,10 @@ void wl_details_sums_begin(wl_details_t *self, wl_details_request_t *request) {
 
 void wl_details_sums_told(wl_details_t *self, wl_details_request_t *request,
                           const wl_sums_t *sums) {
-    const wl_line_t *line = wl_config_line(self->hub.config, request->asked.line);
+    const wl_line_t *line = wl_config_line(wl_details_config(self, request), request->asked.line);
     bool past = request->has_month && wl_month_past(&request->month, wl_wall_now());
     int64_t keep_ms = past ? DAY_MS : line == NULL ? 0 : (int64_t)line->summary_fresh_ms;
-    if (keep_ms > 0) {
+    if (keep_ms > 0 && wl_cache_cover_serves(self->cover, request->asked.uid)) {
         char name[WL_RECENT_NAME_MAX + 1];
         sums_name(request, name);
         msgpack_sbuffer_clear(&self->body);
@@ -82,11 +84,12 @@ void wl_details_sums_told(wl_details_t *self, wl_details_request_t *request,
 }
 
 void wl_details_sums_count(wl_details_t *self, wl_details_request_t *request) {
-    const wl_line_t *line = wl_config_line(self->hub.config, request->asked.line);
+    const wl_line_t *line = wl_config_line(wl_details_config(self, request), request->asked.line);
     if (line == NULL) {
         wl_details_fail(self, request, WL_ERR_NOT_FOUND, "the line is not configured any more", 0);
         return;
     }
+    line = wl_hub_line(&self->hub, line->id); /* it is asked as the base says, for all users */
     request->sums.scale = line->scale;
     memcpy(request->sums.unit, line->unit, sizeof line->unit);
     wl_details_ask(self, request, 0, WL_LIVE_DETAILS);

@@ -11,6 +11,7 @@
 #include "store/asset_db.h"
 #include "store/asset_lines.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 enum {
@@ -196,6 +197,21 @@ static uint32_t page_filter(fetcher_t *self, uint32_t dispatcher, uint32_t count
     return kept;
 }
 
+/* Users on a damaged page cannot be read by anybody: what is behind them goes on. */
+static wl_err_t fetcher_skip(fetcher_t *self, wl_users_head_t *head) {
+    uint64_t from = head->after;
+    wl_err_t err = wl_asset_db_users_skip(self->db, from, &head->after);
+    if (err == WL_OK) {
+        head->last = head->after == UINT64_MAX;
+        WL_COUNT(&self->hub.counters, backfill_skipped, 1);
+        wl_log(WL_LOG_ERROR, self->hub.name, "users_skipped",
+               "shard %u: users from %" PRIu64 " to %" PRIu64
+               " cannot be listed, a page of the database is damaged",
+               self->shard, from + 1, head->after);
+    }
+    return err;
+}
+
 static void fetcher_take_users(fetcher_t *self, const wl_tell_users_head_t *asked) {
     if (asked->dispatcher >= wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER) || asked->max == 0 ||
         asked->max > PAGE_ASKED) {
@@ -208,6 +224,9 @@ static void fetcher_take_users(fetcher_t *self, const wl_tell_users_head_t *aske
     wl_err_t err = wl_asset_db_users(self->db, asked->after, asked->all ? NULL : asked->line, max,
                                      self->page, &count, &head.after, &head.last);
     fetcher_note(self, err);
+    if (err == WL_ERR_DAMAGED) {
+        err = fetcher_skip(self, &head);
+    }
     head.error = (uint32_t)err;
     count = page_filter(self, asked->dispatcher, count);
     wl_encoder_t *to =

@@ -2,6 +2,8 @@
 
 #include "actors/access.h"
 #include "actors/frontend_consent.h"
+#include "actors/frontend_has.h"
+#include "actors/frontend_rollout.h"
 #include "actors/page_args.h"
 #include "actors/render.h"
 #include "actors/request_args.h"
@@ -15,7 +17,7 @@
 
 enum {
     TURN_REQUESTS = 256,       /* taken from the ROUTER per turn, so that replies get their turn */
-    TICK_MS = 10,              /* how often deadlines are looked at */
+    TICK_MS = 4,               /* how often deadlines are looked at; they are kept within 5 ms */
     DEADLINE_MS_MAX = 30000,   /* a client that says more gets this much */
     BUSY_RETRY_MS = 20,        /* `busy` says: come again after so long */
     BUSY_RETRY_SPREAD_MS = 80, /* and up to so much later the fuller the table is */
@@ -34,9 +36,8 @@ typedef struct {
     wl_wallet_args_t wallet; /* of the request being taken */
     wl_page_args_t page;     /* likewise */
     wl_consent_gate_t *gate; /* owned */
-    uint64_t uids[WL_HAS_UIDS_MAX];         /* wallet.has_assets: as asked */
-    uint64_t owned_uids[WL_HAS_UIDS_MAX];   /* those of one presence actor */
-    uint64_t owned_places[WL_HAS_UIDS_MAX]; /* their positions in the request */
+    wl_frontend_rollout_t *rollout; /* owned; who is shown the candidate of a rollout */
+    wl_frontend_has_t has;          /* of the request being taken */
 } frontend_t;
 
 /* ---- answers -------------------------------------------------------------------------------- */
@@ -61,13 +62,15 @@ static void frontend_send_error(frontend_t *self, const wl_peer_t *peer, uint64_
 
 static void frontend_send_absent(frontend_t *self, const wl_ticket_t *ticket) {
     wl_wall_ms_t now = wl_wall_now();
+    const wl_config_t *config = wl_hub_config(&self->hub, ticket->rollout);
     wl_home_view_t view = {
-        .config = self->hub.config,
-        .sick = self->hub.sick,
+        .config = config,
+        .sick = wl_hub_sick(&self->hub, ticket->rollout),
         .uid = ticket->uid,
         .now = now,
-        .campaign_now = wl_render_campaign_now(&self->render, self->hub.config, now),
+        .campaign_now = wl_render_campaign_now(&self->render, config, now),
         .source = WL_SOURCE_CACHE,
+        .candidate = wl_hub_variant(&self->hub, ticket->rollout) == 1,
     };
     frontend_send(self, &ticket->peer, ticket->msgid,
                   wl_render_body(&self->render, ticket->method, &view));
@@ -80,8 +83,9 @@ static void frontend_take_reply(frontend_t *self, const wl_reply_item_t *reply) 
         WL_COUNT(&self->hub.counters, rpc_late, 1);
         return;
     }
-    if (reply->error != WL_OK) {
-        wl_err_t error = reply->error < WL_ERR_COUNT ? (wl_err_t)reply->error : WL_ERR_INTERNAL;
+    wl_err_t error = reply->error < WL_ERR_COUNT ? (wl_err_t)reply->error : WL_ERR_INTERNAL;
+    wl_frontend_rollout_answered(self->rollout, ticket->rollout, error);
+    if (error != WL_OK) {
         WL_COUNT(&self->hub.counters, rpc_expired, error == WL_ERR_DEADLINE);
         frontend_send_error(self, &ticket->peer, ticket->msgid, error,
                             reply->text[0] == '\0' ? NULL : reply->text, reply->retry_after_ms);
@@ -94,43 +98,20 @@ static void frontend_take_reply(frontend_t *self, const wl_reply_item_t *reply) 
 }
 
 static void frontend_send_has(frontend_t *self, const wl_ticket_t *ticket) {
-    msgpack_packer packer;
     msgpack_sbuffer_clear(&self->render.body);
-    msgpack_packer_init(&packer, &self->render.body, msgpack_sbuffer_write);
-    msgpack_pack_map(&packer, 1);
-    msgpack_pack_str(&packer, 3);
-    msgpack_pack_str_body(&packer, "has", 3);
-    msgpack_pack_array(&packer, ticket->has_count);
-    for (uint32_t i = 0; i < ticket->has_count; i++) {
-        if ((ticket->has[i / 64] >> (i % 64)) & 1) {
-            msgpack_pack_true(&packer);
-        } else {
-            msgpack_pack_false(&packer);
-        }
-    }
+    wl_frontend_has_write(ticket, &self->render.body);
     wl_bytes_t body = {(const uint8_t *)self->render.body.data, self->render.body.size};
     frontend_send(self, &ticket->peer, ticket->msgid, body);
 }
 
 static void frontend_take_told(frontend_t *self, const wl_told_item_t *told) {
     wl_ticket_t *ticket = wl_tickets_find(self->tickets, told->ticket);
+    bool whole = false;
     if (ticket == NULL || ticket->method != WL_METHOD_HAS_ASSETS) {
         WL_COUNT(&self->hub.counters, rpc_late, 1);
-        return;
-    }
-    uint32_t missing = (uint32_t)(ticket->has_count - ticket->has_answered);
-    if (told->answered > missing) {
+    } else if (!wl_frontend_has_told(ticket, told, &whole)) {
         WL_COUNT(&self->hub.counters, msg_malformed, 1);
-        return;
-    }
-    for (uint32_t i = 0; i < told->positions.count; i++) {
-        uint64_t position = told->positions.at[i];
-        if (position < ticket->has_count) {
-            ticket->has[position / 64] |= 1ull << (position % 64);
-        }
-    }
-    ticket->has_answered = (uint16_t)(ticket->has_answered + told->answered);
-    if (told->answered == missing) {
+    } else if (whole) {
         frontend_send_has(self, ticket);
         wl_tickets_release(self->tickets, ticket);
     }
@@ -183,18 +164,24 @@ static wl_ticket_t *frontend_admit(frontend_t *self, const wl_rpc_request_t *req
     WL_ASSERT(ticket != NULL); /* the bounds keep requests below the size of the table */
     ticket->method = request->method;
     ticket->uid = 0;
+    ticket->rollout = 0;
     return ticket;
 }
 
 static wl_err_t frontend_take_wallet(frontend_t *self, const wl_rpc_request_t *request, int64_t now,
                                      wl_fault_t *fault) {
     wl_wallet_args_t *args = &self->wallet;
-    wl_err_t err = wl_wallet_args_read(request, self->hub.config, args, fault);
+    uint64_t rollout = 0;
+    wl_err_t err = wl_frontend_rollout_choose(self->rollout, request, &rollout, fault);
+    if (err == WL_OK) {
+        err = wl_wallet_args_read(request, wl_hub_config(&self->hub, rollout), args, fault);
+    }
     if (err != WL_OK) {
         return err;
     }
     wl_ticket_t *ticket = frontend_admit(self, request, now);
     ticket->uid = args->uid;
+    ticket->rollout = rollout;
     uint32_t owner = wl_uid_owner(args->uid, self->presences);
     wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_PRESENCE, owner, WL_MSG_READ, 0);
     if (!wl_encoder_begun(to)) {
@@ -208,6 +195,7 @@ static wl_err_t frontend_take_wallet(frontend_t *self, const wl_rpc_request_t *r
         .method = (uint8_t)request->method,
         .filter = {(const uint8_t *)args->filter, args->filter_bytes},
         .floors = {(const uint8_t *)args->floors, args->floors_bytes},
+        .rollout = rollout,
     };
     wl_read_add(to, &read);
     return WL_OK;
@@ -216,12 +204,17 @@ static wl_err_t frontend_take_wallet(frontend_t *self, const wl_rpc_request_t *r
 static wl_err_t frontend_take_page(frontend_t *self, const wl_rpc_request_t *request, int64_t now,
                                    wl_fault_t *fault) {
     wl_page_args_t *args = &self->page;
-    wl_err_t err = wl_page_args_read(request, self->hub.config, args, fault);
+    uint64_t rollout = 0;
+    wl_err_t err = wl_frontend_rollout_choose(self->rollout, request, &rollout, fault);
+    if (err == WL_OK) {
+        err = wl_page_args_read(request, wl_hub_config(&self->hub, rollout), args, fault);
+    }
     if (err != WL_OK) {
         return err;
     }
     wl_ticket_t *ticket = frontend_admit(self, request, now);
     ticket->uid = args->uid;
+    ticket->rollout = rollout;
     uint32_t owner = wl_uid_owner(args->uid, wl_hub_instances(&self->hub, WL_ACTOR_DETAILS));
     wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_DETAILS, owner, WL_MSG_STATEMENT, 0);
     if (!wl_encoder_begun(to)) {
@@ -237,6 +230,7 @@ static wl_err_t frontend_take_page(frontend_t *self, const wl_rpc_request_t *req
         .kind = args->kind,
         .limit = args->limit,
         .cursor = {(const uint8_t *)args->cursor, args->cursor_bytes},
+        .rollout = rollout,
     };
     memcpy(item.line, args->line, sizeof item.line);
     memcpy(item.month, args->month, sizeof item.month);
@@ -247,46 +241,27 @@ static wl_err_t frontend_take_page(frontend_t *self, const wl_rpc_request_t *req
 static wl_err_t frontend_take_consent(frontend_t *self, const wl_rpc_request_t *request,
                                       int64_t now, wl_fault_t *fault) {
     wl_consent_args_t args;
-    wl_err_t err = wl_consent_args_read(request, self->hub.config, wl_wall_now(), &args, fault);
+    uint64_t rollout = 0;
+    wl_err_t err = wl_frontend_rollout_choose(self->rollout, request, &rollout, fault);
+    if (err == WL_OK) {
+        err = wl_consent_args_read(request, wl_hub_config(&self->hub, rollout), wl_wall_now(),
+                                   &args, fault);
+    }
     if (err == WL_OK) {
         wl_frontend_consent_ask(&self->hub, frontend_admit(self, request, now), &args);
     }
     return err;
 }
 
-static void frontend_ask(frontend_t *self, uint64_t number, uint32_t presence, uint32_t count) {
-    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_PRESENCE, presence, WL_MSG_ASK, 0);
-    if (!wl_encoder_begun(to)) {
-        wl_ask_begin(to, &(wl_ask_head_t){.frontend = self->hub.instance});
-    }
-    wl_ask_add(to, &(wl_ask_item_t){
-                       .ticket = number,
-                       .uids = {self->owned_uids, count},
-                       .positions = {self->owned_places, count},
-                   });
-}
-
 static wl_err_t frontend_take_has(frontend_t *self, const wl_rpc_request_t *request, int64_t now,
                                   wl_fault_t *fault) {
     uint32_t count = 0;
-    wl_err_t err = wl_has_args_read(request, self->uids, &count, fault);
+    wl_err_t err = wl_has_args_read(request, self->has.uids, &count, fault);
     if (err != WL_OK) {
         return err;
     }
     wl_ticket_t *ticket = frontend_admit(self, request, now);
-    ticket->has_count = (uint16_t)count;
-    for (uint32_t presence = 0; presence < self->presences; presence++) {
-        uint32_t owned = 0;
-        for (uint32_t i = 0; i < count; i++) {
-            if (wl_uid_owner(self->uids[i], self->presences) == presence) {
-                self->owned_uids[owned] = self->uids[i];
-                self->owned_places[owned++] = i;
-            }
-        }
-        if (owned > 0) {
-            frontend_ask(self, ticket->number, presence, owned);
-        }
-    }
+    wl_frontend_has_ask(&self->has, &self->hub, ticket, count);
     if (count == 0) {
         frontend_send_has(self, ticket);
         wl_tickets_release(self->tickets, ticket);
@@ -302,6 +277,9 @@ static void frontend_take_sys(frontend_t *self, const wl_rpc_request_t *request,
         wl_server_info_t info = {
             .settings = self->hub.settings,
             .config = self->hub.config,
+            .config_source = self->hub.config_source,
+            .config_seq = self->hub.config_seq,
+            .rollout = self->hub.rollout.id,
             .draining = self->hub.draining,
             .uptime_ms = now - self->opened_at,
         };
@@ -451,14 +429,23 @@ static int on_router(zloop_t *loop, zsock_t *router, void *arg) {
 static void on_expired(const wl_ticket_t *ticket, void *arg) {
     frontend_t *self = arg;
     WL_COUNT(&self->hub.counters, rpc_expired, 1);
+    if (ticket->method != WL_METHOD_HAS_ASSETS && ticket->method != WL_METHOD_CONSENT) {
+        wl_frontend_rollout_answered(self->rollout, ticket->rollout, WL_ERR_DEADLINE);
+    }
     frontend_send_error(self, &ticket->peer, ticket->msgid, WL_ERR_DEADLINE, NULL, 0);
 }
 
 static void frontend_tick(void *actor) {
     frontend_t *self = actor;
     wl_render_tick(&self->render);
+    wl_frontend_rollout_tick(self->rollout, wl_mono_now().ms);
     (void)wl_tickets_expire(self->tickets, wl_mono_now().ms, on_expired, self);
     WL_GAUGE(&self->hub.counters, rpc_in_flight, wl_tickets_used(self->tickets));
+}
+
+static void frontend_configured(void *actor) {
+    frontend_t *self = actor;
+    wl_frontend_rollout_configured(self->rollout);
 }
 
 static bool frontend_drained(void *actor) {
@@ -472,6 +459,7 @@ static wl_err_t frontend_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
         .take = frontend_take,
         .flush = frontend_flush,
         .tick = frontend_tick,
+        .configured = frontend_configured,
         .drained = frontend_drained,
         .tick_ms = TICK_MS,
     };
@@ -490,6 +478,7 @@ static wl_err_t frontend_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     self->rpc = wl_rpc_new();
     self->tickets = wl_tickets_new(requests_max, self->opened_at);
     self->gate = wl_consent_gate_new(&self->hub, frontend_refuse_user, self);
+    self->rollout = wl_frontend_rollout_new(&self->hub);
     wl_render_open(&self->render);
     err = wl_topology_router(settings, WL_ACTOR_FRONTEND, self->hub.instance, &self->router,
                              &boot->fault);
@@ -505,6 +494,7 @@ static void frontend_close(void *actor) {
     wl_rpc_destroy(&self->rpc);
     wl_tickets_destroy(&self->tickets);
     wl_consent_gate_destroy(&self->gate);
+    wl_frontend_rollout_destroy(&self->rollout);
     wl_render_close(&self->render);
     wl_hub_close(&self->hub);
     wl_free(self);

@@ -1,5 +1,6 @@
 #include "actors/hub.h"
 
+#include "actors/hub_config.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -154,58 +155,6 @@ void wl_hub_flush(wl_hub_t *self) {
 
 /* ---- what the hub takes itself ---------------------------------------------------------- */
 
-static void sick_apply(wl_hub_t *self) {
-    memset(self->sick, 0, sizeof self->sick);
-    for (uint32_t i = 0; self->config != NULL && i < self->sick_count; i++) {
-        int index = wl_config_line_index(self->config, self->sick_lines[i]);
-        if (index >= 0) {
-            self->sick[index] = true;
-        }
-    }
-    if (self->handlers.lines_changed != NULL) {
-        self->handlers.lines_changed(self->self);
-    }
-}
-
-static void hub_take_lines(wl_hub_t *self, const wl_msg_t *msg) {
-    for (uint32_t i = 0; i < msg->count; i++) {
-        const wl_line_item_t *line = &msg->items.line[i];
-        uint32_t at = 0;
-        while (at < self->sick_count && strcmp(self->sick_lines[at], line->line) != 0) {
-            at++;
-        }
-        if (line->sick && at == self->sick_count && at < WL_LINES_MAX) {
-            memcpy(self->sick_lines[self->sick_count++], line->line, sizeof line->line);
-        } else if (!line->sick && at < self->sick_count) {
-            memmove(self->sick_lines[at], self->sick_lines[at + 1],
-                    (--self->sick_count - at) * sizeof self->sick_lines[0]);
-        }
-    }
-    sick_apply(self);
-}
-
-static void hub_take_config(wl_hub_t *self, const wl_msg_t *msg) {
-    for (uint32_t i = 0; i < msg->count; i++) {
-        const wl_config_item_t *item = &msg->items.config[i];
-        wl_config_t *config = NULL;
-        wl_fault_t fault = {0};
-        wl_err_t err = wl_config_compile(
-            (const char *)item->integration.at, item->integration.count,
-            (const char *)item->presentation.at, item->presentation.count, &config, &fault);
-        if (err != WL_OK) { /* the config actor has compiled the same bytes */
-            wl_log(WL_LOG_ERROR, self->name, "config_refused", "%s: %s", fault.where,
-                   fault.message);
-            continue;
-        }
-        wl_config_destroy(&self->config);
-        self->config = config;
-        sick_apply(self);
-        if (self->handlers.configured != NULL) {
-            self->handlers.configured(self->self);
-        }
-    }
-}
-
 /* What is left of a deadline by the sender's clock, by ours. Its way here is not counted: whoever
  * waits knows its own deadline. */
 static int64_t deadline_here(int64_t deadline_at, int64_t sent_at, int64_t now) {
@@ -256,16 +205,17 @@ static void hub_take_keys(wl_hub_t *self, const wl_msg_t *msg) {
  * keeper: not from other hosts. */
 static bool message_near(wl_msg_id_t id) {
     return id == WL_MSG_KEYS || id == WL_MSG_SUSPECT || id == WL_MSG_SEEN || id == WL_MSG_CONFIG ||
-           id == WL_MSG_LEASE || id == WL_MSG_STATS || id == WL_MSG_TALLY;
+           id == WL_MSG_LEASE || id == WL_MSG_STATS || id == WL_MSG_TALLY || id == WL_MSG_RESERVE ||
+           id == WL_MSG_RESERVED;
 }
 
 static void hub_take(wl_hub_t *self, const wl_msg_t *msg) {
     if (msg->id == WL_MSG_CONFIG) {
-        hub_take_config(self, msg);
+        wl_hub_take_config(self, msg);
     } else if (msg->id == WL_MSG_KEYS) {
         hub_take_keys(self, msg);
     } else if (msg->id == WL_MSG_LINE) {
-        hub_take_lines(self, msg);
+        wl_hub_take_lines(self, msg);
         self->handlers.take(self->self, msg);
     } else {
         self->handlers.take(self->self, msg);
@@ -362,6 +312,10 @@ static int on_pipe(zloop_t *loop, zsock_t *pipe, void *arg) {
         (void)zloop_timer(loop, DRAIN_STEP_MS, 0, on_drain_step, self);
     } else if (strcmp(word, WL_WORD_STOPPING) == 0) {
         hub_end_by(self);
+        if (self->handlers.stopping != NULL) {
+            self->handlers.stopping(self->self);
+            hub_turn_end(self);
+        }
     } else if (self->handlers.told != NULL) {
         self->handlers.told(self->self, word);
         hub_turn_end(self);
@@ -455,6 +409,7 @@ void wl_hub_close(wl_hub_t *self) {
         outbox_destroy(&self->outboxes[kind]);
     }
     wl_config_destroy(&self->config);
+    wl_config_destroy(&self->candidate);
     wl_key_ring_destroy(&self->keys);
 }
 

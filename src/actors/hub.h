@@ -13,6 +13,7 @@
 #include "base/settings.h"
 #include "domain/config.h"
 #include "domain/key_ring.h"
+#include "domain/rollout.h"
 #include "proto/messages.h"
 #include "topology.h"
 
@@ -34,6 +35,7 @@ typedef struct {
     void (*tick)(void *self);                      /* every tick_ms */
     void (*configured)(void *self);                /* hub->config has just been replaced */
     void (*lines_changed)(void *self);             /* hub->sick may have changed */
+    void (*stopping)(void *self);                  /* the end of the process has begun */
     void (*told)(void *self, const char *word);    /* a word on the pipe other than $TERM */
     bool (*drained)(void *self);                   /* after $TERM: true = may end now */
     void (*drain)(void *self);                     /* $TERM arrived: take no new work */
@@ -58,10 +60,14 @@ typedef struct {
     wl_decoder_t *decoder;                 /* owned */
     wl_outbox_t *outboxes[WL_ACTOR_KINDS]; /* owned, opened at first use */
     wl_counters_t counters;
-    wl_key_ring_t *keys;     /* owned; NULL without CURVE: everybody may do everything */
-    wl_config_t *config;     /* owned, NULL until the first CONFIG message */
-    char config_source[64];  /* not used by most */
-    bool sick[WL_LINES_MAX]; /* by index into config->lines, from LINE messages */
+    wl_key_ring_t *keys;               /* owned; NULL without CURVE: everybody may do everything */
+    wl_config_t *config;               /* owned, NULL until the first CONFIG message */
+    wl_config_t *candidate;            /* owned: of the rollout under way, NULL = none */
+    wl_rollout_t rollout;              /* id 0 = none */
+    uint64_t config_seq;               /* of the newest change, 0 = documents of the directory */
+    char config_source[17];            /* where it came from: "store", "snapshot" .. */
+    bool sick[WL_LINES_MAX];           /* by index into config->lines, from LINE messages */
+    bool candidate_sick[WL_LINES_MAX]; /* by index into candidate->lines */
     char sick_lines[WL_LINES_MAX][WL_LINE_ID_MAX + 1]; /* names of sick lines, survives a reload */
     uint32_t sick_count;
     wl_hub_handlers_t handlers;
@@ -89,6 +95,17 @@ void wl_hub_run(wl_hub_t *self);
 void wl_hub_live(wl_hub_t *self, zsock_t *pipe, wl_boot_t *boot,
                  wl_err_t (*open)(void *actor, zsock_t *pipe, wl_boot_t *boot),
                  void (*close)(void *actor), void *actor);
+
+/* What a request is answered from: the candidate's configuration when this is the rollout under
+ * way, as the frontend has decided for its user, the base otherwise; NULL before the first CONFIG.
+ * Lines have other indexes in each, so what outlives a message is kept by their names. */
+const wl_config_t *wl_hub_config(const wl_hub_t *self, uint64_t rollout);
+/* The health of its lines, by their index in it. */
+const bool *wl_hub_sick(const wl_hub_t *self, uint64_t rollout);
+/* 0 for the base, 1 for the candidate: for tables that have a place for each. */
+uint32_t wl_hub_variant(const wl_hub_t *self, uint64_t rollout);
+/* A line of the base, or one that only the candidate has; NULL = none. */
+const wl_line_t *wl_hub_line(const wl_hub_t *self, const char *line_id);
 
 /* The encoder for `kind`.`instance`, ready to take one more item of message `id`. If it holds
  * another message, or the same with another head (head_key differs), or is full, that one is sent

@@ -78,10 +78,16 @@ static void intake_acknowledge(intake_t *self, const wl_intake_waiter_t *waiter)
 
 /* ---- what clients ask ------------------------------------------------------------------------ */
 
+static wl_actor_kind_t admin_owner(wl_method_t method) {
+    if (wl_method_config(method)) {
+        return WL_ACTOR_CONFIG;
+    }
+    bool console = method == WL_METHOD_ADMIN_STATS || method == WL_METHOD_ADMIN_PRESENCE_STATS;
+    return console ? WL_ACTOR_CONSOLE : WL_ACTOR_DISPATCHER;
+}
+
 /* Hands an operator's request to its owner; a ticket remembers who asked. */
 static wl_err_t intake_take_admin(intake_t *self, const wl_rpc_request_t *request) {
-    bool console = request->method == WL_METHOD_ADMIN_STATS ||
-                   request->method == WL_METHOD_ADMIN_PRESENCE_STATS;
     int64_t wait_ms = request->deadline_ms > 0 && request->deadline_ms < ADMIN_MS
                           ? request->deadline_ms
                           : ADMIN_MS;
@@ -96,14 +102,17 @@ static wl_err_t intake_take_admin(intake_t *self, const wl_rpc_request_t *reques
     }
     ticket->method = request->method;
     ticket->uid = 0;
-    wl_encoder_t *to =
-        wl_hub_to(&self->hub, console ? WL_ACTOR_CONSOLE : WL_ACTOR_DISPATCHER, 0, WL_MSG_ADMIN, 0);
+    wl_encoder_t *to = wl_hub_to(&self->hub, admin_owner(request->method), 0, WL_MSG_ADMIN, 0);
     if (!wl_encoder_begun(to)) {
         wl_admin_head_t head = {.intake = self->hub.instance};
         wl_admin_begin(to, &head);
     }
     wl_admin_item_t item = {
         .ticket = ticket->number, .method = (uint8_t)request->method, .args = request->args_bytes};
+    const char *user = wl_method_config(request->method) && wl_access_guarded(&self->hub)
+                           ? wl_rpc_user(self->rpc)
+                           : NULL;
+    (void)snprintf(item.user, sizeof item.user, "%s", user == NULL ? "" : user);
     wl_admin_add(to, &item);
     return WL_OK;
 }
@@ -117,6 +126,9 @@ static void intake_take_sys(intake_t *self, const wl_rpc_request_t *request) {
         wl_server_info_t info = {
             .settings = self->hub.settings,
             .config = self->hub.config,
+            .config_source = self->hub.config_source,
+            .config_seq = self->hub.config_seq,
+            .rollout = self->hub.rollout.id,
             .draining = self->hub.draining,
             .uptime_ms = wl_mono_now().ms - self->opened_at,
         };

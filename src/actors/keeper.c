@@ -16,6 +16,7 @@
 
 enum {
     STEPS_PER_LEASE = 4, /* three renewals may be lost */
+    RESERVE_PART = 8,    /* of a lease: so long may reservations take between two steps */
     REPEAT_MS = 1000,    /* without a database: a LEASE may be lost in a full mailbox */
     EPOCH_FOR_EVER = 1,  /* of files that one process owns */
     LIST_BYTES = 4 * WL_LEASE_PARTITIONS_MAX,
@@ -28,8 +29,10 @@ typedef struct {
     uint32_t partitions;
     uint32_t lease_ms;
     wl_lease_db_t *db;     /* owned; NULL: one writer for ever */
-    wl_lease_plan_t *plan; /* owned; NULL likewise */
+    wl_lease_plan_t *plan; /* owned; NULL likewise, or when no dispatcher runs here */
     bool warned;           /* that another writer has a queue of its own */
+    bool reserves;         /* the database answered the last question since the step */
+    int64_t reserve_ms;    /* that reservations have taken since the last step */
     bool unreachable;      /* the last question was not answered, and that was logged */
     bool held[WL_LEASE_PARTITIONS_MAX]; /* as told and logged last */
 } keeper_t;
@@ -229,12 +232,15 @@ static void keeper_step(keeper_t *self) {
         wl_log(err == WL_OK ? WL_LOG_INFO : WL_LOG_ERROR, self->hub.name, "lease_database", "%s",
                err == WL_OK ? "answers again" : wl_err_text(err));
     }
+    self->reserves = err == WL_OK;
     keeper_expire(self); /* the questions may have taken long */
     keeper_tell_all(self);
 }
 
 static void on_tick(void *arg) {
     keeper_t *self = arg;
+    self->reserves = true;
+    self->reserve_ms = 0;
     if (self->plan != NULL) {
         keeper_step(self);
     } else {
@@ -267,16 +273,74 @@ static void keeper_take_refused(keeper_t *self, const wl_msg_t *msg) {
     }
 }
 
+/* ---- quotas ---------------------------------------------------------------------------------- */
+
+/* The database is asked only while leases do not suffer from it. */
+static wl_err_t keeper_reserve(keeper_t *self, const wl_reserve_item_t *item,
+                               wl_reserved_item_t *ret) {
+    if (self->db == NULL || !self->reserves) {
+        return WL_ERR_UNAVAILABLE;
+    }
+    if (self->reserve_ms >= (int64_t)(self->lease_ms / RESERVE_PART)) {
+        return WL_ERR_BUSY;
+    }
+    int64_t began = wl_mono_now().ms;
+    wl_err_t err = item->back == 0
+                       ? WL_OK
+                       : wl_lease_db_give_back(self->db, item->line, item->back_day, item->back);
+    if (err == WL_OK && item->chunk > 0) {
+        err = wl_lease_db_reserve(self->db, item->line, item->limit, item->chunk, &ret->day,
+                                  &ret->granted, &ret->left);
+    }
+    self->reserve_ms += wl_mono_now().ms - began;
+    self->reserves = err == WL_OK || err == WL_ERR_BUSY;
+    return err;
+}
+
+static void keeper_take_reserve(keeper_t *self, const wl_msg_t *msg) {
+    uint32_t puller = msg->head.reserve.puller;
+    if (!wl_topology_here(self->hub.settings, WL_ACTOR_PULLER, puller)) {
+        WL_COUNT(&self->hub.counters, msg_malformed, 1);
+        return;
+    }
+    for (uint32_t i = 0; i < msg->count; i++) {
+        const wl_reserve_item_t *item = &msg->items.reserve[i];
+        wl_reserved_item_t answer = {0};
+        (void)snprintf(answer.line, sizeof answer.line, "%s", item->line);
+        answer.error = (uint32_t)keeper_reserve(self, item, &answer);
+        WL_COUNT(&self->hub.counters, quota_reserved, answer.granted);
+        if (item->chunk == 0) {
+            continue; /* nobody waits */
+        }
+        wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_PULLER, puller, WL_MSG_RESERVED, 0);
+        if (!wl_encoder_begun(to)) {
+            wl_reserved_begin(to, NULL);
+        }
+        wl_reserved_add(to, &answer);
+    }
+}
+
 static void on_message(void *arg, const wl_msg_t *msg) {
     keeper_t *self = arg;
     if (msg->id == WL_MSG_REFUSED) {
         keeper_take_refused(self, msg);
+    } else if (msg->id == WL_MSG_RESERVE) {
+        keeper_take_reserve(self, msg);
     } else {
         WL_COUNT(&self->hub.counters, msg_unexpected, msg->id != WL_MSG_LINE);
     }
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
+
+/* Does an actor of this kind run in this process? */
+static bool keeper_has(const wl_settings_t *settings, wl_actor_kind_t kind) {
+    bool has = false;
+    for (uint32_t i = 0; i < wl_topology_instances(settings, kind); i++) {
+        has = has || wl_topology_here(settings, kind, i);
+    }
+    return has;
+}
 
 /* The dispatchers have stopped: another writer need not wait until the leases run out. */
 static void on_drain(void *arg) {
@@ -290,11 +354,13 @@ static void on_drain(void *arg) {
     }
 }
 
-static wl_err_t keeper_open_db(keeper_t *self, wl_fault_t *fault) {
+static wl_err_t keeper_open_db(keeper_t *self, bool serves, wl_fault_t *fault) {
     wl_store_text_t text;
     wl_mysql_options_t options = wl_store_options_mysql(self->hub.settings, 0, &text);
-    self->plan =
-        wl_lease_plan_new(self->partitions, self->lease_ms, wl_random_below(self->partitions));
+    if (serves) {
+        self->plan =
+            wl_lease_plan_new(self->partitions, self->lease_ms, wl_random_below(self->partitions));
+    }
     return wl_lease_db_open(&options, self->hub.settings->server_name, self->partitions, &self->db,
                             fault);
 }
@@ -302,20 +368,18 @@ static wl_err_t keeper_open_db(keeper_t *self, wl_fault_t *fault) {
 static wl_err_t keeper_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     keeper_t *self = arg;
     const wl_actor_options_t *options = boot->options;
-    bool serves = false; /* without a dispatcher here it must not count as a writer */
-    for (uint32_t p = 0; p < options->settings->queue_partitions; p++) {
-        serves = serves || keeper_serves(options->settings, p);
-    }
-    bool shared = serves && wl_store_shared(options->settings);
+    bool shared = wl_store_shared(options->settings);
+    /* Without a dispatcher here it must not count as a writer. */
+    bool serves = shared && keeper_has(options->settings, WL_ACTOR_DISPATCHER);
     self->lease_ms = (uint32_t)options->settings->keeper_lease_ms;
     self->partitions = (uint32_t)options->settings->queue_partitions;
     wl_hub_handlers_t handlers = {.take = on_message,
                                   .tick = on_tick,
                                   .drain = on_drain,
-                                  .tick_ms = shared ? self->lease_ms / STEPS_PER_LEASE : REPEAT_MS};
+                                  .tick_ms = serves ? self->lease_ms / STEPS_PER_LEASE : REPEAT_MS};
     wl_err_t err = wl_hub_open(&self->hub, pipe, boot, &handlers, self, &boot->fault);
-    if (err == WL_OK && shared) {
-        err = keeper_open_db(self, &boot->fault);
+    if (err == WL_OK && (serves || (shared && keeper_has(self->hub.settings, WL_ACTOR_PULLER)))) {
+        err = keeper_open_db(self, serves, &boot->fault);
     }
     if (err == WL_OK) {
         on_tick(self); /* the first step now: the start need not wait for one */

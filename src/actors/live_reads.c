@@ -16,7 +16,7 @@ enum {
                                    their place */
     MARGIN_MS_MAX =
         20, /* an answer leaves so long before the deadline, so that it is there in time */
-    MARGIN_MS_MIN = 2, /* and so long if the budget is small, of which it takes a quarter */
+    MARGIN_MS_MIN = 6, /* and so long, more than a tick, if a quarter of the budget is less */
     AGAIN_MS = 20,     /* a line whose answer is too old is asked again, later each time */
     AGAIN_MS_MAX = 160,
     BUSY_RETRY_AFTER_MS = 50, /* for wallet.balance beyond the bounds */
@@ -31,9 +31,9 @@ struct wl_live_reads {
     wl_hub_t *hub;       /* borrowed */
     wl_render_t *render; /* borrowed */
     wl_gathers_t *gathers;
-    nothing_t *nothings;            /* owned, by key */
-    uint32_t waiting[WL_LINES_MAX]; /* reads that await a line, by its index in hub->config */
-    int64_t next_at;                /* nothing is due before, monotonic ms */
+    nothing_t *nothings;               /* owned, by key */
+    uint32_t waiting[2][WL_LINES_MAX]; /* reads that await a line of base or candidate, by index */
+    int64_t next_at;                   /* nothing is due before, monotonic ms */
 };
 
 wl_live_reads_t *wl_live_reads_new(wl_hub_t *hub, wl_render_t *render) {
@@ -91,13 +91,20 @@ static bool reads_recall(wl_live_reads_t *self, const wl_home_view_t *view, uint
            wl_marks_text_get(view->marks, view->marks_bytes, line->id) == WL_MARK_NONE;
 }
 
+/* The configuration that a read is answered from, and the line's place in it; -1: not there. */
+static int reads_index(const wl_live_reads_t *self, const wl_gather_t *gather,
+                       const char *line_id) {
+    return wl_config_line_index(wl_hub_config(self->hub, gather->read.rollout), line_id);
+}
+
 /* ---- asking --------------------------------------------------------------------------------- */
 
 static void reads_send(wl_live_reads_t *self, wl_gather_t *gather, wl_gather_line_t *line,
                        uint32_t index) {
     wl_hub_t *hub = self->hub;
     uint32_t presence = wl_uid_owner(gather->read.uid, wl_hub_instances(hub, WL_ACTOR_PRESENCE));
-    uint64_t key = ((self->render->config_number << 8) | index) << 16 | hub->instance;
+    uint64_t place = index + wl_hub_variant(hub, gather->read.rollout) * WL_LINES_MAX;
+    uint64_t key = ((self->render->config_number << 8) | place) << 16 | hub->instance;
     wl_encoder_t *to = wl_hub_to(hub, WL_ACTOR_PRESENCE, presence, WL_MSG_LIVE, key);
     if (!wl_encoder_begun(to)) {
         wl_live_head_t head = {.asker = WL_ACTOR_QUERY, .instance = hub->instance};
@@ -119,9 +126,10 @@ static void reads_send(wl_live_reads_t *self, wl_gather_t *gather, wl_gather_lin
 /* From now on a line is awaited, or is not any more. */
 static void reads_await(wl_live_reads_t *self, wl_gather_t *gather, wl_gather_line_t *line,
                         bool awaited) {
-    int index = wl_config_line_index(self->hub->config, line->id);
+    int index = reads_index(self, gather, line->id);
     if (index >= 0 && line->awaited != awaited) {
-        self->waiting[index] += awaited ? 1u : UINT32_MAX;
+        self->waiting[wl_hub_variant(self->hub, gather->read.rollout)][index] +=
+            awaited ? 1u : UINT32_MAX;
     }
     wl_gather_await(gather, line, awaited);
 }
@@ -145,7 +153,7 @@ static void reads_finish(wl_live_reads_t *self, wl_gather_t *gather) {
     wl_home_view_t view = wl_render_view(self->render, self->hub, &gather->read, gather->assets,
                                          gather->asset_count, gather->source);
     for (uint32_t i = 0; i < gather->line_count; i++) {
-        int index = wl_config_line_index(self->hub->config, gather->lines[i].id);
+        int index = reads_index(self, gather, gather->lines[i].id);
         if (index >= 0) {
             asked[index] = (uint8_t)gather->lines[i].asked;
         }
@@ -157,14 +165,15 @@ static void reads_finish(wl_live_reads_t *self, wl_gather_t *gather) {
 }
 
 /* Takes the lines that need not or cannot be asked now out of the demand. */
-static void reads_sift(wl_live_reads_t *self, const wl_home_view_t *view, wl_demand_t *demand,
-                       uint8_t asked[WL_LINES_MAX], int64_t now) {
+static void reads_sift(wl_live_reads_t *self, uint64_t rollout, const wl_home_view_t *view,
+                       wl_demand_t *demand, uint8_t asked[WL_LINES_MAX], int64_t now) {
+    const uint32_t *waiting = self->waiting[wl_hub_variant(self->hub, rollout)];
     uint32_t kept = 0;
     for (uint32_t i = 0; i < demand->count; i++) {
         uint8_t line = demand->lines[i];
         if (reads_recall(self, view, line, now)) {
             asked[line] = WL_ASKED_NOTHING;
-        } else if (self->waiting[line] >= LINE_READS_MAX) {
+        } else if (waiting[line] >= LINE_READS_MAX) {
             asked[line] = WL_ASKED_FAILED;
             WL_COUNT(&self->hub->counters, live_refused, 1);
         } else {
@@ -213,8 +222,9 @@ void wl_live_reads_take(wl_live_reads_t *self, uint32_t frontend, const wl_read_
                         wl_asset_list_t assets, wl_source_t source) {
     wl_hub_t *hub = self->hub;
     wl_method_t method = (wl_method_t)read->method;
-    if (hub->config == NULL || !wl_render_method(method) ||
-        !wl_demand_possible(hub->config, wl_render_shows(method), read->floors.count)) {
+    const wl_config_t *config = wl_hub_config(hub, read->rollout);
+    if (config == NULL || !wl_render_method(method) ||
+        !wl_demand_possible(config, wl_render_shows(method), read->floors.count)) {
         wl_render_reply(self->render, hub, frontend, read, assets.at, assets.count, source);
         return;
     }
@@ -224,7 +234,7 @@ void wl_live_reads_take(wl_live_reads_t *self, uint32_t frontend, const wl_read_
     wl_home_view_t view = wl_render_view(self->render, hub, read, assets.at, assets.count, source);
     view.asked = asked;
     wl_demand_first(&view, &demand);
-    reads_sift(self, &view, &demand, asked, now);
+    reads_sift(self, read->rollout, &view, &demand, asked, now);
     int64_t answer_by = reads_answer_by(read->deadline_at, now);
     if (demand.count > 0 && answer_by > now &&
         reads_gather(self, frontend, read, &view, &demand, answer_by)) {
@@ -266,7 +276,8 @@ static bool reads_again(wl_live_reads_t *self, wl_gather_t *gather, wl_gather_li
 
 static void reads_answered(wl_live_reads_t *self, wl_gather_t *gather, wl_gather_line_t *line,
                            const wl_lived_item_t *lived, int64_t now) {
-    const wl_line_t *config = wl_config_line(self->hub->config, line->id);
+    const wl_line_t *config =
+        wl_config_line(wl_hub_config(self->hub, gather->read.rollout), line->id);
     if (lived->error == WL_ERR_UNAUTHORIZED && config != NULL && config->consent) {
         reads_await(self, gather, line, false);
         wl_gather_bar(gather, line->id);
@@ -354,7 +365,7 @@ static void on_due(wl_gather_t *gather, void *arg) {
     reads_due(self, gather->answer_by);
     for (uint32_t i = 0; i < gather->line_count; i++) {
         wl_gather_line_t *line = &gather->lines[i];
-        int index = wl_config_line_index(self->hub->config, line->id);
+        int index = reads_index(self, gather, line->id);
         if (!line->awaited || line->again_at == 0 || index < 0) {
             continue;
         }
@@ -381,9 +392,9 @@ bool wl_live_reads_waiting(const wl_live_reads_t *self) {
 static void on_recount(wl_gather_t *gather, void *arg) {
     wl_live_reads_t *self = arg;
     for (uint32_t i = 0; i < gather->line_count; i++) {
-        int index = wl_config_line_index(self->hub->config, gather->lines[i].id);
+        int index = reads_index(self, gather, gather->lines[i].id);
         if (index >= 0 && gather->lines[i].awaited) {
-            self->waiting[index]++;
+            self->waiting[wl_hub_variant(self->hub, gather->read.rollout)][index]++;
         }
     }
 }

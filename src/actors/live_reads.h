@@ -3,9 +3,10 @@
  * that owns the user; the reply goes out when the last has answered, or a moment before the read's
  * deadline with what there is then. Part of the query actor and used on its thread only.
  *
- * Bounds: READS_MAX reads of READS_BYTES_MAX bytes wait, LINE_READS_MAX of them for one line, so
- * that a line that hangs leaves room for the others. Beyond them a line counts as one that has not
- * answered: the last good value is shown at once, marked; wallet.balance is told `busy`. */
+ * Bounds: READS_MAX reads of READS_BYTES_MAX bytes wait, LINE_READS_MAX of them for one line of
+ * base or candidate, so that a line that hangs leaves room for the others. Beyond them a line
+ * counts as one that has not answered: the last good value is shown at once, marked;
+ * wallet.balance is told `busy`. */
 #ifndef WL_ACTORS_LIVE_READS_H
 #define WL_ACTORS_LIVE_READS_H
 

@@ -30,7 +30,7 @@ static bool presence_test(wl_presence_t *self, uint64_t uid) {
 
 /* Nothing is stored of this user. That ends the read unless a line is to be asked all the same. */
 static void presence_absent(wl_presence_t *self, uint32_t frontend, const wl_read_item_t *read) {
-    const wl_config_t *config = self->hub.config;
+    const wl_config_t *config = wl_hub_config(&self->hub, read->rollout);
     wl_method_t method = (wl_method_t)read->method;
     if (config == NULL || !wl_render_method(method) ||
         !wl_demand_possible_absent(config, wl_render_shows(method), read->floors.count)) {
@@ -51,6 +51,7 @@ static void presence_absent(wl_presence_t *self, uint32_t frontend, const wl_rea
                           .method = read->method,
                           .filter = read->filter,
                           .floors = read->floors,
+                          .rollout = read->rollout,
                       });
 }
 

@@ -103,8 +103,7 @@ static void live_refuse(wl_presence_t *self, const wl_live_head_t *asked,
  * needs a consent, is judged behind us. */
 static void live_aim(wl_presence_t *self, const char *line, const wl_live_item_t *item,
                      wl_actor_kind_t *ret_kind, uint32_t *ret_instance) {
-    const wl_line_t *config =
-        self->hub.config == NULL ? NULL : wl_config_line(self->hub.config, line);
+    const wl_line_t *config = wl_hub_line(&self->hub, line);
     if (item->what == WL_LIVE_CONSENT) {
         *ret_kind = WL_ACTOR_DISPATCHER;
         *ret_instance = wl_presence_partition(self, item->uid);

@@ -69,6 +69,7 @@ typedef struct {
     uint64_t commits[WL_COVERAGE_SHARDS_MAX];    /* that the last tour of each shard has seen */
     int64_t toured_at[WL_COVERAGE_SHARDS_MAX];   /* monotonic ms when it was asked */
     uint64_t cache_lost;                         /* messages to caches dropped, as said last */
+    uint64_t details_lost;                       /* likewise to details */
     int64_t cache_lost_at;                       /* monotonic ms when that was noticed */
     char sick[WL_LINES_MAX][WL_LINE_ID_MAX + 1]; /* that other actors were told */
     uint32_t sick_count;

@@ -51,9 +51,9 @@ bool wl_presence_knows(const wl_presence_t *self, uint64_t uid) {
                                               wl_hub_shard(&self->hub, uid)));
 }
 
-/* What is kept of these users' details may be behind. */
-static void tiers_tell_details(wl_presence_t *self, uint32_t partition) {
-    wl_cover_head_t head = {.presence = self->hub.instance, .covered = false};
+/* What is kept of these users' details may be behind; more is kept once they are covered. */
+static void tiers_tell_details(wl_presence_t *self, uint32_t partition, bool covered) {
+    wl_cover_head_t head = {.presence = self->hub.instance, .covered = covered};
     for (uint32_t i = 0; i < wl_hub_instances(&self->hub, WL_ACTOR_DETAILS); i++) {
         wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_DETAILS, i, WL_MSG_COVER, ++self->batch);
         wl_cover_begin(to, &head);
@@ -73,9 +73,7 @@ static void tiers_tell_cover(wl_presence_t *self, uint32_t partition, bool cover
         wl_cover_begin(to, &head);
         wl_cover_add(to, &(wl_cover_item_t){.partition = partition});
     }
-    if (!covered) {
-        tiers_tell_details(self, partition);
-    }
+    tiers_tell_details(self, partition, covered);
     wl_hub_flush(&self->hub);
 }
 
@@ -92,6 +90,22 @@ static void tiers_missed(wl_presence_t *self, int64_t now) {
     for (uint32_t p = 0; p < tiers_partitions(self); p++) {
         tiers_tell_cover(self, p, false);
     }
+}
+
+/* What details keep is not compared with the database: it goes, and that is all. */
+static void tiers_missed_details(wl_presence_t *self) {
+    uint64_t lost = wl_hub_lost(&self->hub, WL_ACTOR_DETAILS);
+    if (lost == self->details_lost) {
+        return;
+    }
+    self->details_lost = lost;
+    for (uint32_t p = 0; p < tiers_partitions(self); p++) {
+        tiers_tell_details(self, p, false);
+        if (self->coverage == NULL || self->told[p]) {
+            tiers_tell_details(self, p, true);
+        }
+    }
+    wl_hub_flush(&self->hub);
 }
 
 static bool tiers_caches_hear(const wl_presence_t *self) {
@@ -336,6 +350,7 @@ wl_err_t wl_presence_tiers_open(wl_presence_t *self, wl_fault_t *fault) {
 
 void wl_presence_tiers_tick(wl_presence_t *self, int64_t now) {
     tiers_missed(self, now);
+    tiers_missed_details(self);
     tiers_claim(self, now);
     if (self->feed != NULL) {
         wl_presence_feed_tick(self->feed, now);

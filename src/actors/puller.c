@@ -2,6 +2,7 @@
 
 #include "actors/line_flow.h"
 #include "actors/puller_state.h"
+#include "actors/store_options.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -64,7 +65,8 @@ uint32_t wl_puller_slot(wl_puller_t *self, const char *id, const wl_line_t *conf
     if (slot < WL_PULLER_LINES_MAX) {
         wl_mono_ms_t now = wl_mono_now();
         wl_puller_line_destroy(&self->lines[slot]);
-        self->lines[slot] = wl_puller_line_new(id, self->hub.settings->server_data_dir, now);
+        self->lines[slot] =
+            wl_puller_line_new(id, self->hub.settings->server_data_dir, self->shared, now);
         puller_share(self);
         wl_puller_line_configure(self->lines[slot], config, now, wl_wall_now());
     }
@@ -103,8 +105,8 @@ static void puller_tell_health_to(wl_puller_t *self, wl_actor_kind_t kind,
 
 void wl_puller_tell_health(wl_puller_t *self, bool changed_only) {
     static const wl_actor_kind_t kinds[] = {
-        WL_ACTOR_FRONTEND, WL_ACTOR_CACHE,    WL_ACTOR_QUERY,  WL_ACTOR_DISPATCHER,
-        WL_ACTOR_CONSOLE,  WL_ACTOR_PRESENCE, WL_ACTOR_DETAILS};
+        WL_ACTOR_FRONTEND, WL_ACTOR_CACHE,    WL_ACTOR_QUERY,   WL_ACTOR_DISPATCHER,
+        WL_ACTOR_CONSOLE,  WL_ACTOR_PRESENCE, WL_ACTOR_DETAILS, WL_ACTOR_CONFIG};
     wl_mono_ms_t now = wl_mono_now();
     for (uint32_t i = 0; i < self->line_count; i++) {
         bool changed = wl_puller_line_judge(self->lines[i], now);
@@ -191,6 +193,7 @@ static void on_message(void *arg, const wl_msg_t *msg) {
     case WL_MSG_PULL: puller_take_pulls(self, msg); break;
     case WL_MSG_LIVE: wl_puller_take_live(self, msg); break;
     case WL_MSG_LEASE: puller_take_leases(self, msg); break;
+    case WL_MSG_RESERVED: wl_puller_take_reserved(self, msg); break;
     case WL_MSG_LINE: break;
     default: WL_COUNT(&self->hub.counters, msg_unexpected, 1);
     }
@@ -198,6 +201,7 @@ static void on_message(void *arg, const wl_msg_t *msg) {
 
 static void on_turn_end(void *arg) {
     wl_puller_pump(arg);
+    wl_puller_reserve(arg);
 }
 
 /* Once a second. */
@@ -208,6 +212,12 @@ static void puller_look_around(wl_puller_t *self) {
         wl_asks_t *asks = wl_puller_line_asks(self->lines[i]);
         wl_asks_sweep(asks, now);
         WL_COUNT(&self->hub.counters, rpc_late, wl_asks_expired(asks));
+        if (wl_puller_line_crowds(self->lines[i])) {
+            wl_log(WL_LOG_WARN, self->hub.name, "concurrency_small",
+                   "line %s: its concurrency is below queue.partitions, and has no call for those "
+                   "of this writer; it makes one at once nevertheless",
+                   wl_puller_line_id(self->lines[i]));
+        }
         if (!self->hub.draining) {
             wl_puller_line_revive(self->lines[i], now, wl_wall_now());
         }
@@ -245,6 +255,11 @@ static bool puller_drained(void *arg) {
     return wl_caller_in_flight(self->caller) == 0;
 }
 
+/* The keeper is stopped before us: what is given back must be there by then. */
+static void on_stopping(void *arg) {
+    wl_puller_close_quotas(arg);
+}
+
 static wl_err_t puller_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     wl_puller_t *self = arg;
     wl_hub_handlers_t handlers = {.take = on_message,
@@ -252,7 +267,9 @@ static wl_err_t puller_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
                                   .tick = on_tick,
                                   .hurried = puller_hurried,
                                   .configured = on_configured,
+                                  .stopping = on_stopping,
                                   .drained = puller_drained,
+                                  .drain = on_stopping,
                                   .tick_ms = TICK_MS};
     wl_err_t err = wl_hub_open(&self->hub, pipe, boot, &handlers, self, &boot->fault);
     if (err != WL_OK) {
@@ -260,6 +277,7 @@ static wl_err_t puller_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     }
     WL_ASSERT(wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER) <= WL_PULLER_PARTITIONS_MAX);
     const char *secrets_dir = self->hub.settings->server_secrets_dir;
+    self->shared = wl_store_shared(self->hub.settings);
     self->answer = wl_puller_answer_new();
     self->caller = wl_caller_new(self->hub.loop, secrets_dir[0] == '\0' ? NULL : secrets_dir,
                                  wl_puller_take_answer, self);

@@ -1,6 +1,5 @@
 #include "actors/puller_limits.h"
 
-#include "actors/puller_quota.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "domain/hedge.h"
@@ -34,6 +33,7 @@ struct wl_puller_limits {
     uint64_t quota_limit; /* likewise */
     uint32_t held;        /* a bit for each partition whose calls are made here, not 0 */
     uint32_t parts;       /* of the queue */
+    bool quota_shared;    /* all writers count together: the whole is ours */
     bool quota_none;      /* there is a quota, and our share of it is not one call */
     uint32_t in_flight;   /* calls under way */
     int64_t paused_until; /* monotonic ms */
@@ -41,9 +41,10 @@ struct wl_puller_limits {
     char urls[WL_LINE_URLS_MAX][WL_URL_MAX + 1];
 };
 
-wl_puller_limits_t *wl_puller_limits_new(const char *data_dir, const char *line) {
+wl_puller_limits_t *wl_puller_limits_new(const char *data_dir, const char *line, bool shared) {
     wl_puller_limits_t *self = wl_alloc_zero(1, sizeof *self);
-    self->quota = wl_puller_quota_new(data_dir, line);
+    self->quota = wl_puller_quota_new(data_dir, line, shared);
+    self->quota_shared = shared;
     self->held = 1;
     self->parts = 1;
     wl_token_bucket_init(&self->tokens, 0, 1, (wl_mono_ms_t){0});
@@ -81,7 +82,7 @@ static uint32_t limits_concurrency(const wl_puller_limits_t *self) {
 }
 
 static void limits_set_quota(wl_puller_limits_t *self, wl_wall_ms_t wall) {
-    uint64_t ours = limits_ours(self, self->quota_limit);
+    uint64_t ours = self->quota_shared ? self->quota_limit : limits_ours(self, self->quota_limit);
     self->quota_none = self->quota_limit > 0 && ours == 0;
     wl_puller_quota_limit(self->quota, ours, wall);
 }
@@ -121,6 +122,13 @@ void wl_puller_limits_configure(wl_puller_limits_t *self, const wl_line_t *confi
     }
     limits_configure_urls(self, config);
     limits_set_quota(self, wall);
+}
+
+void wl_puller_limits_retire(wl_puller_limits_t *self, wl_wall_ms_t wall) {
+    if (self->quota_shared) {
+        self->quota_limit = 0;
+        limits_set_quota(self, wall);
+    }
 }
 
 void wl_puller_limits_share(wl_puller_limits_t *self, uint32_t held, uint32_t parts,
@@ -301,12 +309,20 @@ bool wl_puller_limits_undecided(const wl_puller_limits_t *self) {
     return self->breaker.state == WL_BREAKER_HALF_OPEN && self->breaker.probing;
 }
 
+bool wl_puller_limits_crowded(const wl_puller_limits_t *self) {
+    return self->concurrency > 0 && limits_ours(self, self->concurrency) == 0;
+}
+
 uint32_t wl_puller_limits_in_flight(const wl_puller_limits_t *self) {
     return self->in_flight;
 }
 
 int64_t wl_puller_limits_quota_left(const wl_puller_limits_t *self, wl_wall_ms_t wall) {
     return self->quota_none ? 0 : wl_puller_quota_left(self->quota, wall);
+}
+
+wl_puller_quota_t *wl_puller_limits_quota(wl_puller_limits_t *self) {
+    return self->quota;
 }
 
 uint32_t wl_puller_limits_urls_out(const wl_puller_limits_t *self) {

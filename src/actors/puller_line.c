@@ -29,10 +29,12 @@ struct wl_puller_line {
     int64_t called_at;          /* monotonic ms of the last call */
     int64_t good_at;            /* monotonic ms of the last good answer, at first the start */
     bool last_failed;
+    bool crowded;
     wl_line_item_t health; /* what others are told */
 };
 
-wl_puller_line_t *wl_puller_line_new(const char *line, const char *data_dir, wl_mono_ms_t now) {
+wl_puller_line_t *wl_puller_line_new(const char *line, const char *data_dir, bool shared,
+                                     wl_mono_ms_t now) {
     WL_ASSERT(line != NULL);
     wl_puller_line_t *self = wl_alloc_zero(1, sizeof *self);
     (void)snprintf(self->id, sizeof self->id, "%s", line);
@@ -40,7 +42,7 @@ wl_puller_line_t *wl_puller_line_new(const char *line, const char *data_dir, wl_
     self->health.since = wl_wall_now().ms;
     self->good_at = now.ms;
     self->asks = wl_asks_new();
-    self->limits = wl_puller_limits_new(data_dir, line);
+    self->limits = wl_puller_limits_new(data_dir, line, shared);
     wl_turns_init(&self->turns, list_weights, WL_ASKS_LISTS);
     return self;
 }
@@ -62,6 +64,8 @@ void wl_puller_line_configure(wl_puller_line_t *self, const wl_line_t *config, w
     if (config != NULL) {
         self->config = *config;
         wl_puller_limits_configure(self->limits, config, first, now, wall);
+    } else {
+        wl_puller_limits_retire(self->limits, wall);
     }
 }
 
@@ -208,6 +212,12 @@ bool wl_puller_line_answered(wl_puller_line_t *self, const wl_limits_call_t *cal
 
 uint32_t wl_puller_line_in_flight(const wl_puller_line_t *self) {
     return wl_puller_limits_in_flight(self->limits);
+}
+
+bool wl_puller_line_crowds(wl_puller_line_t *self) {
+    bool before = self->crowded;
+    self->crowded = self->asked && wl_puller_limits_crowded(self->limits);
+    return self->crowded && !before;
 }
 
 int64_t wl_puller_line_pause_ms(wl_puller_line_t *self, wl_mono_ms_t now, wl_wall_ms_t wall) {

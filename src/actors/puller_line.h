@@ -25,8 +25,9 @@ typedef struct {
     wl_ask_t *asks[WL_PULL_UIDS_MAX];
 } wl_line_call_t;
 
-/* data_dir: as in puller_limits.h. */
-wl_puller_line_t *wl_puller_line_new(const char *line, const char *data_dir, wl_mono_ms_t now);
+/* data_dir, shared: as in puller_quota.h. */
+wl_puller_line_t *wl_puller_line_new(const char *line, const char *data_dir, bool shared,
+                                     wl_mono_ms_t now);
 void wl_puller_line_destroy(wl_puller_line_t **self); /* no calls under way */
 
 /* New limits; config NULL: the line is gone or a link, and take() gives nothing. Copied. */
@@ -57,6 +58,8 @@ bool wl_puller_line_answered(wl_puller_line_t *self, const wl_limits_call_t *cal
                              const wl_answer_t *answer, wl_mono_ms_t now);
 uint32_t wl_puller_line_in_flight(const wl_puller_line_t *self);
 
+/* Whether it is crowded (puller_limits.h) and was not at the last call. */
+bool wl_puller_line_crowds(wl_puller_line_t *self);
 /* ms for which a dispatcher should send nothing, 0 = go on. */
 int64_t wl_puller_line_pause_ms(wl_puller_line_t *self, wl_mono_ms_t now, wl_wall_ms_t wall);
 

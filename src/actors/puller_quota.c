@@ -3,7 +3,6 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
-#include "domain/quota.h"
 #include "store/blob_file.h"
 
 #include <inttypes.h>
@@ -18,6 +17,10 @@ enum {
 };
 
 struct wl_puller_quota {
+    bool shared;
+    bool wanted;            /* shared: calls wait for a reservation */
+    bool noticed;           /* shared: that nobody reserves, and that was logged */
+    wl_quota_share_t share; /* when shared; else the rest */
     wl_quota_t quota;
     bool read;         /* the file, with the first limit */
     int64_t failed_at; /* monotonic ms of the last write that failed, 0 = it did not */
@@ -25,10 +28,12 @@ struct wl_puller_quota {
     char path[PATH_MAX]; /* "": no file */
 };
 
-wl_puller_quota_t *wl_puller_quota_new(const char *data_dir, const char *line) {
+wl_puller_quota_t *wl_puller_quota_new(const char *data_dir, const char *line, bool shared) {
     wl_puller_quota_t *self = wl_alloc_zero(1, sizeof *self);
+    self->shared = shared;
+    wl_quota_share_init(&self->share);
     (void)snprintf(self->line, sizeof self->line, "%s", line);
-    if (data_dir != NULL) {
+    if (data_dir != NULL && !shared) {
         int bytes = snprintf(self->path, sizeof self->path, "%s/quota-%s", data_dir, line);
         WL_ASSERT(bytes > 0 && (size_t)bytes < sizeof self->path); /* data_dir: 400 at most */
     }
@@ -49,8 +54,9 @@ void wl_puller_quota_destroy(wl_puller_quota_t **pointer) {
     if (self == NULL) {
         return;
     }
-    const wl_quota_t *quota = &self->quota;
-    if (quota->reserved > quota->used && quota_write(self, quota->day, quota->used) != WL_OK) {
+    const wl_quota_t *quota = self->shared ? &self->share.quota : &self->quota;
+    if (quota->reserved > quota->used &&
+        (self->shared || quota_write(self, quota->day, quota->used) != WL_OK)) {
         wl_log(WL_LOG_WARN, "puller", "quota_wasted", "line %s: %" PRIu64 " calls of its quota",
                self->line, quota->reserved - quota->used);
     }
@@ -96,7 +102,9 @@ static void quota_read(wl_puller_quota_t *self, uint64_t limit, wl_wall_ms_t wal
 }
 
 void wl_puller_quota_limit(wl_puller_quota_t *self, uint64_t limit, wl_wall_ms_t wall) {
-    if (!self->read && limit > 0) {
+    if (self->shared) {
+        wl_quota_share_set(&self->share, limit);
+    } else if (!self->read && limit > 0) {
         quota_read(self, limit, wall);
     } else {
         wl_quota_set(&self->quota, limit);
@@ -123,6 +131,10 @@ static bool quota_reserve(wl_puller_quota_t *self, wl_mono_ms_t now, wl_wall_ms_
 }
 
 bool wl_puller_quota_may(wl_puller_quota_t *self, wl_mono_ms_t now, wl_wall_ms_t wall) {
+    if (self->shared) {
+        self->wanted = true;
+        return wl_quota_share_ready(&self->share, wall);
+    }
     wl_quota_state_t state = wl_quota_look(&self->quota, wall);
     if (state == WL_QUOTA_RESERVE && quota_reserve(self, now, wall)) {
         state = wl_quota_look(&self->quota, wall);
@@ -131,16 +143,75 @@ bool wl_puller_quota_may(wl_puller_quota_t *self, wl_mono_ms_t now, wl_wall_ms_t
 }
 
 void wl_puller_quota_take(wl_puller_quota_t *self) {
-    wl_quota_take(&self->quota);
+    if (self->shared) {
+        wl_quota_share_take(&self->share);
+    } else {
+        wl_quota_take(&self->quota);
+    }
 }
 
+/* ---- shared ---------------------------------------------------------------------------------- */
+
+/* Once for each time that the database is away. */
+static void quota_notice(wl_puller_quota_t *self) {
+    const wl_quota_share_t *share = &self->share;
+    if (share->away == self->noticed) {
+        return;
+    }
+    self->noticed = share->away;
+    if (share->away) {
+        wl_log(WL_LOG_ERROR, "puller", "quota_unreserved",
+               "line %s: %" PRIu64 " calls are reserved, and no more can be for now", self->line,
+               share->quota.reserved - share->quota.used);
+    } else {
+        wl_log(WL_LOG_INFO, "puller", "quota_reserved", "line %s: calls can be reserved again",
+               self->line);
+    }
+}
+
+bool wl_puller_quota_ask(wl_puller_quota_t *self, wl_mono_ms_t now, wl_wall_ms_t wall,
+                         wl_quota_ask_t *ret) {
+    if (!self->shared) {
+        return false;
+    }
+    bool due = wl_quota_share_ask(&self->share, self->wanted, now, wall, ret);
+    self->wanted = false;
+    quota_notice(self);
+    return due;
+}
+
+void wl_puller_quota_answer(wl_puller_quota_t *self, wl_err_t err, int64_t day, uint64_t granted,
+                            uint64_t left, wl_mono_ms_t now, wl_wall_ms_t wall) {
+    WL_ASSERT(self->shared);
+    if (err == WL_OK) {
+        wl_quota_share_answer(&self->share, day, granted, left, now, wall);
+    } else {
+        wl_quota_share_failed(&self->share, now);
+    }
+    quota_notice(self);
+}
+
+void wl_puller_quota_close(wl_puller_quota_t *self) {
+    if (self->shared) {
+        wl_quota_share_close(&self->share);
+    }
+}
+
+/* ---- state ----------------------------------------------------------------------------------- */
+
 int64_t wl_puller_quota_left(const wl_puller_quota_t *self, wl_wall_ms_t wall) {
-    uint64_t left = wl_quota_left(&self->quota, wall);
-    return self->quota.limit == 0 ? -1 : left > INT64_MAX ? INT64_MAX : (int64_t)left;
+    uint64_t left =
+        self->shared ? wl_quota_share_left(&self->share, wall) : wl_quota_left(&self->quota, wall);
+    return left == UINT64_MAX ? -1 : left > INT64_MAX ? INT64_MAX : (int64_t)left;
 }
 
 int64_t wl_puller_quota_wait_ms(wl_puller_quota_t *self, wl_mono_ms_t now, wl_wall_ms_t wall,
                                 const char **ret_reason) {
+    if (self->shared) {
+        *ret_reason =
+            self->share.spent ? "the quota of the day is used up" : "the quota cannot be reserved";
+        return wl_quota_share_wait_ms(&self->share, now, wall);
+    }
     wl_quota_state_t state = wl_quota_look(&self->quota, wall);
     if (state == WL_QUOTA_SPENT) {
         *ret_reason = "the quota of the day is used up";

@@ -1,6 +1,7 @@
 /* puller_state.h: what the files of the puller share:
  *     puller.c         messages, configuration, leases, health, life
  *     puller_calls.c   which line is asked next; calls, second calls, answers
+ *     puller_shared.c  quotas that writers share: what the keeper is asked for them
  *     puller_live.c    questions that somebody waits for, and what they are told
  * Private to them. */
 #ifndef WL_ACTORS_PULLER_STATE_H
@@ -63,6 +64,7 @@ typedef struct {
     uint32_t line_count;
     wl_puller_line_t *lines[WL_PULLER_LINES_MAX];  /* owned */
     int64_t lease_until[WL_PULLER_PARTITIONS_MAX]; /* monotonic ms, 0 = not ours */
+    bool shared;                                   /* quotas: with other writers */
     bool leased;                                   /* some keeper has spoken */
     int64_t health_at;                             /* monotonic ms when health was told last */
 } wl_puller_t;
@@ -93,6 +95,14 @@ void wl_puller_pump(wl_puller_t *self);
 void wl_puller_hedge(wl_puller_t *self);
 void wl_puller_take_answer(const wl_answer_t *answer, void *puller); /* a wl_answer_fn */
 void wl_puller_drop_flights(wl_puller_t *self); /* at the end: nobody is told */
+
+/* ---- puller_shared.c ---- */
+
+/* Sends the questions about quotas that are due: at the end of each turn. */
+void wl_puller_reserve(wl_puller_t *self);
+void wl_puller_take_reserved(wl_puller_t *self, const wl_msg_t *msg);
+/* The end: what is not used is given back with the turn, and no more calls that count are made. */
+void wl_puller_close_quotas(wl_puller_t *self);
 
 /* ---- puller_live.c ---- */
 

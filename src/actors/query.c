@@ -221,6 +221,7 @@ static void query_gather(query_t *self, const wl_msg_t *msg) {
             .filter = gather->filter,
             .marks = gather->marks,
             .floors = gather->floors,
+            .rollout = gather->rollout,
         };
         if (query_admits(self, frontend, &read, now)) {
             wl_live_reads_take(self->live, frontend, &read, gather->assets, WL_SOURCE_CACHE);
@@ -243,6 +244,36 @@ static void query_fill(query_t *self, const wl_fetched_head_t *head,
     wl_fill_add(to, &(wl_fill_item_t){.uid = fetched->uid, .assets = fetched->assets});
 }
 
+/* The answer under way is nobody's now. */
+static void query_read_again(query_t *self, flight_t *flight) {
+    if (flight->under_way) {
+        flight->number = ++self->flown;
+        query_fetch(self, flight, flight_deadline(flight));
+    }
+}
+
+/* Who joined behind a change that this read has not seen waits for another one. Only once: a
+ * database that was restored may have lost that commit. */
+static void query_answer(query_t *self, flight_t *flight, const wl_fetched_head_t *head,
+                         const wl_fetched_item_t *fetched) {
+    waiter_t *waiter = NULL;
+    waiter_t *next = NULL;
+    DL_FOREACH_SAFE(flight->waiters, waiter, next) {
+        if (head->error == WL_OK && waiter->read.seen > head->commit_seq) {
+            waiter->read.seen = 0;
+            continue;
+        }
+        if (head->error == WL_OK) {
+            wl_live_reads_take(self->live, waiter->frontend, &waiter->read, fetched->assets,
+                               WL_SOURCE_DB);
+        } else {
+            wl_render_error(&self->hub, waiter->frontend, &waiter->read, WL_ERR_UNAVAILABLE,
+                            "the database cannot be read", 0);
+        }
+        query_release(self, flight, waiter);
+    }
+}
+
 /* A read that nobody waits for any more is kept all the same: its work is done. */
 static void query_fetched(query_t *self, const wl_msg_t *msg) {
     const wl_fetched_head_t *head = &msg->head.fetched;
@@ -250,7 +281,6 @@ static void query_fetched(query_t *self, const wl_msg_t *msg) {
         const wl_fetched_item_t *fetched = &msg->items.fetched[i];
         flight_t *flight = NULL;
         HASH_FIND(hh, self->flights, &fetched->uid, sizeof fetched->uid, flight);
-        waiter_t *waiter = NULL;
         if (head->error == WL_OK) {
             query_fill(self, head, fetched);
             WL_COUNT(&self->hub.counters, presence_false_positive, fetched->assets.count == 0);
@@ -258,14 +288,10 @@ static void query_fetched(query_t *self, const wl_msg_t *msg) {
         if (flight == NULL || (fetched->asked != 0 && fetched->asked != flight->number)) {
             continue; /* nobody waits for it; it may be older than one given since */
         }
-        DL_FOREACH(flight->waiters, waiter) {
-            if (head->error == WL_OK) {
-                wl_live_reads_take(self->live, waiter->frontend, &waiter->read, fetched->assets,
-                                   WL_SOURCE_DB);
-            } else {
-                wl_render_error(&self->hub, waiter->frontend, &waiter->read, WL_ERR_UNAVAILABLE,
-                                "the database cannot be read", 0);
-            }
+        query_answer(self, flight, head, fetched);
+        if (flight->waiters != NULL) {
+            query_read_again(self, flight);
+            continue;
         }
         lane_t *lane = &self->lanes[flight->shard];
         query_land(self, flight);
@@ -276,12 +302,11 @@ static void query_fetched(query_t *self, const wl_msg_t *msg) {
 /* ---- consents ------------------------------------------------------------------------------- */
 
 /* Everything of this user that was read before the consent went is of no use: done again. */
-static void query_read_again(query_t *self, uint64_t uid) {
+static void query_forget(query_t *self, uint64_t uid) {
     flight_t *flight = NULL;
     HASH_FIND(hh, self->flights, &uid, sizeof uid, flight);
-    if (flight != NULL && flight->under_way) {
-        flight->number = ++self->flown; /* the answer under way is nobody's now */
-        query_fetch(self, flight, flight_deadline(flight));
+    if (flight != NULL) {
+        query_read_again(self, flight);
     }
 }
 
@@ -292,7 +317,7 @@ static void query_stored(query_t *self, const wl_msg_t *msg) {
         const wl_stored_item_t *stored = &msg->items.stored[i];
         if (wl_consent_withdrawn(stored)) {
             wl_live_reads_withdrawn(self->live, stored->uid, msg->head.stored.line);
-            query_read_again(self, stored->uid);
+            query_forget(self, stored->uid);
             wl_consent_pass_on(&self->hub, &msg->head.stored, stored);
         } else {
             WL_COUNT(&self->hub.counters, msg_unexpected, 1);

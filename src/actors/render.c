@@ -95,6 +95,8 @@ typedef struct {
     wl_render_t *render;
     wl_hub_t *hub;
     uint64_t uid;
+    const wl_config_t *config; /* which the lines are of */
+    uint32_t variant;          /* wl_hub_variant() */
 } hint_t;
 
 /* Where hints about this user go. Of several writers presence knows which one serves the user; a
@@ -109,7 +111,7 @@ static bool hint_owner(const wl_hub_t *hub, uint64_t uid, wl_actor_kind_t *ret_k
 }
 
 static uint64_t hint_key(const hint_t *hint, const wl_line_t *line) {
-    uint64_t line_index = (uint64_t)(line - hint->hub->config->lines);
+    uint64_t line_index = (uint64_t)(line - hint->config->lines) + hint->variant * WL_LINES_MAX;
     return (hint->render->config_number << 8) | line_index;
 }
 
@@ -157,17 +159,18 @@ static void hint_live(const hint_t *hint, const wl_line_t *line) {
 static void on_behind(const wl_line_t *line, void *arg) {
     hint_t *hint = arg;
     wl_render_t *render = hint->render;
-    uint32_t index = (uint32_t)(line - hint->hub->config->lines);
+    uint32_t index = (uint32_t)(line - hint->config->lines);
+    int64_t *probe_at = &render->probe_at[hint->variant][index];
     int64_t now = wl_mono_now().ms;
     if (now / 1000 != render->second) {
         render->second = now / 1000;
         render->hints = 0;
     }
-    bool probe = hint->hub->sick[index];
-    if (render->hints >= WL_REFRESH_HINTS_PER_S || (probe && now < render->probe_at[index])) {
+    bool probe = (hint->variant == 1 ? hint->hub->candidate_sick : hint->hub->sick)[index];
+    if (render->hints >= WL_REFRESH_HINTS_PER_S || (probe && now < *probe_at)) {
         return;
     }
-    render->probe_at[index] = now + WL_PROBE_MS;
+    *probe_at = now + WL_PROBE_MS;
     render->hints++;
     WL_COUNT(&hint->hub->counters, refresh_hints, 1);
     if (probe || line->mode == WL_MODE_LIVE) {
@@ -180,15 +183,16 @@ static void on_behind(const wl_line_t *line, void *arg) {
 wl_home_view_t wl_render_view(wl_render_t *self, const wl_hub_t *hub, const wl_read_item_t *read,
                               const wl_asset_t *assets, uint32_t asset_count, wl_source_t source) {
     wl_wall_ms_t now = wl_wall_now();
+    const wl_config_t *config = wl_hub_config(hub, read->rollout);
     return (wl_home_view_t){
-        .config = hub->config,
-        .sick = hub->sick,
+        .config = config,
+        .sick = wl_hub_sick(hub, read->rollout),
         .assets = assets,
         .asset_count = asset_count,
         .shows = wl_render_shows((wl_method_t)read->method),
         .uid = read->uid,
         .now = now,
-        .campaign_now = wl_render_campaign_now(self, hub->config, now),
+        .campaign_now = wl_render_campaign_now(self, config, now),
         .source = source,
         .marks = read->marks.at,
         .marks_bytes = read->marks.count,
@@ -196,6 +200,8 @@ wl_home_view_t wl_render_view(wl_render_t *self, const wl_hub_t *hub, const wl_r
         .filter_bytes = read->filter.count,
         .floors = read->floors.at,
         .floors_bytes = read->floors.count,
+        .candidate = wl_hub_variant(hub, read->rollout) == 1,
+        .unseen = wl_hub_variant(hub, read->rollout) == 1 ? NULL : hub->candidate,
     };
 }
 
@@ -204,15 +210,20 @@ void wl_render_send(wl_render_t *self, wl_hub_t *hub, uint32_t frontend, const w
     wl_reply_item_t reply = {.ticket = read->ticket, .uid = read->uid};
     reply.body = wl_render_body(self, (wl_method_t)read->method, view);
     wl_reply_add(wl_render_to(hub, frontend), &reply);
-    hint_t hint = {.render = self, .hub = hub, .uid = read->uid};
+    hint_t hint = {.render = self,
+                   .hub = hub,
+                   .uid = read->uid,
+                   .config = view->config,
+                   .variant = wl_hub_variant(hub, read->rollout)};
     wl_demand_each_behind(view, on_behind, &hint);
 }
 
 bool wl_render_asks(wl_render_t *self, const wl_hub_t *hub, const wl_read_item_t *read,
                     const wl_asset_t *assets, uint32_t asset_count) {
     wl_method_t method = (wl_method_t)read->method;
-    if (hub->config == NULL || !wl_render_method(method) ||
-        !wl_demand_possible(hub->config, wl_render_shows(method), read->floors.count)) {
+    const wl_config_t *config = wl_hub_config(hub, read->rollout);
+    if (config == NULL || !wl_render_method(method) ||
+        !wl_demand_possible(config, wl_render_shows(method), read->floors.count)) {
         return false;
     }
     wl_home_view_t view = wl_render_view(self, hub, read, assets, asset_count, WL_SOURCE_CACHE);

@@ -21,7 +21,8 @@ typedef struct {
     uint32_t hints;            /* hints sent within it */
     uint64_t config_number;    /* counts configurations: line indexes of two are not the same */
     wl_campaign_clock_t clock; /* of campaigns */
-    int64_t probe_at[WL_LINES_MAX]; /* when each sick line may be asked again, monotonic ms */
+    /* when each sick line of base and candidate may be asked again, monotonic ms */
+    int64_t probe_at[2][WL_LINES_MAX];
 } wl_render_t;
 
 void wl_render_open(wl_render_t *self);
@@ -48,7 +49,7 @@ wl_bytes_t wl_render_body(wl_render_t *self, wl_method_t method, const wl_home_v
 wl_shows_t wl_render_shows(wl_method_t method);
 
 /* The view of a read of these assets, now, without anything asked. It borrows the read, the assets
- * and hub->config, which must not be NULL. */
+ * and wl_hub_config() of its rollout, which must not be NULL. */
 wl_home_view_t wl_render_view(wl_render_t *self, const wl_hub_t *hub, const wl_read_item_t *read,
                               const wl_asset_t *assets, uint32_t asset_count, wl_source_t source);
 

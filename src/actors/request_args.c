@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-enum { SCENE_BYTES_MAX = 64 };
-
 static wl_err_t line_known(const wl_config_t *config, const char *key, const char *id,
                            wl_fault_t *fault) {
     return wl_config_line(config, id) != NULL
@@ -101,14 +99,18 @@ static wl_err_t floors_read(const msgpack_object *args, const wl_config_t *confi
     return WL_OK;
 }
 
-static wl_err_t home_read(const msgpack_object *args, const wl_config_t *config,
-                          wl_wallet_args_t *into, wl_fault_t *fault) {
-    char scene[SCENE_BYTES_MAX + 1];
-    wl_err_t err = wl_args_text(args, "scene", scene, SCENE_BYTES_MAX, fault);
+wl_err_t wl_asker_args_read(const msgpack_object *args, wl_asker_args_t *ret, wl_fault_t *fault) {
+    ret->scene[0] = ret->app_version[0] = '\0';
+    wl_err_t err = wl_args_text(args, "scene", ret->scene, WL_SCENE_MAX, fault);
     if (err != WL_OK && err != WL_ERR_NOT_FOUND) {
         return err;
     }
-    return floors_read(args, config, into, fault);
+    err = wl_args_text(args, "app_version", ret->app_version, WL_APP_VERSION_MAX, fault);
+    if (err == WL_OK && !wl_app_version_valid(ret->app_version)) {
+        return wl_fault(fault, WL_ERR_BAD_REQUEST, "app_version",
+                        "app_version: must be one to four numbers between dots, like 13.4.0");
+    }
+    return err == WL_ERR_NOT_FOUND ? WL_OK : err;
 }
 
 wl_err_t wl_wallet_args_read(const wl_rpc_request_t *request, const wl_config_t *config,
@@ -119,7 +121,7 @@ wl_err_t wl_wallet_args_read(const wl_rpc_request_t *request, const wl_config_t 
     if (err == WL_OK && request->method == WL_METHOD_ASSETS) {
         err = lines_read(request->args, config, ret, fault);
     } else if (err == WL_OK && request->method == WL_METHOD_HOME) {
-        err = home_read(request->args, config, ret, fault);
+        err = floors_read(request->args, config, ret, fault);
     } else if (err == WL_OK && request->method == WL_METHOD_BALANCE) {
         err = line_read(request->args, config, ret, fault);
     }

@@ -33,14 +33,18 @@ static const char *info_state(const wl_server_info_t *info) {
 void wl_server_info_write(const wl_server_info_t *info, msgpack_sbuffer *into) {
     msgpack_packer packer;
     msgpack_packer_init(&packer, into, msgpack_sbuffer_write);
-    msgpack_pack_map(&packer, 9);
+    msgpack_pack_map(&packer, 11);
     pack_pair(&packer, "version", WL_VERSION);
     pack_pair(&packer, "role", info->settings->server_role);
     pack_text(&packer, "uptime_ms");
     msgpack_pack_int64(&packer, info->uptime_ms);
     pack_pair(&packer, "state", info_state(info));
     pack_pair(&packer, "config_version", info->config == NULL ? "" : info->config->version);
-    pack_pair(&packer, "config_source", "directory");
+    pack_pair(&packer, "config_source", info->config == NULL ? "" : info->config_source);
+    pack_text(&packer, "config_seq");
+    msgpack_pack_uint64(&packer, info->config_seq);
+    pack_text(&packer, "rollout");
+    msgpack_pack_uint64(&packer, info->rollout);
     pack_text(&packer, "curve");
     info->settings->curve_key_file[0] == '\0' ? msgpack_pack_false(&packer)
                                               : msgpack_pack_true(&packer);
@@ -55,5 +59,5 @@ void wl_server_info_write(const wl_server_info_t *info, msgpack_sbuffer *into) {
     pack_pair(&packer, "assets", info->settings->shard_store);
     pack_pair(&packer, "cache", info->settings->cache_store);
     pack_pair(&packer, "queue", info->settings->queue_store);
-    pack_pair(&packer, "config", "directory");
+    pack_pair(&packer, "config", info->settings->config_store);
 }

@@ -10,6 +10,9 @@
 typedef struct {
     const wl_settings_t *settings;
     const wl_config_t *config; /* NULL = not configured yet: state "starting" */
+    const char *config_source; /* wl_config_source_name() */
+    uint64_t config_seq;       /* of the newest change that is live here */
+    uint64_t rollout;          /* under way, 0 = none */
     bool draining;             /* state "draining" */
     int64_t uptime_ms;
 } wl_server_info_t;

@@ -6,8 +6,8 @@
 #include <string.h>
 
 enum {
-    BUCKET_MS = 16,
-    BUCKETS = 4096, /* 65.5 s: more than the longest wait, so that no bucket mixes two rounds */
+    BUCKET_MS = 1,
+    BUCKETS = 65536, /* 65.5 s: more than the longest wait, so that no bucket mixes two rounds */
 };
 #define NOWHERE UINT32_MAX
 static_assert(BUCKETS * BUCKET_MS > WL_TICKET_WAIT_MS_MAX + 2 * BUCKET_MS, "one round");

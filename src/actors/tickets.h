@@ -5,7 +5,7 @@
  * A ticket's number travels through the other actors and comes back with the answer. It carries a
  * generation that changes each time the place is released, so an answer that comes after its
  * request was given up finds nothing instead of another client's request.
- * Deadlines are kept in a wheel of 16 ms buckets: adding and releasing cost the same at any load.
+ * Deadlines are kept in a wheel of 1 ms buckets: adding and releasing cost the same at any load.
  */
 #ifndef WL_ACTORS_TICKETS_H
 #define WL_ACTORS_TICKETS_H
@@ -31,6 +31,7 @@ typedef struct {
     bool used;                         /* false: in the free list */
     bool granted;                      /* wallet.consent: as asked */
     int64_t expires_at;                /* likewise; wall ms, 0 = never */
+    uint64_t rollout;                  /* whose candidate answers, 0 = the base */
     wl_peer_t peer;                    /* the way back */
     uint64_t has[WL_TICKET_HAS_WORDS]; /* bit per user who may own something */
 } wl_ticket_t;
@@ -49,7 +50,7 @@ wl_ticket_t *wl_tickets_take(wl_tickets_t *self, const wl_peer_t *peer, uint64_t
 wl_ticket_t *wl_tickets_find(wl_tickets_t *self, uint64_t number);
 void wl_tickets_release(wl_tickets_t *self, wl_ticket_t *ticket);
 
-/* Calls back for each ticket whose deadline has passed, at most 16 ms late, and releases it.
+/* Calls back for each ticket whose deadline has passed, at most 1 ms late, and releases it.
  * Returns how many. */
 typedef void (*wl_ticket_fn)(const wl_ticket_t *ticket, void *arg);
 uint32_t wl_tickets_expire(wl_tickets_t *self, int64_t now, wl_ticket_fn tell, void *arg);

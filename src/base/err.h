@@ -54,7 +54,7 @@ typedef struct {
     unsigned line;     /* 1-based, 0 = not known */
     unsigned column;   /* 1-based, 0 = not known */
     char where[96];    /* JSON pointer, key or field; "" = the whole */
-    char message[192]; /* a sentence without a full stop */
+    char message[400]; /* a sentence without a full stop */
 } wl_fault_t;
 
 /* Formats where and message into *fault (NULL is accepted) and returns err, for `return`. */

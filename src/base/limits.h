@@ -19,22 +19,24 @@ enum {
     /* configuration */
     WL_LINES_MAX = 64,             /* lines of one configuration */
     WL_SECTIONS_MAX = 16,          /* sections of the home page */
-    WL_TITLE_MAX = 64,             /* bytes of a title */
+    WL_TITLE_MAX = 96,             /* bytes of a title */
     WL_LINK_MAX = 256,             /* bytes of a link */
     WL_URL_MAX = 512,              /* bytes of an endpoint */
     WL_GOLDEN_CAMPAIGNS_MAX = 8,   /* campaigns of one golden slot */
     WL_SECTION_CAMPAIGNS_MAX = 16, /* campaigns of one section */
     WL_CAMPAIGN_PRIORITY_MAX = 1000,
     WL_DOCUMENT_BYTES_MAX = 102400, /* one runtime configuration document */
+    WL_SAMPLE_BYTES_MAX = 16384,    /* a recorded answer of a line in its configuration, compact */
 
     /* the wire to clients */
-    WL_REQUEST_BYTES_MAX = 65536, /* one request frame */
-    WL_WALK_DEPTH_MAX = 16,       /* nesting of any MessagePack that we read */
-    WL_ROUTING_ID_MAX = 255,      /* bytes of a ROUTER identity */
-    WL_HAS_UIDS_MAX = 1000,       /* wallet.has_assets */
-    WL_CHANGES_MAX = 1000,        /* notify.changed */
-    WL_PAYLOAD_ASSETS_MAX = 200,  /* notify.assets */
-    WL_MESSAGE_TEXT_MAX = 160,    /* bytes of an error message */
+    WL_REQUEST_BYTES_MAX = 65536,         /* one request frame */
+    WL_CONFIG_REQUEST_BYTES_MAX = 262144, /* one of admin.config.*: it may bring two documents */
+    WL_WALK_DEPTH_MAX = 16,               /* nesting of any MessagePack that we read */
+    WL_ROUTING_ID_MAX = 255,              /* bytes of a ROUTER identity */
+    WL_HAS_UIDS_MAX = 1000,               /* wallet.has_assets */
+    WL_CHANGES_MAX = 1000,                /* notify.changed */
+    WL_PAYLOAD_ASSETS_MAX = 200,          /* notify.assets */
+    WL_MESSAGE_TEXT_MAX = 400,            /* bytes of an error message */
 
     /* one user */
     WL_USER_ASSETS_MAX = 256, /* live assets of one user; more are refused by the store */

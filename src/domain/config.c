@@ -47,6 +47,11 @@ const wl_line_t *wl_config_line(const wl_config_t *self, const char *line_id) {
     return index < 0 ? NULL : &self->lines[index];
 }
 
+const char *wl_config_sample(const wl_config_t *self, const wl_line_t *line, size_t *ret_bytes) {
+    *ret_bytes = line->sample_bytes;
+    return line->sample_bytes == 0 ? NULL : self->samples + line->sample_at;
+}
+
 /* What reads look at before they look at lines. */
 static void config_sum_up(wl_config_t *config) {
     for (uint32_t i = 0; i < config->line_count; i++) {
@@ -109,6 +114,7 @@ wl_err_t wl_config_compile(const char *integration, size_t integration_bytes,
 
 void wl_config_destroy(wl_config_t **self) {
     if (self != NULL && *self != NULL) {
+        wl_free((*self)->samples);
         wl_free(*self);
         *self = NULL;
     }

@@ -71,6 +71,8 @@ typedef struct {
     wl_mapping_t mapping;
     wl_details_mapping_t details_mapping;
     wl_summary_mapping_t summary_mapping;
+    uint32_t sample_at;    /* into samples of the configuration */
+    uint32_t sample_bytes; /* 0 = there is none */
 } wl_line_t;
 
 typedef struct {
@@ -106,6 +108,8 @@ typedef struct {
     wl_golden_slot_t golden[WL_GOLDEN_SLOTS];
     wl_section_t sections[WL_SECTIONS_MAX];
     wl_campaign_t campaigns[WL_CAMPAIGNS_MAX]; /* those of a slot or section stand together */
+    uint32_t samples_bytes;
+    char *samples; /* owned: recorded answers as compact JSON, one behind the other */
 } wl_config_t;
 
 /* Validates both documents and compiles them. Refused: not JSON, unknown keys (the nearest known
@@ -122,6 +126,9 @@ void wl_config_destroy(wl_config_t **self);
 
 /* NULL when there is no such line. Only values from wl_config_compile can be searched. */
 const wl_line_t *wl_config_line(const wl_config_t *self, const char *line_id);
+/* The line's recorded answer: compact JSON, *ret_bytes long, no NUL at its end; NULL when it has
+ * none. Belongs to the configuration. */
+const char *wl_config_sample(const wl_config_t *self, const wl_line_t *line, size_t *ret_bytes);
 /* Index into lines, or -1. */
 int wl_config_line_index(const wl_config_t *self, const char *line_id);
 

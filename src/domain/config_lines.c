@@ -1,5 +1,8 @@
 #include "domain/config_parts.h"
 
+#include "base/alloc.h"
+#include "base/check.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,33 +12,46 @@ static bool text_starts(const char *text, const char *start) {
     return strncmp(text, start, strlen(start)) == 0;
 }
 
-/* ":8104" at the end of an authority: decimal, 1..65535. */
-static bool port_valid(const char *colon) {
-    size_t digits = strspn(colon + 1, "0123456789");
-    if (digits == 0 || digits > 5 || colon[1 + digits] != '\0') {
-        return false;
+#define DIGITS "0123456789"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+/* Behind a host: a name, an IPv4 address, or [an IPv6 address]; NULL when there is none. Never
+ * credentials (they would end up in logs), never a wildcard (we connect, we do not bind). */
+static const char *host_end(const char *at) {
+    if (*at != '[') {
+        size_t bytes = strspn(at, DIGITS LETTERS "._-");
+        return bytes == 0 ? NULL : at + bytes;
     }
-    long port = strtol(colon + 1, NULL, 10);
-    return port >= 1 && port <= 65535;
+    size_t address = strspn(at + 1, DIGITS "abcdefABCDEF:.");
+    const char *end = at + 1 + address;
+    if (*end == '%') { /* its zone */
+        size_t zone = strspn(end + 1, DIGITS LETTERS "._-");
+        end += zone == 0 ? 0 : 1 + zone;
+    }
+    return address == 0 || *end != ']' ? NULL : end + 1;
 }
 
-/* What stands between "//" and the path: a host, maybe a port, never credentials (they would end
- * up in logs) and never a wildcard (we connect, we do not bind). */
-static bool authority_valid(const char *url, bool port_required) {
-    const char *start = strstr(url, "://") + 3;
-    char authority[WL_URL_MAX + 1];
-    size_t bytes = strcspn(start, "/?#");
-    memcpy(authority, start, bytes);
-    authority[bytes] = '\0';
-    if (bytes == 0 || strpbrk(authority, "@* \"<>\\^`{|}") != NULL) {
-        return false;
+/* Behind ":8104": decimal, 1..65535; NULL when it is none. */
+static const char *port_end(const char *colon) {
+    size_t digits = strspn(colon + 1, DIGITS);
+    bool number = *colon == ':' && digits >= 1 && digits <= 5 && colon[1] != '0';
+    return number && strtol(colon + 1, NULL, 10) <= 65535 ? colon + 1 + digits : NULL;
+}
+
+/* "http://host[:port][/?#anything]"; config_json_schema.c says the same as a pattern. */
+static bool http_url_valid(const char *url) {
+    const char *at = host_end(strstr(url, "://") + 3);
+    if (at != NULL && *at == ':') {
+        at = port_end(at);
     }
-    const char *bracket = strrchr(authority, ']'); /* of an IPv6 address */
-    const char *colon = strrchr(bracket != NULL ? bracket : authority, ':');
-    if (colon == NULL) {
-        return !port_required;
-    }
-    return colon != authority && port_valid(colon);
+    return at != NULL && (*at == '\0' || *at == '/' || *at == '?' || *at == '#');
+}
+
+/* "tcp://host:port" */
+static bool zmq_url_valid(const char *url) {
+    const char *at = host_end(strstr(url, "://") + 3);
+    at = at == NULL ? NULL : port_end(at);
+    return at != NULL && *at == '\0';
 }
 
 static wl_err_t line_check_link(wl_config_reader_t *reader, const wl_line_t *line) {
@@ -65,9 +81,6 @@ static wl_err_t line_read_urls(wl_config_reader_t *reader, const json_t *value, 
     const json_t *element = NULL;
     json_array_foreach(given, index, element) {
         const char *text = json_string_value(element);
-        if (text == NULL || strlen(text) > WL_URL_MAX || text[0] == '\0') {
-            return wl_config_reader_fault(reader, "urls", "element %zu is not a url", index);
-        }
         memcpy(line->urls[index], text, strlen(text) + 1);
     }
     line->url_count = (uint32_t)index;
@@ -83,14 +96,13 @@ static wl_err_t line_check_url(wl_config_reader_t *reader, const wl_line_t *line
     const char *key = line->url_count > 1 ? "urls" : "url";
     bool http = text_starts(url, "http://") || text_starts(url, "https://");
     bool tcp = text_starts(url, "tcp://");
-    if (line->adapter == WL_ADAPTER_HTTP && (!http || !authority_valid(url, false))) {
+    if (line->adapter == WL_ADAPTER_HTTP && (!http || !http_url_valid(url))) {
         return wl_config_reader_fault(reader, key,
                                       http || tcp || strstr(url, "://") != NULL
                                           ? "adapter http needs http://host[:port] or https://"
                                           : "must start with http://, https:// or tcp://");
     }
-    if (line->adapter == WL_ADAPTER_ZMQ &&
-        (!tcp || !authority_valid(url, true) || strchr(url + 6, '/') != NULL)) {
+    if (line->adapter == WL_ADAPTER_ZMQ && (!tcp || !zmq_url_valid(url))) {
         return wl_config_reader_fault(reader, key, "adapter zmq needs tcp://host:port");
     }
     return WL_OK;
@@ -114,7 +126,7 @@ static wl_err_t line_check(wl_config_reader_t *reader, wl_line_t *line) {
     if ((line->mode == WL_MODE_LINK) != (line->kind == WL_KIND_LINK)) {
         return wl_config_reader_fault(reader, "mode", "mode link and kind link go together");
     }
-    if (line->retry_max_ms < line->retry_base_ms) {
+    if (!reader->alone && line->retry_max_ms < line->retry_base_ms) {
         return wl_config_reader_fault(reader, "retry_max_ms",
                                       "must not be less than retry_base_ms (%" PRIu32 ")",
                                       line->retry_base_ms);
@@ -137,7 +149,7 @@ static wl_err_t line_read_sanity(wl_config_reader_t *reader, const json_t *value
     wl_err_t err =
         wl_config_reader_object(reader, given != NULL ? given : empty, WL_CONFIG_SANITY, sanity);
     json_decref(empty);
-    if (err == WL_OK && sanity->amount_min > sanity->amount_max) {
+    if (err == WL_OK && !reader->alone && sanity->amount_min > sanity->amount_max) {
         err = wl_config_reader_fault(reader, "amount_min", "must not be above amount_max");
     }
     if (err == WL_OK && sanity->version_ahead_max > 0 && !line->versions) {
@@ -200,8 +212,36 @@ static wl_err_t line_read_pages(wl_config_reader_t *reader, const json_t *value,
                                         &line->summary_mapping, &line->summary_mapping.used);
 }
 
+/* Keeps the recorded answer behind those of the lines before. */
+static wl_err_t line_read_sample(wl_config_reader_t *reader, const json_t *value,
+                                 wl_config_t *config, wl_line_t *line) {
+    const json_t *given = json_object_get(value, "sample");
+    if (given == NULL) {
+        return WL_OK;
+    }
+    if (line->mode == WL_MODE_LINK) {
+        return wl_config_reader_fault(reader, "sample", "a link is never asked: leave it out");
+    }
+    if (reader->alone) {
+        return WL_OK;
+    }
+    size_t bytes = json_dumpb(given, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+    if (bytes > WL_SAMPLE_BYTES_MAX) {
+        return wl_config_reader_fault(reader, "sample", "must be at most %d bytes of compact JSON",
+                                      WL_SAMPLE_BYTES_MAX);
+    }
+    config->samples = wl_realloc(config->samples, config->samples_bytes + bytes);
+    size_t written = json_dumpb(given, config->samples + config->samples_bytes, bytes,
+                                JSON_COMPACT | JSON_ENCODE_ANY);
+    WL_ASSERT(bytes > 0 && written == bytes);
+    line->sample_at = config->samples_bytes;
+    line->sample_bytes = (uint32_t)bytes;
+    config->samples_bytes += (uint32_t)bytes;
+    return WL_OK;
+}
+
 static wl_err_t line_read(wl_config_reader_t *reader, const char *id, const json_t *value,
-                          wl_line_t *line) {
+                          wl_config_t *config, wl_line_t *line) {
     if (!wl_line_id_valid(id)) {
         return wl_config_reader_fault(reader, NULL, "a line id must match [a-z0-9_-]{1,32}");
     }
@@ -226,7 +266,10 @@ static wl_err_t line_read(wl_config_reader_t *reader, const char *id, const json
     if (err == WL_OK) {
         err = line_read_mapping(reader, value, line);
     }
-    return err != WL_OK ? err : line_read_pages(reader, value, line);
+    if (err == WL_OK) {
+        err = line_read_pages(reader, value, line);
+    }
+    return err != WL_OK ? err : line_read_sample(reader, value, config, line);
 }
 
 wl_err_t wl_config_lines_read(wl_config_reader_t *reader, wl_config_t *config,
@@ -242,7 +285,7 @@ wl_err_t wl_config_lines_read(wl_config_reader_t *reader, wl_config_t *config,
     json_object_foreach(json_object_get(reader->root, "lines"), id, value) {
         uint32_t index = config->line_count;
         wl_config_reader_enter(reader, id);
-        err = line_read(reader, id, value, &config->lines[index]);
+        err = line_read(reader, id, value, config, &config->lines[index]);
         wl_config_reader_leave(reader);
         if (err != WL_OK) {
             return err;

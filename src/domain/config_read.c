@@ -5,57 +5,10 @@
 #include "domain/moment.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-enum {
-    GUESS_BYTES_MAX = 32, /* longer words are not misspelled keys */
-    GUESS_DISTANCE_MAX = 3
-};
-
-const char *wl_config_shown(const char *text, char into[WL_CONFIG_SHOWN_MAX + 1]) {
-    size_t bytes = strnlen(text, WL_CONFIG_SHOWN_MAX);
-    for (size_t i = 0; i < bytes; i++) {
-        into[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
-    }
-    into[bytes] = '\0';
-    return into;
-}
-
-/* Levenshtein distance, one row at a time; both texts are at most GUESS_BYTES_MAX long. */
-static size_t guess_distance(const char *a, const char *b) {
-    size_t row[GUESS_BYTES_MAX + 1];
-    size_t b_bytes = strlen(b);
-    WL_ASSERT(b_bytes <= GUESS_BYTES_MAX);
-    for (size_t j = 0; j <= b_bytes; j++) {
-        row[j] = j;
-    }
-    for (size_t i = 1; a[i - 1] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b_bytes; j++) {
-            size_t swap = diagonal + (a[i - 1] != b[j - 1]);
-            size_t drop = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = swap < drop ? swap : drop;
-        }
-    }
-    return row[b_bytes];
-}
-
-void wl_config_guess(wl_config_guess_t *self, const char *text, const char *candidate) {
-    size_t bytes = strlen(text);
-    if (bytes > GUESS_BYTES_MAX || strlen(candidate) > GUESS_BYTES_MAX) {
-        return;
-    }
-    size_t distance = guess_distance(text, candidate);
-    bool near = distance <= GUESS_DISTANCE_MAX && distance * 2 <= bytes;
-    if (near && (self->nearest == NULL || distance < self->distance)) {
-        self->nearest = candidate;
-        self->distance = distance;
-    }
-}
 
 /* places */
 
@@ -131,7 +84,7 @@ wl_err_t wl_config_reader_open(wl_config_reader_t *self, const char *name, const
         return reader_fault_at(self, WL_ERR_SETTINGS, 1, 1, "the document is empty");
     }
     wl_json_place_t place;
-    if (wl_json_deeper_than(text, bytes, WL_CONFIG_DEPTH_MAX, &place)) {
+    if (wl_json_deeper_than(text, bytes, WL_CONFIG_NESTED_MAX, &place)) {
         return reader_fault_at(self, WL_ERR_SETTINGS, place.line, place.column,
                                "nested too deeply");
     }
@@ -179,10 +132,25 @@ static void row_store_flag(const wl_config_row_t *row, void *into, bool flag) {
     memcpy((char *)into + row->offset, &flag, sizeof flag);
 }
 
+/* A whole number, however it is written: 1.0 and 1e0 are 1, as in a JSON Schema. */
+static bool number_read(const json_t *value, const wl_config_row_t *row, int64_t *ret) {
+    if (json_is_integer(value)) {
+        *ret = json_integer_value(value);
+    } else {
+        double number = json_real_value(value);
+        if (!json_is_real(value) || number < (double)row->min || number > (double)row->max ||
+            number != floor(number)) {
+            return false;
+        }
+        *ret = (int64_t)number; /* exact: bounds are below 2^53 */
+    }
+    return *ret >= row->min && *ret <= row->max;
+}
+
 static wl_err_t row_read_number(wl_config_reader_t *reader, const wl_config_row_t *row,
                                 const json_t *value, void *into) {
-    json_int_t number = json_integer_value(value);
-    if (!json_is_integer(value) || number < row->min || number > row->max) {
+    int64_t number = 0;
+    if (!number_read(value, row, &number)) {
         return wl_config_reader_fault(reader, row->key,
                                       "must be a whole number from %" PRId64 " to %" PRId64,
                                       row->min, row->max);
@@ -277,6 +245,28 @@ static bool pointer_valid(const char *text) {
     return true;
 }
 
+static bool text_is_url(const char *text) {
+    for (const char *each = text; *each != '\0'; each++) {
+        if (*each < '!' || *each > '~') {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What a text counts: a character outside ASCII as WL_CONFIG_WIDE_BYTES. */
+static size_t text_weight(const char *text, bool *ret_wide) {
+    size_t weight = 0;
+    *ret_wide = false;
+    for (const char *each = text; *each != '\0'; each++) {
+        bool wide = ((unsigned char)*each & 0x80) != 0;
+        bool first = ((unsigned char)*each & 0xc0) != 0x80;
+        weight += !wide ? 1 : first ? WL_CONFIG_WIDE_BYTES : 0;
+        *ret_wide = *ret_wide || wide;
+    }
+    return weight;
+}
+
 static bool text_printable(const char *text) {
     for (const char *each = text; *each != '\0'; each++) {
         if ((unsigned char)*each < 0x20 || *each == 0x7f) {
@@ -286,29 +276,66 @@ static bool text_printable(const char *text) {
     return true;
 }
 
-static wl_err_t row_read_text(wl_config_reader_t *reader, const wl_config_row_t *row,
-                              const json_t *value, void *into) {
-    size_t bytes = json_string_length(value);
-    if (!json_is_string(value) || bytes >= row->size) {
-        return wl_config_reader_fault(reader, row->key, "must be a text of at most %zu bytes",
-                                      row->size - 1);
-    }
-    const char *text = json_string_value(value);
+/* NULL, or what is wrong with a text whose length is right. */
+static const char *text_complaint(const wl_config_row_t *row, const char *text) {
     if (!text_printable(text)) {
-        return wl_config_reader_fault(reader, row->key, "must not contain control characters");
+        return "must not contain control characters";
     }
     if (row->type == WL_CONFIG_ID && text[0] != '\0' && !wl_line_id_valid(text)) {
-        return wl_config_reader_fault(reader, row->key, "must match [a-z0-9_-]{1,32}");
+        return "must match [a-z0-9_-]{1,32}";
     }
     if (row->type == WL_CONFIG_POINTER && !pointer_valid(text)) {
-        return wl_config_reader_fault(reader, row->key,
-                                      "must be a JSON pointer such as /data/amount");
+        return "must be a JSON pointer such as /data/amount";
     }
-    if (row->required && text[0] == '\0') {
-        return wl_config_reader_fault(reader, row->key, "must not be empty");
+    bool url = row->type == WL_CONFIG_URL || row->type == WL_CONFIG_PATH;
+    if (url && !text_is_url(text)) {
+        return "must be ASCII without blanks: write others as %20 or %e4%bd%99";
     }
-    memcpy((char *)into + row->offset, text, bytes + 1);
-    return WL_OK;
+    if (row->type == WL_CONFIG_PATH && text[0] != '\0' && text[0] != '/') {
+        return "must start with /";
+    }
+    return row->required && text[0] == '\0' ? "must not be empty" : NULL;
+}
+
+static wl_err_t row_check_text(wl_config_reader_t *reader, const wl_config_row_t *row,
+                               const json_t *value) {
+    bool wide = false;
+    size_t weight = json_is_string(value) ? text_weight(json_string_value(value), &wide) : 0;
+    if (!json_is_string(value) || weight >= row->size) {
+        return wl_config_reader_fault(
+            reader, row->key, "must be a text of at most %zu bytes%s", row->size - 1,
+            wide ? ", where a character outside ASCII counts as four" : "");
+    }
+    const char *complaint = text_complaint(row, json_string_value(value));
+    return complaint == NULL ? WL_OK : wl_config_reader_fault(reader, row->key, "%s", complaint);
+}
+
+static wl_err_t row_read_text(wl_config_reader_t *reader, const wl_config_row_t *row,
+                              const json_t *value, void *into) {
+    wl_err_t err = row_check_text(reader, row, value);
+    if (err == WL_OK) {
+        memcpy((char *)into + row->offset, json_string_value(value), json_string_length(value) + 1);
+    }
+    return err;
+}
+
+static wl_err_t row_check_elements(wl_config_reader_t *reader, const wl_config_row_t *row,
+                                   const json_t *list) {
+    wl_config_row_t each = {.type = row->element, .size = row->size, .required = true};
+    size_t index = 0;
+    const json_t *value = NULL;
+    wl_err_t err = WL_OK;
+    wl_config_reader_enter(reader, row->key);
+    json_array_foreach(list, index, value) {
+        wl_config_reader_enter_index(reader, index);
+        err = row_check_text(reader, &each, value);
+        wl_config_reader_leave(reader);
+        if (err != WL_OK) {
+            break;
+        }
+    }
+    wl_config_reader_leave(reader);
+    return err;
 }
 
 static wl_err_t row_read_nest(wl_config_reader_t *reader, const wl_config_row_t *row,
@@ -323,7 +350,10 @@ static wl_err_t row_read_nest(wl_config_reader_t *reader, const wl_config_row_t 
         return wl_config_reader_fault(reader, row->key, "must have at most %" PRId64 " elements",
                                       row->max);
     }
-    return row->choice == NULL ? WL_OK : row_read_choices(reader, row, value, into);
+    if (row->choice != NULL) {
+        return row_read_choices(reader, row, value, into);
+    }
+    return row->size > 0 ? row_check_elements(reader, row, value) : WL_OK;
 }
 
 static wl_err_t row_read(wl_config_reader_t *reader, const wl_config_row_t *row,
@@ -334,10 +364,13 @@ static wl_err_t row_read(wl_config_reader_t *reader, const wl_config_row_t *row,
     case WL_CONFIG_CHOICE: return row_read_choice(reader, row, value, into);
     case WL_CONFIG_TEXT:
     case WL_CONFIG_ID:
+    case WL_CONFIG_URL:
+    case WL_CONFIG_PATH:
     case WL_CONFIG_POINTER: return row_read_text(reader, row, value, into);
     case WL_CONFIG_TIME: return row_read_time(reader, row, value, into);
     case WL_CONFIG_OBJECT:
     case WL_CONFIG_LIST: return row_read_nest(reader, row, value, into);
+    case WL_CONFIG_JSON: return WL_OK;
     case WL_CONFIG_FLAG:
         if (!json_is_boolean(value)) {
             return wl_config_reader_fault(reader, row->key, "must be true or false");
@@ -359,6 +392,8 @@ static void row_default(const wl_config_row_t *row, void *into) {
     case WL_CONFIG_FLAG: row_store_flag(row, into, row->fallback != 0); break;
     case WL_CONFIG_TEXT:
     case WL_CONFIG_ID:
+    case WL_CONFIG_URL:
+    case WL_CONFIG_PATH:
     case WL_CONFIG_POINTER: ((char *)into)[row->offset] = '\0'; break;
     case WL_CONFIG_LIST:
         if (row->choice != NULL) {
@@ -366,6 +401,7 @@ static void row_default(const wl_config_row_t *row, void *into) {
         }
         break;
     case WL_CONFIG_OBJECT:
+    case WL_CONFIG_JSON:
     case WL_CONFIG_TYPE_COUNT: break;
     }
 }

@@ -10,7 +10,8 @@
 #include <jansson.h>
 
 enum {
-    WL_CONFIG_DEPTH_MAX = 8, /* nested objects and lists; the documents need four */
+    WL_CONFIG_DEPTH_MAX = 8,   /* objects and lists around a key */
+    WL_CONFIG_NESTED_MAX = 16, /* nested objects and lists of a document: samples bring their own */
 };
 
 typedef struct {
@@ -19,6 +20,7 @@ typedef struct {
     size_t bytes;
     wl_fault_t *fault;                         /* borrowed, may be NULL */
     json_t *root;                              /* owned */
+    bool alone;                                /* only what a JSON Schema of the document can say */
     uint32_t depth;                            /* steps in use */
     wl_json_step_t steps[WL_CONFIG_DEPTH_MAX]; /* from the root to where we are */
 } wl_config_reader_t;

@@ -85,6 +85,9 @@ static const char *choice_amount_rule(unsigned index) {
         .doc = "name of this parameter in the query of the request")
 #define NEST(object_, type_, key_, max_, required_, doc_) \
     ROW(object_, type_, key_, .max = (max_), .required = (required_), .doc = (doc_))
+#define TEXTS(object_, key_, element_, bytes_max_, max_, required_, doc_)               \
+    ROW(object_, LIST, key_, .element = WL_CONFIG_##element_, .size = (bytes_max_) + 1, \
+        .max = (max_), .required = (required_), .doc = (doc_))
 #define MOMENT(object_, field_, fallback_, doc_)                                       \
     ROW(object_, TIME, #field_, FIELD(wl_campaign_t, field_), .fallback = (fallback_), \
         .fallback_text = "open", .doc = (doc_))
@@ -95,7 +98,7 @@ static const char *choice_amount_rule(unsigned index) {
             .doc = (line_doc_)),                                                                  \
         ROW(object_, TEXT, "title", FIELD(wl_campaign_t, title),                                  \
             .fallback_text = "the line's title", .doc = "name for people"),                       \
-        TEXT(object_, TEXT, wl_campaign_t, link, "where the client goes"),                        \
+        TEXT(object_, URL, wl_campaign_t, link, "where the client goes"),                         \
         MOMENT(object_, start, INT64_MIN, "the first moment it runs, 2026-11-11T00:00:00+08:00"), \
         MOMENT(object_, end, INT64_MAX, "the first moment it does not run any more"),             \
         NUMBER(object_, wl_campaign_t, priority, 0, 0, WL_CAMPAIGN_PRIORITY_MAX, priority_doc_),  \
@@ -123,10 +126,10 @@ static const wl_config_row_t rows[] = {
     ROW(LINE, CHOICE, "adapter", FIELD(wl_line_t, adapter), .choice = choice_adapter,
         .fallback = WL_ADAPTER_NONE, .fallback_text = "by the scheme of url",
         .max = WL_ADAPTER_NONE, .doc = "how the line is asked: HTTP JSON or ZeroMQ MessagePack"),
-    TEXT(LINE, TEXT, wl_line_t, url,
+    TEXT(LINE, URL, wl_line_t, url,
          "http://, https:// or tcp://host:port; required but for links, where it is the target"),
-    NEST(LINE, LIST, "urls", WL_LINE_URLS_MAX, false,
-         "instead of url: several endpoints of one line, of one scheme"),
+    TEXTS(LINE, "urls", URL, WL_URL_MAX, WL_LINE_URLS_MAX, false,
+          "instead of url: several endpoints of one line, of one scheme"),
     TEXT(LINE, ID, wl_line_t, secret, "name of the signing key in secrets_dir; empty = unsigned"),
     TEXT(LINE, TEXT, wl_line_t, unit, "the only unit the line may send; required but for coupons"),
     NUMBER(LINE, wl_line_t, scale, 0, 0, WL_SCALE_MAX, "decimal digits of one unit"),
@@ -135,7 +138,8 @@ static const wl_config_row_t rows[] = {
     NUMBER(LINE, wl_line_t, batch_max, 100, 1, WL_PULL_UIDS_MAX, "users of one call"),
     NUMBER(LINE, wl_line_t, batch_wait_ms, 5, 0, 1000, "how long a call waits to fill up"),
     NUMBER(LINE, wl_line_t, timeout_ms, 1000, 1, 60000, "of one call"),
-    NUMBER(LINE, wl_line_t, concurrency, 4, 1, 256, "calls under way at once"),
+    NUMBER(LINE, wl_line_t, concurrency, 4, 1, 256,
+           "calls under way at once; each writer has at least one"),
     NUMBER(LINE, wl_line_t, rate, 0, 0, 1000000, "calls a second, 0 = no limit"),
     ROW(LINE, NUMBER, "burst", FIELD(wl_line_t, burst), .fallback_text = "rate, at least 1",
         .min = 1, .max = 1000000, .doc = "calls at once after a quiet time"),
@@ -166,7 +170,8 @@ static const wl_config_row_t rows[] = {
     ROW(LINE, CHOICE, "priority", FIELD(wl_line_t, priority), .choice = choice_priority,
         .fallback = WL_PRIORITY_COUNT, .fallback_text = "high for cash, else normal",
         .max = WL_PRIORITY_COUNT, .doc = "whose calls go first when several lines wait"),
-    NUMBER(LINE, wl_line_t, quota, 0, 0, VERSION_MAX, "calls a day (UTC), 0 = no limit"),
+    NUMBER(LINE, wl_line_t, quota, 0, 0, VERSION_MAX,
+           "calls a day (UTC), over all writers; 0 = no limit"),
     ROW(LINE, FLAG, "adaptive", FIELD(wl_line_t, adaptive), .fallback = true,
         .doc = "fewer calls at once than concurrency while the line is slow or fails"),
     NUMBER(LINE, wl_line_t, hedge_ms, 0, 0, 60000,
@@ -179,13 +184,15 @@ static const wl_config_row_t rows[] = {
     NEST(LINE, OBJECT, "details_mapping", 0, false,
          "the same for pages of details; needs details: true"),
     NEST(LINE, OBJECT, "summary_mapping", 0, false, "the same for sums; needs summary: true"),
+    ROW(LINE, JSON, "sample", .max = WL_SAMPLE_BYTES_MAX,
+        .doc = "a recorded answer to /assets, to test the mapping with"),
 
     AMOUNT(wl_sanity_t, amount_min, 0, INT64_MIN, "least amount, in minor units"),
     AMOUNT(wl_sanity_t, amount_max, INT64_MAX, INT64_MIN, "largest amount, in minor units"),
     AMOUNT(wl_sanity_t, jump_max, 0, 0, "largest change from one version to the next, 0 = any"),
     AMOUNT(wl_sanity_t, version_ahead_max, 0, 0, "largest step of a version, 0 = any"),
 
-    POINTER(path, "path of the request, empty = /assets"),
+    TEXT(MAPPING, PATH, wl_mapping_t, path, "path of the request, empty = /assets"),
     POINTER(list, "the list of records in the answer, empty = the answer itself"),
     ROW(MAPPING, POINTER, "uid", FIELD(wl_mapping_t, uid), .required = true,
         .doc = "inside a record, as all below: the user"),
@@ -202,7 +209,8 @@ static const wl_config_row_t rows[] = {
         .choice = choice_amount_rule, .max = WL_AMOUNT_RULE_COUNT,
         .doc = "minor: whole minor units; decimal: units such as \"12.5\", never rounded"),
 
-    ITEM_POINTER(path, false, "path of the request, empty = /details"),
+    TEXT(DETAILS_MAPPING, PATH, wl_details_mapping_t, path,
+         "path of the request, empty = /details"),
     ITEM_POINTER(list, false, "the list of items in the answer, empty = the answer itself"),
     ITEM_POINTER(id, true, "inside an item, as the next four: a text or integer that is its own"),
     ITEM_POINTER(time, true, "when it happened, by time_rule; newest come first"),
@@ -221,7 +229,8 @@ static const wl_config_row_t rows[] = {
     QUERY_NAME(DETAILS_MAPPING, wl_details_mapping_t, query_cursor, "cursor"),
     QUERY_NAME(DETAILS_MAPPING, wl_details_mapping_t, query_limit, "limit"),
 
-    SUM_POINTER(path, false, "path of the request, empty = /summary"),
+    TEXT(SUMMARY_MAPPING, PATH, wl_summary_mapping_t, path,
+         "path of the request, empty = /summary"),
     SUM_POINTER(in, true, "in the answer, as the next two: what came in, by amount_rule"),
     SUM_POINTER(out, true, "what went out, not negative"),
     SUM_POINTER(count, true, "number of items"),
@@ -233,8 +242,8 @@ static const wl_config_row_t rows[] = {
 
     ROW(PRESENTATION, NUMBER, "version", FIELD(wl_config_top_t, version), .min = 1,
         .max = VERSION_MAX, .required = true, .doc = "grows with every change of this document"),
-    NEST(PRESENTATION, LIST, "golden", WL_GOLDEN_SLOTS, false,
-         "positions of the personal centre in order; null = empty"),
+    ROW(PRESENTATION, LIST, "golden", .max = WL_GOLDEN_SLOTS, .nullable = true,
+        .doc = "positions of the personal centre in order; null = empty"),
     NEST(PRESENTATION, LIST, "sections", WL_SECTIONS_MAX, false,
          "the home page from top to bottom"),
 
@@ -242,7 +251,7 @@ static const wl_config_row_t rows[] = {
         .doc = "a sync line, in one position only"),
     ROW(GOLDEN, TEXT, "title", FIELD(wl_golden_slot_t, title), .fallback_text = "the line's title",
         .doc = "name for people"),
-    TEXT(GOLDEN, TEXT, wl_golden_slot_t, link, "where the client goes"),
+    TEXT(GOLDEN, URL, wl_golden_slot_t, link, "where the client goes"),
     NEST(GOLDEN, LIST, "campaigns", WL_GOLDEN_CAMPAIGNS_MAX, false,
          "what stands here for a while in place of the line"),
     CAMPAIGN_ROWS(GOLDEN_CAMPAIGN, "a sync line that no other position uses",
@@ -253,8 +262,8 @@ static const wl_config_row_t rows[] = {
     ROW(SECTION, CHOICE, "kind", FIELD(wl_section_t, kind), .choice = choice_kind,
         .max = WL_KIND_COUNT, .required = true, .doc = "the kind of all its lines"),
     TEXT(SECTION, TEXT, wl_section_t, title, "name for people"),
-    NEST(SECTION, LIST, "lines", WL_LINES_MAX, true,
-         "line ids in order; a line in one section only"),
+    TEXTS(SECTION, "lines", ID, WL_LINE_ID_MAX, WL_LINES_MAX, true,
+          "line ids in order; a line in one section only"),
     NEST(SECTION, LIST, "campaigns", WL_SECTION_CAMPAIGNS_MAX, false,
          "lines that stand before the others for a while"),
     CAMPAIGN_ROWS(SECTION_CAMPAIGN, "a line of the section's kind that no section lists",
@@ -262,6 +271,16 @@ static const wl_config_row_t rows[] = {
                   "sick: the line cannot be asked now, empty: the user has nothing there; then it "
                   "is left out"),
 };
+
+const char *wl_config_object_path(wl_config_object_t object) {
+    static const char *const paths[WL_CONFIG_OBJECT_COUNT] = {
+#define CONFIG_OBJECT_PATH(name, path) path,
+        WL_CONFIG_OBJECTS(CONFIG_OBJECT_PATH)
+#undef CONFIG_OBJECT_PATH
+    };
+    WL_ASSERT(object < WL_CONFIG_OBJECT_COUNT);
+    return paths[object];
+}
 
 const wl_config_row_t *wl_config_row(wl_config_object_t object, size_t index) {
     for (size_t i = 0; i < WL_COUNT_OF(rows); i++) {
@@ -288,6 +307,8 @@ static const char *row_type(const wl_config_row_t *row) {
         [WL_CONFIG_POINTER] = "pointer", [WL_CONFIG_AMOUNT] = "number as text",
         [WL_CONFIG_CHOICE] = "one of",   [WL_CONFIG_TIME] = "time",
         [WL_CONFIG_OBJECT] = "object",   [WL_CONFIG_LIST] = "list",
+        [WL_CONFIG_URL] = "URL",         [WL_CONFIG_PATH] = "path",
+        [WL_CONFIG_JSON] = "any JSON",
     };
     return names[row->type];
 }
@@ -321,6 +342,8 @@ static void row_bounds(const wl_config_row_t *row, char *into, size_t max) {
         if (row->max > 0) {
             (void)snprintf(into, max, "at most %" PRId64, row->max);
         }
+    } else if (row->type == WL_CONFIG_JSON) {
+        (void)snprintf(into, max, "at most %" PRId64 " bytes", row->max);
     } else if (row->type != WL_CONFIG_FLAG && row->type != WL_CONFIG_TIME) {
         WL_ASSERT(row->size > 1);
         (void)snprintf(into, max, "at most %zu bytes", row->size - 1);
@@ -328,19 +351,15 @@ static void row_bounds(const wl_config_row_t *row, char *into, size_t max) {
 }
 
 void wl_config_document(void (*print)(const char *row, void *arg), void *arg) {
-    static const char *const paths[WL_CONFIG_OBJECT_COUNT] = {
-#define CONFIG_OBJECT_PATH(name, path) path,
-        WL_CONFIG_OBJECTS(CONFIG_OBJECT_PATH)
-#undef CONFIG_OBJECT_PATH
-    };
     for (size_t i = 0; i < WL_COUNT_OF(rows); i++) {
         char fallback[64];
         char bounds[96];
         char text[512];
         row_fallback(&rows[i], fallback, sizeof fallback);
         row_bounds(&rows[i], bounds, sizeof bounds);
-        (void)snprintf(text, sizeof text, "%s/%s\t%s\t%s\t%s\t%s", paths[rows[i].object],
-                       rows[i].key, row_type(&rows[i]), fallback, bounds, rows[i].doc);
+        (void)snprintf(text, sizeof text, "%s/%s\t%s\t%s\t%s\t%s",
+                       wl_config_object_path(rows[i].object), rows[i].key, row_type(&rows[i]),
+                       fallback, bounds, rows[i].doc);
         print(text, arg);
     }
 }

@@ -32,15 +32,20 @@ typedef enum {
 typedef enum {
     WL_CONFIG_NUMBER,  /* a JSON integer into u8, u32 or u64 */
     WL_CONFIG_FLAG,    /* true or false into bool */
-    WL_CONFIG_TEXT,    /* text without control characters into char[size] */
+    WL_CONFIG_TEXT,    /* text without control characters into char[size]; each character outside
+                          ASCII counts as four bytes, so that a JSON Schema can say the same */
     WL_CONFIG_ID,      /* text of wl_line_id_valid() into char[size] */
-    WL_CONFIG_POINTER, /* "" or a JSON pointer (RFC 6901) into char[size] */
+    WL_CONFIG_POINTER, /* "" or a JSON pointer (RFC 6901) into char[size], counted like TEXT */
+    WL_CONFIG_URL,     /* printable ASCII without blanks into char[size] */
+    WL_CONFIG_PATH,    /* likewise, "" or with a '/' first */
     WL_CONFIG_AMOUNT, /* decimal text of a whole number into i64 or u64: JSON numbers lose digits */
     WL_CONFIG_CHOICE, /* one of `choices` into an enum */
     WL_CONFIG_TIME,   /* RFC 3339 text with its zone, 1970 and later, into i64: ms since 1970 */
     WL_CONFIG_OBJECT, /* read by rows of its own */
     WL_CONFIG_LIST,   /* with `choice`: distinct ones of `max` choices, choice i into u32 as bit i;
-                         without it: read by code of its own */
+                         with `element`: texts that are checked and read by code of their own;
+                         without them: read by code of its own */
+    WL_CONFIG_JSON,   /* any JSON value, read by code of its own */
     WL_CONFIG_TYPE_COUNT
 } wl_config_type_t;
 
@@ -51,20 +56,28 @@ typedef struct {
     const char *doc;
     const char *fallback_text; /* default for people where `fallback` does not say it, or NULL */
     const char *(*choice)(unsigned index); /* name of a choice; CHOICE, and LIST of choices */
+    wl_config_type_t element;              /* of a LIST of ID or URL, none of them empty */
     int64_t fallback; /* default of NUMBER, FLAG, AMOUNT, CHOICE, TIME; texts default to "" */
     int64_t min;      /* of NUMBER and AMOUNT */
     int64_t max;      /* likewise; number of choices; elements of OBJECT and LIST: a list of choices
                          has none twice, so that this is both */
     size_t offset;    /* into the struct of the object */
-    size_t size;      /* of the field in bytes, 0 = not stored by the row */
+    size_t size;      /* of the field, of an element's text in bytes, 0 = not stored by the row */
     bool required;
+    bool nullable; /* elements of a LIST may be null */
 } wl_config_row_t;
+
+enum {
+    WL_CONFIG_WIDE_BYTES = 4, /* what a character outside ASCII counts in a text */
+};
 
 /* What the top of a document holds beside its lists. */
 typedef struct {
     uint64_t version; /* 1 .. 2^53 - 1, so that a console in JavaScript keeps it exact */
 } wl_config_top_t;
 
+/* Path of an object such as "presentation/golden/<n>": <id> is any key, <n> any index. */
+const char *wl_config_object_path(wl_config_object_t object);
 /* Row number `index` of an object, NULL past the last. */
 const wl_config_row_t *wl_config_row(wl_config_object_t object, size_t index);
 /* NULL when the object has no such key. */

@@ -6,14 +6,15 @@
 #include <string.h>
 
 enum {
-    FORMAT = 1,
+    FORMAT = 2,
     PLACE_BYTES_MAX =
-        1 + WL_LINE_ID_MAX + 1 + 8 + 1 + WL_TIMELINE_ID_MAX + 2 + WL_TIMELINE_CURSOR_MAX,
+        1 + WL_LINE_ID_MAX + 1 + 8 + 1 + WL_TIMELINE_ID_MAX + 8 + 2 + WL_TIMELINE_CURSOR_MAX,
     HEAD_BYTES = 1 + 8 + 8 + 8 + 4 + 1,
     PLAIN_BYTES_MAX = HEAD_BYTES + WL_TIMELINE_LINES_MAX * PLACE_BYTES_MAX,
     SEALED_BYTES_MAX = crypto_secretbox_NONCEBYTES + crypto_secretbox_MACBYTES + PLAIN_BYTES_MAX,
     FLAG_ENDED = 1,
     FLAG_BEGUN = 2,
+    FLAG_REACHED = 4,
     BASE64 = sodium_base64_VARIANT_URLSAFE_NO_PADDING,
 };
 
@@ -92,9 +93,13 @@ static void get_text(fields_t *self, char *into, size_t max) {
 
 static void place_put(fields_t *to, const wl_timeline_place_t *place) {
     put_text(to, place->line);
-    put_number(to, (place->ended ? FLAG_ENDED : 0) | (place->begun ? FLAG_BEGUN : 0), 1);
+    put_number(to,
+               (place->ended ? FLAG_ENDED : 0) | (place->begun ? FLAG_BEGUN : 0) |
+                   (place->reached ? FLAG_REACHED : 0),
+               1);
     put_number(to, (uint64_t)place->last.time, 8);
     put_text(to, place->last.id);
+    put_number(to, (uint64_t)place->reach, 8);
     put_number(to, place->cursor_bytes, 2);
     put_bytes(to, place->cursor, place->cursor_bytes);
 }
@@ -104,8 +109,10 @@ static void place_get(fields_t *from, wl_timeline_place_t *place) {
     uint64_t flags = get_number(from, 1);
     place->ended = (flags & FLAG_ENDED) != 0;
     place->begun = (flags & FLAG_BEGUN) != 0;
+    place->reached = (flags & FLAG_REACHED) != 0;
     place->last.time = (int64_t)get_number(from, 8);
     get_text(from, place->last.id, WL_TIMELINE_ID_MAX);
+    place->reach = (int64_t)get_number(from, 8);
     place->cursor_bytes = (uint16_t)get_number(from, 2);
     if (place->cursor_bytes > WL_TIMELINE_CURSOR_MAX) {
         from->short_of = true;

@@ -78,13 +78,16 @@ static wl_home_shown_t home_show(home_t *self, uint32_t line, int64_t pulled_at,
     return shown;
 }
 
-/* Nothing of a line without its consent counts. */
+/* Nothing of a line without its consent counts, nor of one that is not to be seen. */
 static bool home_counts(const wl_home_view_t *view, const wl_asset_t *asset) {
-    int line = view->config == NULL || !view->config->consents
+    int line = view->config == NULL || (!view->config->consents && view->unseen == NULL)
                    ? -1
                    : wl_config_line_index(view->config, asset->line);
-    return line < 0 || (wl_home_asked(view, (uint32_t)line) != WL_ASKED_BARRED &&
-                        wl_home_consented(view, (uint32_t)line));
+    if (line < 0) {
+        return !wl_home_unseen(view, asset);
+    }
+    return wl_home_asked(view, (uint32_t)line) != WL_ASKED_BARRED &&
+           wl_home_consented(view, (uint32_t)line);
 }
 
 bool wl_home_has_assets(const wl_home_view_t *view) {
@@ -185,9 +188,10 @@ static void home_pack_user(home_t *self) {
 void wl_golden_write(const wl_home_view_t *view, msgpack_sbuffer *into) {
     home_t self;
     home_open(&self, view, into);
-    wl_pack_map(into, 3);
+    wl_pack_map(into, 3 + wl_pack_variant_keys(view->candidate));
     home_pack_user(&self);
     home_pack_golden(&self);
+    wl_pack_variant(into, view->candidate);
 }
 
 /* sections */
@@ -318,11 +322,12 @@ static void home_pack_degraded(home_t *self) {
 void wl_home_write(const wl_home_view_t *view, msgpack_sbuffer *into) {
     home_t self;
     home_open(&self, view, into);
-    wl_pack_map(into, 6);
+    wl_pack_map(into, 6 + wl_pack_variant_keys(view->candidate));
     home_pack_user(&self);
     home_pack_golden(&self);
     home_pack_sections(&self);
     home_pack_degraded(&self);
     WL_PACK_KEY(into, "config_version");
     wl_pack_text(into, view->config->version);
+    wl_pack_variant(into, view->candidate);
 }

@@ -10,7 +10,9 @@
  * without a record; amount and pending of a record that may not be shown as an amount, and of a sum
  * that overflows, would mix units or has such a record in it. Tombstones count as no record. A line
  * without the consent it needs is one {amount: nil, freshness: "unauthorized"}, is in no sum and
- * makes nobody an owner. A link carries its title and target in extra. */
+ * makes nobody an owner. A link carries its title and target in extra. Only answers from the
+ * candidate of a rollout have one key more, variant: "candidate"; nothing is shown of a line that
+ * only view->unseen has. */
 #ifndef WL_DOMAIN_HOME_H
 #define WL_DOMAIN_HOME_H
 

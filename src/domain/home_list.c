@@ -36,7 +36,7 @@ static void list_asset(list_t *self, uint32_t at) {
     int line = wl_config_line_index(view->config, asset->line);
     bool listed = line < 0 ? wl_home_listed(view, asset->line)
                            : self->listed[line] && !self->facts.barred[line];
-    if (!listed) {
+    if (!listed || (line < 0 && wl_home_unseen(view, asset))) {
         return;
     }
     self->count++;
@@ -63,6 +63,7 @@ static void list_nothing(list_t *self, uint32_t line) {
     const wl_line_t *given = &view->config->lines[line];
     bool said = view->shows == WL_SHOWS_BALANCE || self->facts.barred[line] ||
                 self->facts.below[line] || wl_home_asked(view, line) == WL_ASKED_FAILED ||
+                (given->mode != WL_MODE_LINK && self->facts.marks[line] != WL_MARK_NONE) ||
                 (given->mode == WL_MODE_LIVE && wl_home_sick(view, line));
     if (!self->listed[line] || self->there[line] || !said) {
         return;
@@ -99,15 +100,16 @@ static void list_pack(list_t *self, msgpack_sbuffer *into) {
 void wl_assets_write(const wl_home_view_t *view, msgpack_sbuffer *into) {
     list_t self;
     list_open(&self, view);
-    wl_pack_map(into, 2);
+    wl_pack_map(into, 2 + wl_pack_variant_keys(view->candidate));
     list_pack(&self, into);
+    wl_pack_variant(into, view->candidate);
 }
 
 void wl_balance_write(const wl_home_view_t *view, msgpack_sbuffer *into) {
     const wl_config_t *config = view->config;
     list_t self;
     list_open(&self, view);
-    wl_pack_map(into, 3);
+    wl_pack_map(into, 3 + wl_pack_variant_keys(view->candidate));
     list_pack(&self, into);
     uint32_t count = 0;
     uint32_t degraded[WL_LINES_MAX];
@@ -121,4 +123,5 @@ void wl_balance_write(const wl_home_view_t *view, msgpack_sbuffer *into) {
     for (uint32_t i = 0; i < count; i++) {
         wl_pack_text(into, config->lines[degraded[i]].id);
     }
+    wl_pack_variant(into, view->candidate);
 }

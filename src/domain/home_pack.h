@@ -45,6 +45,11 @@ static inline void wl_pack_text(msgpack_sbuffer *into, const char *text) {
     (void)msgpack_pack_str_body(&packer, text, bytes);
 }
 
+/* How many keys wl_pack_variant() appends. */
+static inline uint32_t wl_pack_variant_keys(bool candidate) {
+    return candidate ? 1 : 0;
+}
+
 /* Head and body of a literal in one write of constant size; at most 31 bytes. */
 #define WL_PACK_KEY(into, literal)                                              \
     do {                                                                        \
@@ -54,6 +59,14 @@ static inline void wl_pack_text(msgpack_sbuffer *into, const char *text) {
         memcpy(key_ + 1, literal, sizeof(literal) - 1);                         \
         (void)msgpack_sbuffer_write((into), key_, sizeof key_);                 \
     } while (0)
+
+/* The key that only answers from a candidate have. */
+static inline void wl_pack_variant(msgpack_sbuffer *into, bool candidate) {
+    if (candidate) {
+        WL_PACK_KEY(into, "variant");
+        wl_pack_text(into, "candidate");
+    }
+}
 
 /* A record; state as judged now. Damaged extra bytes become an empty map. Of one that is not to be
  * known amount and pending are nil, and the key last_good may stand behind them. */

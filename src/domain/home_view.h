@@ -56,8 +56,12 @@ typedef struct {
     size_t filter_bytes;
     const void *floors; /* versions to reach (domain/floors.h), may be NULL */
     size_t floors_bytes;
-    const uint8_t *asked; /* [config->line_count] of wl_asked_t; NULL: no line was asked */
-    const bool *answered; /* [asset_count]: the line said so for this answer; NULL: none did */
+    const uint8_t *asked;      /* [config->line_count] of wl_asked_t; NULL: no line was asked */
+    const bool *answered;      /* [asset_count]: the line said so for this answer; NULL: none did */
+    bool candidate;            /* config is the candidate of a rollout: the answer says so */
+    const wl_config_t *unseen; /* a candidate that this user is not shown; may be NULL: lines that
+                                  only it has are pulled for all users, and are not there for this
+                                  one */
 } wl_home_view_t;
 
 /* What holds for each line of the configuration. */
@@ -68,6 +72,12 @@ typedef struct {
     bool below[WL_LINES_MAX];    /* its newest version is below the floor of the read */
     bool plain[WL_LINES_MAX];    /* none of it, and it is well: only the age of a record counts */
 } wl_home_facts_t;
+
+/* A record of a line that the configuration does not have: is it of one that this user is not to
+ * see yet? */
+static inline bool wl_home_unseen(const wl_home_view_t *view, const wl_asset_t *asset) {
+    return view->unseen != NULL && wl_config_line_index(view->unseen, asset->line) >= 0;
+}
 
 /* wl_asset_is_consent() for those who look at every asset of every read. */
 static inline bool wl_home_consent(const wl_asset_t *asset) {

@@ -2,7 +2,12 @@
 
 #include "domain/month.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+#define END_MS INT64_C(253402300800000) /* of the year 9999 */
 
 enum { SECOND_MS = 1000, MINUTE_MS = 60000, HOUR_MS = 3600000, DAY_MS = 86400000 };
 
@@ -85,4 +90,20 @@ bool wl_moment_parse(const char *text, wl_wall_ms_t *ret) {
     }
     ret->ms = day + time - zone;
     return true;
+}
+
+void wl_moment_write(wl_wall_ms_t moment, char ret[WL_MOMENT_BYTES + 1]) {
+    time_t seconds = (time_t)(moment.ms / SECOND_MS);
+    struct tm when;
+    if (moment.ms < 0 || moment.ms >= END_MS || gmtime_r(&seconds, &when) == NULL) {
+        (void)snprintf(ret, WL_MOMENT_BYTES + 1, "%" PRId64, moment.ms);
+        return;
+    }
+    size_t used = strftime(ret, WL_MOMENT_BYTES + 1, "%Y-%m-%dT%H:%M:%S", &when);
+    unsigned ms = (unsigned)(moment.ms % SECOND_MS);
+    if (ms == 0) {
+        (void)snprintf(ret + used, WL_MOMENT_BYTES + 1 - used, "Z");
+    } else {
+        (void)snprintf(ret + used, WL_MOMENT_BYTES + 1 - used, ".%03uZ", ms);
+    }
 }

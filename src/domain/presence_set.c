@@ -249,6 +249,21 @@ static part_t **presence_parts(const wl_presence_set_t *self, size_t *ret_count)
     return parts;
 }
 
+static bool list_take(uint64_t uid, void *arg) {
+    uint64_t **at = arg;
+    *(*at)++ = uid;
+    return true;
+}
+
+void wl_presence_set_list(const wl_presence_set_t *self, uint64_t *into) {
+    size_t count = 0;
+    WL_AUTO_FREE part_t **parts = presence_parts(self, &count);
+    WL_ASSERT(self->mode == WL_PRESENCE_EXACT);
+    for (size_t i = 0; i < count; i++) {
+        (void)roaring_iterate64(parts[i]->bitmap, list_take, parts[i]->key << 32, &into);
+    }
+}
+
 /* What glibc takes for an allocation: 8 bytes of its own, multiples of 16, at least 32. */
 static uint64_t malloc_bytes(size_t bytes) {
     size_t whole = (bytes + 8 + 15) & ~(size_t)15;

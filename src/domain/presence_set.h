@@ -36,6 +36,8 @@ bool wl_presence_set_clear(wl_presence_set_t *self, uint64_t uid);
 bool wl_presence_set_test(const wl_presence_set_t *self, uint64_t uid); /* true = maybe */
 
 uint64_t wl_presence_set_members(const wl_presence_set_t *self); /* distinct bits set */
+/* Exact mode: the users in ascending order; room for wl_presence_set_members(). */
+void wl_presence_set_list(const wl_presence_set_t *self, uint64_t *into);
 /* Bytes held, containers included. Costs a walk over the bitmaps: not for the hot path. */
 uint64_t wl_presence_set_bytes(const wl_presence_set_t *self);
 /* Expected share of absent users answered "maybe": members / 2^hash_bits, 0 in exact mode. */

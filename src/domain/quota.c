@@ -40,13 +40,17 @@ wl_quota_state_t wl_quota_look(wl_quota_t *self, wl_wall_ms_t now) {
     return self->used < self->reserved ? WL_QUOTA_READY : WL_QUOTA_RESERVE;
 }
 
+uint64_t wl_quota_chunk(uint64_t limit) {
+    uint64_t chunk = limit / CHUNKS_A_DAY;
+    chunk = chunk < 1 ? 1 : chunk;
+    return chunk > CHUNK_MAX ? CHUNK_MAX : chunk;
+}
+
 void wl_quota_next(const wl_quota_t *self, wl_wall_ms_t now, int64_t *ret_day,
                    uint64_t *ret_reserved) {
     WL_ASSERT(self->limit > 0);
     int64_t today = wl_quota_day(now);
-    uint64_t chunk = self->limit / CHUNKS_A_DAY;
-    chunk = chunk < 1 ? 1 : chunk;
-    chunk = chunk > CHUNK_MAX ? CHUNK_MAX : chunk;
+    uint64_t chunk = wl_quota_chunk(self->limit);
     uint64_t used = today > self->day ? 0 : self->used;
     uint64_t left = self->limit > used ? self->limit - used : 0;
     *ret_day = today > self->day ? today : self->day;

@@ -37,7 +37,8 @@ void wl_quota_granted(wl_quota_t *self, int64_t day, uint64_t reserved);
 /* One call; only after READY. */
 void wl_quota_take(wl_quota_t *self);
 
-int64_t wl_quota_day(wl_wall_ms_t now);                             /* UTC days since 1970 */
+uint64_t wl_quota_chunk(uint64_t limit); /* what is reserved at once: 1 .. 10,000 calls */
+int64_t wl_quota_day(wl_wall_ms_t now);  /* UTC days since 1970 */
 uint64_t wl_quota_left(const wl_quota_t *self, wl_wall_ms_t now);   /* UINT64_MAX: no limit */
 int64_t wl_quota_wait_ms(const wl_quota_t *self, wl_wall_ms_t now); /* until the next day, >= 1 */
 

@@ -97,11 +97,39 @@ static answer_t *user_find(const user_t *user, const char *line, const char *nam
     return NULL;
 }
 
+/* Takes one answer out. */
+static void user_remove(wl_recent_t *self, user_t *user, answer_t *answer) {
+    size_t cost = answer_cost(answer->count);
+    LL_DELETE(user->answers, answer);
+    user->bytes -= cost;
+    self->bytes -= cost;
+    wl_free(answer);
+}
+
+/* Takes out what is too old. false: that was all, and the user is gone. */
+static bool user_expire(wl_recent_t *self, user_t *user, wl_mono_ms_t now) {
+    answer_t *answer = NULL;
+    answer_t *next = NULL;
+    LL_FOREACH_SAFE(user->answers, answer, next) {
+        if (answer->until.ms <= now.ms) {
+            user_remove(self, user, answer);
+        }
+    }
+    if (user->answers == NULL) {
+        recent_forget(self, user);
+        return false;
+    }
+    return true;
+}
+
 const uint8_t *wl_recent_get(wl_recent_t *self, uint64_t uid, const char *line, const char *name,
                              wl_mono_ms_t now, size_t *ret_bytes, wl_wall_ms_t *ret_at) {
     user_t *user = recent_find(self, uid);
-    const answer_t *answer = user == NULL ? NULL : user_find(user, line, name);
-    if (answer == NULL || answer->until.ms <= now.ms) {
+    if (user == NULL || !user_expire(self, user, now)) {
+        return NULL;
+    }
+    const answer_t *answer = user_find(user, line, name);
+    if (answer == NULL) {
         return NULL;
     }
     DL_DELETE(self->order, user);
@@ -117,15 +145,6 @@ static size_t token_place(uint64_t uid, const char *line) {
 
 uint64_t wl_recent_token(const wl_recent_t *self, uint64_t uid, const char *line) {
     return self->tokens[token_place(uid, line)] + self->flushes;
-}
-
-/* Takes one answer out. */
-static void user_remove(wl_recent_t *self, user_t *user, answer_t *answer) {
-    size_t cost = answer_cost(answer->count);
-    LL_DELETE(user->answers, answer);
-    user->bytes -= cost;
-    self->bytes -= cost;
-    wl_free(answer);
 }
 
 void wl_recent_put(wl_recent_t *self, uint64_t uid, const char *line, const char *name,

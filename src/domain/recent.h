@@ -22,8 +22,8 @@ typedef struct wl_recent wl_recent_t;
 wl_recent_t *wl_recent_new(size_t bytes_max);
 void wl_recent_destroy(wl_recent_t **self); /* NULL and *NULL are accepted */
 
-/* The bytes that were put under this name, borrowed until the next put or drop; NULL: none, or too
- * old. *ret_at = as put. */
+/* The bytes that were put under this name, borrowed until the next call that changes something;
+ * NULL: none, or too old. What the user has that is too old goes. *ret_at = as put. */
 const uint8_t *wl_recent_get(wl_recent_t *self, uint64_t uid, const char *line, const char *name,
                              wl_mono_ms_t now, size_t *ret_bytes, wl_wall_ms_t *ret_at);
 

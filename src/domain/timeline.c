@@ -10,7 +10,8 @@ int wl_timeline_compare(const wl_timeline_key_t *a, const wl_timeline_key_t *b) 
 }
 
 bool wl_timeline_behind(const wl_timeline_place_t *place, const wl_timeline_key_t *key) {
-    return !place->begun || wl_timeline_compare(&place->last, key) < 0;
+    return (!place->begun || wl_timeline_compare(&place->last, key) < 0) &&
+           (!place->reached || key->time <= place->reach);
 }
 
 int wl_timeline_next(const wl_timeline_source_t *sources, uint32_t count) {
@@ -27,7 +28,15 @@ int wl_timeline_next(const wl_timeline_source_t *sources, uint32_t count) {
     return next;
 }
 
+void wl_timeline_reached(wl_timeline_place_t *place, int64_t time) {
+    if (!place->reached || time < place->reach) {
+        place->reach = time;
+        place->reached = true;
+    }
+}
+
 void wl_timeline_shown(wl_timeline_place_t *place, const wl_timeline_key_t *key) {
     place->last = *key;
     place->begun = true;
+    wl_timeline_reached(place, key->time);
 }

@@ -128,6 +128,7 @@ typedef struct {
     { #name, doc, name }
 static const limit_row_t limit_rows[] = {
     LIMIT(WL_REQUEST_BYTES_MAX, "bytes of one request"),
+    LIMIT(WL_CONFIG_REQUEST_BYTES_MAX, "bytes of one request of admin.config.*"),
     LIMIT(WL_WALK_DEPTH_MAX, "nested arrays and maps of any MessagePack"),
     LIMIT(WL_ROUTING_ID_MAX, "bytes of a client's routing id"),
     LIMIT(WL_MESSAGE_TEXT_MAX, "bytes of an error message"),

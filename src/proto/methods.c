@@ -30,3 +30,7 @@ const char *wl_port_name(wl_port_t port) {
     }
     return "any";
 }
+
+bool wl_method_config(wl_method_t method) {
+    return method >= WL_METHOD_CONFIG_STATUS && method <= WL_METHOD_CONFIG_DRAFT;
+}

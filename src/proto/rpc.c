@@ -179,10 +179,11 @@ wl_err_t wl_rpc_decode(wl_rpc_t *self, const void *bytes, size_t count, wl_port_
                        wl_rpc_request_t *ret_request, wl_fault_t *fault) {
     wl_peer_t peer = ret_request->peer;
     *ret_request = (wl_rpc_request_t){.peer = peer, .method = WL_METHOD_COUNT};
-    if (count > WL_REQUEST_BYTES_MAX) {
+    int bytes_max = port == WL_PORT_READER ? WL_REQUEST_BYTES_MAX : WL_CONFIG_REQUEST_BYTES_MAX;
+    if (count > (size_t)bytes_max) {
         envelope_peek(self, bytes, count, ret_request);
         return wl_fault(fault, WL_ERR_TOO_BIG, "", "a request has at most %d bytes, got %zu",
-                        WL_REQUEST_BYTES_MAX, count);
+                        bytes_max, count);
     }
     const msgpack_object *root = NULL;
     wl_err_t err = wl_unpacker_read(self->unpacker, bytes, count, &request_limits, &root);
@@ -200,6 +201,10 @@ wl_err_t wl_rpc_decode(wl_rpc_t *self, const void *bytes, size_t count, wl_port_
     }
     const msgpack_object *method = &root->via.array.ptr[method_at];
     err = read_method(method, port, &ret_request->method, fault);
+    if (err == WL_OK && count > WL_REQUEST_BYTES_MAX && !wl_method_config(ret_request->method)) {
+        err = wl_fault(fault, WL_ERR_TOO_BIG, "", "a request has at most %d bytes, got %zu",
+                       WL_REQUEST_BYTES_MAX, count);
+    }
     if (err == WL_OK) {
         err = read_params(bytes, count, method, method + 1, ret_request, fault);
     }

@@ -77,10 +77,50 @@ wl_err_t wl_asset_db_users(wl_asset_db_t *self, uint64_t after, const char *line
         walk.to = UINT64_MAX;
         err = self->ops->users(self, &walk);
     }
-    if (err == WL_OK) {
+    bool cut = err == WL_ERR_DAMAGED && walk.looked > 0; /* the next page begins at the damage */
+    if (err == WL_OK || cut) {
         *ret_count = walk.count;
         *ret_after = walk.last;
-        *ret_last = walk.looked < max;
+        *ret_last = !cut && walk.looked < max;
     }
-    return err;
+    return cut ? WL_OK : err;
+}
+
+/* Can a page that begins behind this id be read? */
+static wl_err_t users_probe(wl_asset_db_t *self, uint64_t after) {
+    uint64_t uid = 0;
+    uint32_t count = 0;
+    bool last = false;
+    return wl_asset_db_users(self, after, NULL, 1, &uid, &count, &uid, &last);
+}
+
+/* Looks further and further ahead, then halves the last step. */
+wl_err_t wl_asset_db_users_skip(wl_asset_db_t *self, uint64_t after, uint64_t *ret_after) {
+    uint64_t bad = after;
+    uint64_t good = UINT64_MAX; /* nobody is behind it */
+    uint64_t at = 0;
+    for (uint64_t step = 1; !__builtin_add_overflow(after, step, &at); step *= 2) {
+        wl_err_t err = users_probe(self, at);
+        if (err == WL_OK) {
+            good = at;
+            break;
+        }
+        if (err != WL_ERR_DAMAGED) {
+            return err;
+        }
+        bad = at;
+        if (step > UINT64_MAX / 2) {
+            break;
+        }
+    }
+    while (good - bad > 1) {
+        at = bad + (good - bad) / 2;
+        wl_err_t err = users_probe(self, at);
+        if (err != WL_OK && err != WL_ERR_DAMAGED) {
+            return err;
+        }
+        *(err == WL_OK ? &good : &bad) = at;
+    }
+    *ret_after = good;
+    return WL_OK;
 }

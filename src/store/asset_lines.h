@@ -33,7 +33,8 @@ WL_MUST_USE wl_err_t wl_asset_db_get_many(wl_asset_db_t *self, const uint64_t *u
 /* Users page by page: looks at the next `max` (1 ..) that have any record, tombstones included, and
  * whose uid is above `after`, ascending, and writes those with a record of `line` (NULL: all) to
  * ret_uids, which has room for max. *ret_after = the last one looked at, where the next page
- * begins; *ret_last = nobody is behind it. Outside a transaction.
+ * begins; *ret_last = nobody is behind it. A page ends before a damaged place; WL_ERR_DAMAGED: it
+ * would begin there, see wl_asset_db_users_skip(). Outside a transaction.
  * It walks the primary key, so a page costs the rows of `max` users however few have the line
  * (measured: 4,096 users with 3 records each in 6 ms, 500,000 in 0.7 s). An index on (line, uid)
  * would find the users of a rare line at once; it was measured to double the bytes that a new
@@ -41,5 +42,10 @@ WL_MUST_USE wl_err_t wl_asset_db_get_many(wl_asset_db_t *self, const uint64_t *u
 WL_MUST_USE wl_err_t wl_asset_db_users(wl_asset_db_t *self, uint64_t after, const char *line,
                                        uint32_t max, uint64_t *ret_uids, uint32_t *ret_count,
                                        uint64_t *ret_after, bool *ret_last);
+/* Where wl_asset_db_users() says WL_ERR_DAMAGED behind `after`: finds an id behind which it can go
+ * on, in at most 128 short reads. *ret_after > after, UINT64_MAX = nobody can be read any more.
+ * Users between two damaged places may be left out with them. */
+WL_MUST_USE wl_err_t wl_asset_db_users_skip(wl_asset_db_t *self, uint64_t after,
+                                            uint64_t *ret_after);
 
 #endif

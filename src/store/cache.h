@@ -41,6 +41,8 @@ uint32_t wl_cache_put(wl_cache_t *self, uint64_t uid, const wl_asset_t *assets, 
  * user is then not cached. */
 WL_MUST_USE wl_err_t wl_cache_fill(wl_cache_t *self, uint64_t uid, const wl_asset_t *assets,
                                    uint32_t count, uint64_t commit_seq);
+/* The newest commit number of the user's slot that was put or filled; 0 = none was. */
+uint64_t wl_cache_fence(const wl_cache_t *self, uint64_t uid);
 void wl_cache_drop(wl_cache_t *self, uint64_t uid);
 void wl_cache_flush(wl_cache_t *self); /* drops all users; the fences stay */
 

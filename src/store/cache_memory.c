@@ -224,6 +224,10 @@ bool wl_cache_get(wl_cache_t *self, uint64_t uid, const wl_asset_t **ret_assets,
     return true;
 }
 
+uint64_t wl_cache_fence(const wl_cache_t *self, uint64_t uid) {
+    return self->fence[wl_slot_of(uid)];
+}
+
 static void fence_raise(wl_cache_t *self, uint64_t uid, uint64_t commit_seq) {
     uint64_t *fence = &self->fence[wl_slot_of(uid)];
     *fence = commit_seq > *fence ? commit_seq : *fence;

@@ -22,6 +22,8 @@ enum {
  * Sessions are in UTC, where no hour comes twice. */
 #define NOW "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)"
 
+#define DAY "CAST(UNIX_TIMESTAMP(SYSDATE()) DIV 86400 AS SIGNED)"
+
 struct wl_lease_db {
     wl_mysql_t *link;  /* owned */
     wl_sql_text_t sql; /* owned; of one statement */
@@ -217,6 +219,13 @@ static wl_err_t lease_end(wl_lease_db_t *self, wl_err_t err) {
     return err;
 }
 
+/* Begins a transaction on a row that may be missing: the statement that is built puts it there, so
+ * that there is one to lock. */
+static wl_err_t row_begin(wl_lease_db_t *self) {
+    wl_err_t err = sql_run(self);
+    return err == WL_OK ? wl_mysql_begin(self->link) : err;
+}
+
 static uint64_t epoch_next(const wl_lease_t *lease) {
     uint64_t floor = lease->floor < FLOOR_MAX ? lease->floor : FLOOR_MAX;
     return lease->epoch + 1 > floor ? lease->epoch + 1 : floor;
@@ -229,10 +238,7 @@ wl_err_t wl_lease_db_take(wl_lease_db_t *self, uint32_t partition, uint32_t leas
     wl_sql_text_t *sql = sql_begin(self, "INSERT IGNORE INTO lease VALUES(");
     wl_sql_unsigned(sql, partition);
     wl_sql_add(sql, ", '', 0, 0)");
-    wl_err_t err = sql_run(self); /* so that there is a row to lock */
-    if (err == WL_OK) {
-        err = wl_mysql_begin(self->link);
-    }
+    wl_err_t err = row_begin(self);
     if (err != WL_OK) {
         return err;
     }
@@ -276,4 +282,84 @@ wl_err_t wl_lease_db_renew(wl_lease_db_t *self, uint32_t partition, uint64_t epo
 
 wl_err_t wl_lease_db_release(wl_lease_db_t *self, uint32_t partition, uint64_t epoch) {
     return lease_move(self, partition, epoch, 0);
+}
+
+/* ---- quotas ---------------------------------------------------------------------------------- */
+
+/* What stands in a line's row, and the day it is. */
+typedef struct {
+    int64_t day;
+    uint64_t reserved;
+    int64_t today;
+} quota_row_t;
+
+static wl_err_t quota_lock(wl_lease_db_t *self, const char *line, quota_row_t *ret) {
+    wl_sql_text_t *sql = sql_begin(self, "SELECT day, reserved, " DAY " FROM quota WHERE line = ");
+    wl_sql_text(sql, line);
+    wl_sql_add(sql, " FOR UPDATE");
+    bool row = false;
+    wl_err_t err = wl_mysql_query(self->link, sql->at, sql->used);
+    if (err == WL_OK) {
+        err = wl_mysql_next(self->link, &row);
+    }
+    if (err == WL_OK) {
+        bool sound = row && wl_mysql_signed(self->link, 0, &ret->day) &&
+                     wl_mysql_unsigned(self->link, 1, UINT64_MAX, &ret->reserved) &&
+                     wl_mysql_signed(self->link, 2, &ret->today);
+        err = sound ? WL_OK : WL_ERR_DAMAGED;
+    }
+    wl_mysql_done(self->link);
+    return err;
+}
+
+static wl_err_t quota_write(wl_lease_db_t *self, const char *line, int64_t day, uint64_t reserved) {
+    wl_sql_text_t *sql = sql_begin(self, "UPDATE quota SET day = ");
+    wl_sql_signed(sql, day);
+    wl_sql_add(sql, ", reserved = ");
+    wl_sql_unsigned(sql, reserved);
+    wl_sql_add(sql, " WHERE line = ");
+    wl_sql_text(sql, line);
+    wl_err_t err = sql_run(self);
+    return err == WL_OK && wl_mysql_matched(self->link) != 1 ? WL_ERR_DAMAGED : err;
+}
+
+wl_err_t wl_lease_db_reserve(wl_lease_db_t *self, const char *line, uint64_t limit, uint64_t chunk,
+                             int64_t *ret_day, uint64_t *ret_granted, uint64_t *ret_left) {
+    quota_row_t row = {0};
+    wl_sql_text_t *sql = sql_begin(self, "INSERT IGNORE INTO quota VALUES(");
+    wl_sql_text(sql, line);
+    wl_sql_add(sql, ", 0, 0)");
+    wl_err_t err = row_begin(self);
+    if (err != WL_OK) {
+        return err;
+    }
+    err = quota_lock(self, line, &row);
+    if (row.today > row.day) {
+        row.day = row.today;
+        row.reserved = 0;
+    }
+    uint64_t left = limit > row.reserved ? limit - row.reserved : 0;
+    uint64_t granted = chunk < left ? chunk : left;
+    if (err == WL_OK && granted > 0) {
+        err = quota_write(self, line, row.day, row.reserved + granted);
+    }
+    err = lease_end(self, err);
+    if (err == WL_OK) {
+        *ret_day = row.day;
+        *ret_granted = granted;
+        *ret_left = left - granted;
+    }
+    return err;
+}
+
+wl_err_t wl_lease_db_give_back(wl_lease_db_t *self, const char *line, int64_t day, uint64_t count) {
+    wl_sql_text_t *sql = sql_begin(self, "UPDATE quota SET reserved = reserved - ");
+    wl_sql_unsigned(sql, count);
+    wl_sql_add(sql, " WHERE line = ");
+    wl_sql_text(sql, line);
+    wl_sql_add(sql, " AND day = ");
+    wl_sql_signed(sql, day);
+    wl_sql_add(sql, " AND reserved >= ");
+    wl_sql_unsigned(sql, count);
+    return sql_run(self);
 }

@@ -45,4 +45,16 @@ WL_MUST_USE wl_err_t wl_lease_db_renew(wl_lease_db_t *self, uint32_t partition, 
 /* Lets it go at once. */
 WL_MUST_USE wl_err_t wl_lease_db_release(wl_lease_db_t *self, uint32_t partition, uint64_t epoch);
 
+/* Calls of a line on one day that a writer may make, out of those that all writers share: reserves
+ * up to `chunk` of them, so that together never more than `limit` are given out a day, whoever dies
+ * and whichever partitions move. Days are UTC by the database's clock and only go on. *ret_granted:
+ * how many, 0 = all of the day are given out; *ret_left: what is not given out then; *ret_day:
+ * since 1970. After an error some may be given out that nobody will use. */
+WL_MUST_USE wl_err_t wl_lease_db_reserve(wl_lease_db_t *self, const char *line, uint64_t limit,
+                                         uint64_t chunk, int64_t *ret_day, uint64_t *ret_granted,
+                                         uint64_t *ret_left);
+/* Gives back what was reserved on that day and is not used; of no effect on a later day. */
+WL_MUST_USE wl_err_t wl_lease_db_give_back(wl_lease_db_t *self, const char *line, int64_t day,
+                                           uint64_t count);
+
 #endif

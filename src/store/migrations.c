@@ -67,6 +67,7 @@ static const wl_migration_t queue_steps[] = {
      " entries INTEGER NOT NULL, retries INTEGER NOT NULL, dead INTEGER NOT NULL);"
      "INSERT INTO tally VALUES(1, 1, 0, 0, 0);"},
     {2, "002_job", "CREATE TABLE job(name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;"},
+    {3, "003_dead_pair", "CREATE INDEX dead_letter_pair ON dead_letter(uid, line);"},
 };
 
 const wl_schema_t wl_schema_asset_db = {

@@ -23,7 +23,7 @@ typedef struct {
 } step_t;
 
 /* Texts of keys are bytes: every collation that both servers know ignores blanks at the end. The
- * tables of leases are used in shard 0 only. */
+ * tables of leases and quotas are used in shard 0 only. */
 static const step_t steps[WL_MYSQL_SCHEMA] = {
     {"001_asset",
      {"CREATE TABLE IF NOT EXISTS asset("
@@ -52,6 +52,10 @@ static const step_t steps[WL_MYSQL_SCHEMA] = {
       "uid BIGINT UNSIGNED NOT NULL, line VARBINARY(32) NOT NULL, version BIGINT UNSIGNED NOT NULL,"
       "granted TINYINT UNSIGNED NOT NULL, at BIGINT NOT NULL, expires_at BIGINT NOT NULL,"
       "via VARBINARY(32) NOT NULL, PRIMARY KEY(uid, line, version)" TABLE_OPTIONS}},
+    {"003_quota",
+     {"CREATE TABLE IF NOT EXISTS quota("
+      "line VARBINARY(32) NOT NULL PRIMARY KEY, day BIGINT NOT NULL,"
+      "reserved BIGINT UNSIGNED NOT NULL" TABLE_OPTIONS}},
 };
 
 /* One number; *ret_found: there was a row. */

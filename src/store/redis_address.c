@@ -73,3 +73,20 @@ wl_err_t wl_redis_address_resolve(wl_redis_address_t *self) {
     }
     return WL_OK;
 }
+
+socklen_t wl_redis_address_socket(const wl_redis_address_t *self, struct sockaddr_storage *ret) {
+    memset(ret, 0, sizeof *ret);
+    struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
+    if (inet_pton(AF_INET, self->ip, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(self->port);
+        return sizeof *v4;
+    }
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+    if (inet_pton(AF_INET6, self->ip, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(self->port);
+        return sizeof *v6;
+    }
+    return 0;
+}

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 enum { WL_REDIS_HOST_MAX = 255 };
 
@@ -26,5 +27,7 @@ WL_MUST_USE wl_err_t wl_redis_address_set(wl_redis_address_t *self, const char *
 bool wl_redis_address_equal(const wl_redis_address_t *self, const wl_redis_address_t *other);
 /* Looks up a name, which may block for as long as the resolver likes. WL_ERR_UNAVAILABLE. */
 WL_MUST_USE wl_err_t wl_redis_address_resolve(wl_redis_address_t *self);
+/* What connect() wants; 0: ip is not known. */
+socklen_t wl_redis_address_socket(const wl_redis_address_t *self, struct sockaddr_storage *ret);
 
 #endif

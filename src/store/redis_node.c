@@ -5,7 +5,6 @@
 #include "base/random.h"
 #include "store/redis_reader.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -202,23 +201,6 @@ static void node_write(wl_redis_node_t *self, int64_t now) {
 
 /* ---- connecting ------------------------------------------------------------------------------ */
 
-static socklen_t node_sockaddr(const wl_redis_node_t *self, struct sockaddr_storage *ret) {
-    memset(ret, 0, sizeof *ret);
-    struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
-    if (inet_pton(AF_INET, self->address.ip, &v4->sin_addr) == 1) {
-        v4->sin_family = AF_INET;
-        v4->sin_port = htons(self->address.port);
-        return sizeof *v4;
-    }
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
-    if (inet_pton(AF_INET6, self->address.ip, &v6->sin6_addr) == 1) {
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(self->address.port);
-        return sizeof *v6;
-    }
-    return 0;
-}
-
 static void socket_set_options(int fd) {
     int on = 1;
     int seconds = KEEPALIVE_S;
@@ -230,7 +212,7 @@ static void socket_set_options(int fd) {
 
 static void node_connect(wl_redis_node_t *self, int64_t now) {
     struct sockaddr_storage to;
-    socklen_t bytes = node_sockaddr(self, &to);
+    socklen_t bytes = wl_redis_address_socket(&self->address, &to);
     self->connect_until = now + self->owner->timeout_ms;
     if (bytes == 0) {
         node_lose(self, WL_ERR_UNAVAILABLE, "its address is not known", now);

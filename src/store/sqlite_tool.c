@@ -93,14 +93,14 @@ static wl_err_t open_wal(sqlite3 *db) {
 
 static wl_err_t open_pragmas(sqlite3 *db, const wl_sqlite_options_t *options) {
     char sql[512];
-    int bytes = snprintf(sql, sizeof sql,
-                         "PRAGMA synchronous=%s; PRAGMA cache_size=-%u; PRAGMA mmap_size=0;"
-                         "PRAGMA wal_autocheckpoint=%u; PRAGMA journal_size_limit=%d;"
-                         "PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;"
-                         "PRAGMA cell_size_check=ON; PRAGMA secure_delete=%s;",
-                         options->full_sync ? "FULL" : "NORMAL", options->cache_kib,
-                         options->checkpoint_pages, WAL_BYTES_KEPT,
-                         options->wipe_pages ? "ON" : "FAST");
+    int bytes =
+        snprintf(sql, sizeof sql,
+                 "PRAGMA synchronous=%s; PRAGMA cache_size=-%u; PRAGMA mmap_size=0;"
+                 "PRAGMA wal_autocheckpoint=%u; PRAGMA journal_size_limit=%d;"
+                 "PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF;"
+                 "PRAGMA cell_size_check=ON; PRAGMA secure_delete=%s;",
+                 options->full_sync ? "FULL" : "NORMAL", options->cache_kib,
+                 options->checkpoint_pages, WAL_BYTES_KEPT, options->wipe_pages ? "ON" : "FAST");
     WL_ASSERT(bytes > 0 && (size_t)bytes < sizeof sql);
     return wl_sqlite_exec(db, sql);
 }

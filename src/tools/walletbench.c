@@ -1,6 +1,7 @@
 /* walletbench: the figures of design section 11, each one measured against its other side in the
  * same run on the same machine. */
 #include "base/alloc.h"
+#include "tools/walletbench/config_bench.h"
 #include "tools/walletbench/notify.h"
 #include "tools/walletbench/peers.h"
 #include "tools/walletbench/run.h"
@@ -22,6 +23,12 @@ static const bench_t benches[] = {
      true, bench_read_vs_node},
     {"read_absent", "users without assets / cached users", 1.2, true, bench_read_absent},
     {"read_flat", "cached reads with 10 M users / with 10 k users", 0.90, true, bench_read_flat},
+    {"read_publishing", "cached reads while a change is published each second / while none is",
+     0.98, true, bench_read_publishing},
+    {"whitelist_mb", "memory of a set of 2 M users, random ids of 32 bits; b: of 40 bits", 8, false,
+     bench_whitelist_mb},
+    {"whitelist_ns", "deciding who is shown a candidate, the same sets", 1000, false,
+     bench_whitelist_ns},
     {"presence_bytes", "resident bytes per user, 10 M random uids", 6, false, bench_presence_bytes},
     {"presence_false_positives", "per cent of 10 M absent users", 0.06, false,
      bench_presence_false_positives},
@@ -132,6 +139,10 @@ static int role(int argc, char **argv) {
     if (argc == 4 && strcmp(argv[1], "notify") == 0) {
         zsys_handler_set(NULL);
         return bench_notify_role(argv[2], strtoul(argv[3], NULL, 10));
+    }
+    if (argc == 4 && strcmp(argv[1], "publish") == 0) {
+        zsys_handler_set(NULL);
+        return bench_publish_role(argv[2]);
     }
     return -1;
 }

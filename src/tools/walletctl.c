@@ -33,6 +33,7 @@ enum {
     OPTION_RECORD,
     OPTION_SECRETS,
     OPTION_UID,
+    OPTION_COLOR,
     OPTION_VERSION
 };
 
@@ -56,17 +57,18 @@ static const struct option long_options[] = {
     {"secrets", required_argument, NULL, OPTION_SECRETS},
     {"uid", required_argument, NULL, OPTION_UID},
     {"until", required_argument, NULL, OPTION_UNTIL},
-    {"config", required_argument, NULL, OPTION_CONFIG},
-    {"sample", required_argument, NULL, OPTION_SAMPLE},
-    {"record", required_argument, NULL, OPTION_RECORD},
-    {"secrets", required_argument, NULL, OPTION_SECRETS},
-    {"uid", required_argument, NULL, OPTION_UID},
     {"rate", required_argument, NULL, OPTION_RATE},
     {"all", no_argument, NULL, OPTION_ALL},
     {"stop", no_argument, NULL, OPTION_STOP},
     {"status", no_argument, NULL, OPTION_STATUS},
     {"no-wait", no_argument, NULL, OPTION_NO_WAIT},
-    {"version", no_argument, NULL, OPTION_VERSION},
+    {"reason", required_argument, NULL, 'm'},
+    {"output", required_argument, NULL, 'o'},
+    {"color", required_argument, NULL, OPTION_COLOR},
+#define CONFIG_ROW(id, name, argument) {name, argument, NULL, CTL_CONFIG_##id},
+    CTL_CONFIG_OPTIONS(CONFIG_ROW)
+#undef CONFIG_ROW
+        {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -111,11 +113,27 @@ static bool uid_option(ctl_options_t *options, const char *text) {
     return true;
 }
 
+static bool color_option(ctl_options_t *options, const char *text) {
+    bool always = strcmp(text, "always") == 0;
+    if (!always && strcmp(text, "never") != 0 && strcmp(text, "auto") != 0) {
+        (void)ctl_complain(CTL_EXIT_USAGE, "--color wants always, never or auto, not \"%s\"", text);
+        return false;
+    }
+    options->color = always || (strcmp(text, "auto") == 0 && color_wanted());
+    return true;
+}
+
 /* Returns true to go on; otherwise *ret_code is the end. */
 static bool option_take(ctl_options_t *options, int option, ctl_exit_t *ret_code) {
     uint64_t number = 0;
     *ret_code = CTL_EXIT_USAGE;
+    if (option >= CTL_CONFIG_OPTION_FIRST) {
+        return ctl_config_option_take(&options->change, option, optarg);
+    }
     switch (option) {
+    case 'm': options->change.reason = optarg; return true;
+    case 'o': options->change.output = optarg; return true;
+    case OPTION_COLOR: return color_option(options, optarg);
     case 'e': options->endpoints[CTL_READER] = optarg; return true;
     case 'w': options->endpoints[CTL_WRITER] = optarg; return true;
     case 'k': options->key = optarg; return true;
@@ -148,6 +166,7 @@ static bool option_take(ctl_options_t *options, int option, ctl_exit_t *ret_code
     case OPTION_TIMEOUT:
         if (number_option("--timeout", optarg, TIMEOUT_MS_MAX, &number)) {
             options->timeout_ms = (int)number;
+            options->timeout_given = true;
             return true;
         }
         return false;
@@ -174,7 +193,7 @@ int main(int argc, char **argv) {
         .timeout_ms = TIMEOUT_MS,
         .color = color_wanted(),
     };
-    for (int option; (option = getopt_long(argc, argv, "e:w:k:h", long_options, NULL)) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, "e:w:k:m:o:h", long_options, NULL)) != -1;) {
         ctl_exit_t code;
         if (!option_take(&options, option, &code)) {
             return (int)code;

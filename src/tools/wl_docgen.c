@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/settings.h"
 #include "domain/config.h"
+#include "domain/config_json_schema.h"
 #include "proto/document.h"
 
 #include <string.h>
@@ -36,11 +37,31 @@ static void settings_print(FILE *out) {
     wl_settings_table(out);
 }
 
+static void schema_print(FILE *out, wl_document_t document) {
+    json_t *schema = wl_config_json_schema(document);
+    (void)json_dumpf(schema, out, JSON_INDENT(1));
+    (void)fputc('\n', out);
+    json_decref(schema);
+}
+
+static void integration_print(FILE *out) {
+    schema_print(out, WL_DOCUMENT_INTEGRATION);
+}
+
+static void presentation_print(FILE *out) {
+    schema_print(out, WL_DOCUMENT_PRESENTATION);
+}
+
 static const section_t sections[] = {
-    {"messages", wl_messages_document}, {"methods", wl_methods_document},
-    {"errors", wl_errors_document},     {"counters", wl_counters_document},
-    {"limits", wl_limits_document},     {"config", config_print},
+    {"messages", wl_messages_document},
+    {"methods", wl_methods_document},
+    {"errors", wl_errors_document},
+    {"counters", wl_counters_document},
+    {"limits", wl_limits_document},
+    {"config", config_print},
     {"settings", settings_print},
+    {"integration-schema", integration_print},
+    {"presentation-schema", presentation_print},
 };
 
 int main(int argc, char **argv) {
@@ -50,7 +71,8 @@ int main(int argc, char **argv) {
             return fflush(stdout) == 0 ? 0 : 1;
         }
     }
-    (void)fputs("usage: wl_docgen messages|methods|errors|counters|limits|config|settings\n",
+    (void)fputs("usage: wl_docgen messages|methods|errors|counters|limits|config|settings|"
+                "integration-schema|presentation-schema\n",
                 stderr);
     return 2;
 }

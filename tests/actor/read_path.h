@@ -139,6 +139,52 @@ static inline void stage_configure_with(stage_t *self, const char *integration,
     stage_send(self);
 }
 
+/* With a rollout: its conditions, and the candidate's documents; the base is test_*. */
+static inline void stage_configure_rollout(stage_t *self, const char *rollout,
+                                           const char *integration, const char *presentation) {
+    wl_config_head_t head = {.version = "3.7",
+                             .source = "store",
+                             .seq = 12,
+                             .rollout = {(const uint8_t *)rollout, (uint32_t)strlen(rollout)}};
+    wl_config_item_t item = {
+        .integration = {(const uint8_t *)test_integration, sizeof test_integration - 1},
+        .presentation = {(const uint8_t *)test_presentation, sizeof test_presentation - 1},
+        .candidate_integration = {(const uint8_t *)integration, (uint32_t)strlen(integration)},
+        .candidate_presentation = {(const uint8_t *)presentation, (uint32_t)strlen(presentation)}};
+    wl_config_begin(self->encoder, &head);
+    wl_config_add(self->encoder, &item);
+    stage_send(self);
+}
+
+/* The candidate of these tests: one line more, before the others so that indexes differ, in another
+ * golden slot; live as far as asking goes. */
+static const char candidate_integration[] =
+    "{\"version\":4,\"lines\":{"
+    "\"bonus\":{\"kind\":\"coin\",\"mode\":\"live\",\"url\":\"http://127.0.0.1:1\","
+    "\"unit\":\"bean\",\"fresh_ms\":10000},"
+    "\"cash\":{\"kind\":\"cash\",\"url\":\"http://127.0.0.1:1\",\"unit\":\"CNY\",\"scale\":2,"
+    "\"fresh_ms\":1000},"
+    "\"coin\":{\"kind\":\"coin\",\"url\":\"http://127.0.0.1:1\",\"unit\":\"bean\","
+    "\"fresh_ms\":100000000}}}";
+static const char candidate_presentation[] =
+    "{\"version\":8,\"golden\":[{\"line\":\"coin\",\"title\":\"Tried\"},null,null,null],"
+    "\"sections\":[{\"kind\":\"coin\",\"lines\":[\"bonus\",\"coin\"]}]}";
+
+/* Answers from it hold these. */
+#define VARIANT_TEXT \
+    "variant\xa9"    \
+    "candidate"
+#define BASE_VERSION_TEXT \
+    "config_version\xa3"  \
+    "3.7"
+#define CANDIDATE_VERSION_TEXT \
+    "config_version\xa3"       \
+    "4.8"
+
+static inline void stage_try(stage_t *self, const char *rollout) {
+    stage_configure_rollout(self, rollout, candidate_integration, candidate_presentation);
+}
+
 static inline void stage_configure(stage_t *self) {
     stage_configure_with(self, test_integration, test_presentation);
 }

@@ -103,6 +103,20 @@ Test(cache, a_miss_goes_to_query_and_a_fill_makes_it_a_hit) {
     cache_stage_close();
 }
 
+/* Whoever reads the database for it must see what has passed here. */
+Test(cache, a_miss_says_which_commit_the_answer_must_have_seen) {
+    cache_stage_open();
+    wl_asset_t asset = test_asset(42, "cash", 5, 7);
+    stage_read(&self.stage, test_read(1, 42, WL_METHOD_HOME, 1000));
+    wl_msg_t read = neighbour_expect(&self.query, WL_MSG_READ, 1);
+    cr_expect_eq(read.items.read[0].seen, 0u);
+    tell_stored(&asset, 31, 10, WL_PULL_OK);
+    stage_read(&self.stage, test_read(2, 42, WL_METHOD_HOME, 1000));
+    read = neighbour_expect(&self.query, WL_MSG_READ, 1);
+    cr_expect_eq(read.items.read[0].seen, 10u);
+    cache_stage_close();
+}
+
 /* A hit that needs a line is not answered here; one that does not is, as ever. */
 Test(cache, a_hit_whose_lines_have_to_be_asked_goes_to_query_with_the_copy) {
     cache_stage_open();
@@ -505,5 +519,72 @@ Test(cache, a_withdrawn_consent_takes_the_user_along_and_goes_on) {
     record.version++;
     tell_stored(&record, 32, 11, WL_PULL_OK);
     cr_expect_eq(neighbour_expect(&self.dispatcher, WL_MSG_DONE, 1).items.done[0].seq, 32u);
+    cache_stage_close();
+}
+
+/* ---- variants -------------------------------------------------------------------------------- */
+
+static wl_bytes_t read_variant(uint64_t rollout, wl_method_t method) {
+    wl_read_item_t read = test_read(1042, 42, method, 2000);
+    read.rollout = rollout;
+    stage_read(&self.stage, read);
+    return neighbour_expect(&self.frontend, WL_MSG_REPLY, 1).items.reply[0].body;
+}
+
+Test(cache, a_hit_is_answered_from_the_variant_that_the_read_names) {
+    cache_stage_open();
+    stage_try(&self.stage, "{\"id\":9,\"percent\":1}");
+    wl_asset_t assets[] = {test_asset(42, "coin", 7, 1), test_asset(42, "bonus", 8, 1)};
+    (void)snprintf(assets[1].unit, sizeof assets[1].unit, "bean");
+    tell_fill(42, assets, 2, 5);
+    wl_bytes_t body = read_variant(9, WL_METHOD_GOLDEN);
+    cr_expect(body_has(body, VARIANT_TEXT) && body_has(body, "Tried"),
+              "the share is not looked at");
+    body = read_variant(0, WL_METHOD_HOME);
+    cr_expect(body_has(body, BASE_VERSION_TEXT) && !body_has(body, "variant"));
+    body = read_variant(8, WL_METHOD_HOME);
+    cr_expect(body_has(body, BASE_VERSION_TEXT) && !body_has(body, "variant"), "another rollout");
+    body = read_variant(9, WL_METHOD_ASSETS);
+    cr_expect(body_has(body, "bonus"));
+    body = read_variant(0, WL_METHOD_ASSETS);
+    cr_expect_not(body_has(body, "bonus"), "it is pulled, and not to be seen yet");
+    stage_configure(&self.stage);
+    body = read_variant(9, WL_METHOD_HOME);
+    cr_expect(body_has(body, BASE_VERSION_TEXT) && !body_has(body, "variant"), "it has left");
+    cache_stage_close();
+}
+
+Test(cache, only_the_variant_with_a_live_line_asks_it_first) {
+    cache_stage_open();
+    stage_try(&self.stage, "{\"id\":9}");
+    wl_asset_t coin = test_asset(42, "coin", 7, 1);
+    tell_fill(42, &coin, 1, 5);
+    cr_expect(body_has(read_variant(0, WL_METHOD_HOME), BASE_VERSION_TEXT));
+    wl_read_item_t read = test_read(7, 42, WL_METHOD_HOME, 2000);
+    read.rollout = 9;
+    stage_read(&self.stage, read);
+    wl_msg_t gather = neighbour_expect(&self.query, WL_MSG_GATHER, 1);
+    cr_expect_eq(gather.items.gather[0].rollout, 9u);
+    read.uid = 43;
+    stage_read(&self.stage, read);
+    wl_msg_t miss = neighbour_expect(&self.query, WL_MSG_READ, 1);
+    cr_expect_eq(miss.items.read[0].rollout, 9u);
+    cache_stage_close();
+}
+
+/* Lines have other places in the candidate: cash, then coin behind a new one. */
+Test(cache, a_sick_line_is_the_same_one_in_both_variants) {
+    cache_stage_open();
+    stage_try(&self.stage, "{\"id\":9}");
+    wl_asset_t assets[] = {test_asset(42, "cash", 6, 1), test_asset(42, "coin", 7, 1)};
+    tell_fill(42, assets, 2, 5);
+    tell_line("cash", true);
+    cr_expect_not(body_has(read_variant(9, WL_METHOD_GOLDEN), "stale"), "only coin is shown");
+    cr_expect(body_has(read_variant(0, WL_METHOD_GOLDEN), "stale"));
+    tell_line("cash", false);
+    tell_line("coin", true);
+    cr_expect(body_has(read_variant(9, WL_METHOD_GOLDEN), "stale"));
+    stage_try(&self.stage, "{\"id\":10}");
+    cr_expect(body_has(read_variant(10, WL_METHOD_GOLDEN), "stale"), "known to the next one, too");
     cache_stage_close();
 }

@@ -185,14 +185,12 @@ Test(fetcher, a_deadline_of_another_host_is_moved_to_this_ones_clock) {
     world_close(&world);
 }
 
-Test(fetcher, a_damaged_page_costs_only_the_users_on_it) {
-    fetcher_world_t world;
-    world_prepare(&world);
-    enum { USERS = 2000, PAGE = 4096 };
-    store_range(&world, 1, USERS + 1);
-    wl_asset_db_close(&world.writer); /* writes the WAL back */
+/* Overwrites every fourth page of the closed file that holds assets. */
+static void damage_pages(fetcher_world_t *self) {
+    enum { PAGE = 4096 };
+    wl_asset_db_close(&self->writer); /* writes the WAL back */
     char path[128];
-    (void)snprintf(path, sizeof path, "%s/assets-0.db", world.stage.dir);
+    (void)snprintf(path, sizeof path, "%s/assets-0.db", self->stage.dir);
     int file = open(path, O_RDWR);
     uint8_t page[PAGE];
     uint32_t with_assets = 0;
@@ -203,6 +201,14 @@ Test(fetcher, a_damaged_page_costs_only_the_users_on_it) {
         }
     }
     (void)close(file);
+}
+
+Test(fetcher, a_damaged_page_costs_only_the_users_on_it) {
+    fetcher_world_t world;
+    world_prepare(&world);
+    enum { USERS = 2000 };
+    store_range(&world, 1, USERS + 1);
+    damage_pages(&world);
     stage_start(&world.stage, WL_ACTOR_FETCHER, wl_fetcher_run);
     for (uint64_t uid = 1; uid <= USERS;) {
         wl_fetch_begin(world.stage.encoder, &(wl_fetch_head_t){.query = 0});
@@ -222,6 +228,42 @@ Test(fetcher, a_damaged_page_costs_only_the_users_on_it) {
     }
     cr_expect_gt(failed, 0u);
     cr_expect_lt(failed, (uint32_t)USERS / 2);
+    world_close(&world);
+}
+
+/* A backfill walks all users: those on a damaged page are left out, and it goes on behind them. */
+Test(fetcher, a_page_of_users_goes_on_behind_damage) {
+    fetcher_world_t world;
+    world_prepare(&world);
+    enum { USERS = 2000 };
+    neighbour_t dispatcher = neighbour_open(WL_ACTOR_DISPATCHER, 0);
+    world.stage.settings.queue_partitions = 1;
+    store_range(&world, 1, USERS + 1);
+    damage_pages(&world);
+    stage_start(&world.stage, WL_ACTOR_FETCHER, wl_fetcher_run);
+    uint32_t users = 0;
+    bool last = false;
+    uint64_t after = 0;
+    for (uint64_t asked = 1; !last; asked++) {
+        wl_tell_users_head_t head = {.after = after, .max = 4096, .asked = asked, .line = "cash"};
+        wl_tell_users_begin(world.stage.encoder, &head);
+        stage_send(&world.stage);
+        wl_msg_t msg = neighbour_await(&dispatcher, WL_MSG_USERS);
+        cr_assert_eq(msg.head.users.error, (uint32_t)WL_OK, "question %u", (unsigned)asked);
+        cr_assert_eq(msg.head.users.asked, asked);
+        last = msg.head.users.last;
+        cr_assert(last || msg.head.users.after > after, "it stands still at %u", (unsigned)after);
+        const wl_u64_list_t *uids = &msg.items.users[0].uids;
+        for (uint32_t i = 0; i < uids->count; i++) {
+            cr_assert(uids->at[i] > after && uids->at[i] <= msg.head.users.after);
+        }
+        users += uids->count;
+        after = msg.head.users.after;
+    }
+    cr_expect_gt(users, (uint32_t)USERS / 2);
+    cr_expect_lt(users, (uint32_t)USERS);
+    cr_expect_gt(stage_counter(&world.stage, WL_COUNTER_backfill_skipped, 1), 0u);
+    neighbour_close(&dispatcher);
     world_close(&world);
 }
 

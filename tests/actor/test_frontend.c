@@ -562,3 +562,53 @@ Test(frontend, stops_with_a_full_mailbox_and_without_presence) {
     cr_expect_lt(stage_stop(&self.stage), 2000);
     frontend_stage_close();
 }
+
+/* A CONFIG with this rollout, and a candidate of the same documents. */
+static void configure_rollout(const char *rollout) {
+    wl_bytes_t lines = {(const uint8_t *)test_integration, sizeof test_integration - 1};
+    wl_bytes_t page = {(const uint8_t *)test_presentation, sizeof test_presentation - 1};
+    wl_config_head_t head = {
+        .seq = 5, .version = "3.7", .rollout = {(const uint8_t *)rollout, strlen(rollout)}};
+    wl_config_item_t item = {lines, page, lines, page};
+    wl_config_begin(self.stage.encoder, &head);
+    wl_config_add(self.stage.encoder, &item);
+    stage_send(&self.stage);
+}
+
+Test(frontend, a_request_says_whose_candidate_answers_it) {
+    neighbour_t config = neighbour_open(WL_ACTOR_CONFIG, 0);
+    frontend_stage_open();
+    configure_rollout("{\"id\":5,\"percent\":100,\"scenes\":[\"home\"]}");
+    wl_read_item_t read = {.rollout = 0};
+    do { /* until it has heard of it */
+        ASK(1, "wallet.home", "\x82\xa3uid\x2a\xa5scene\xa4home");
+        read = expect_read();
+        tell_reply(read.ticket, 42);
+        client_expect_result(self.client, 1);
+    } while (read.rollout == 0);
+    cr_expect_eq(read.rollout, 5);
+    ASK(2, "wallet.home", "\x82\xa3uid\x2a\xa5scene\xa4mine");
+    read = expect_read();
+    cr_expect_eq(read.rollout, 0);
+    tell_reply(read.ticket, 42);
+    client_expect_result(self.client, 2);
+    ASK(3, "wallet.home",
+        "\x82\xa3uid\x2a\xab"
+        "app_version\xa1x");
+    client_expect_error(self.client, 3, "bad_request");
+    wl_msg_t msg = neighbour_expect(&config, WL_MSG_TRIAL, 1);
+    while (msg.items.trial[0].candidate == 0 || msg.items.trial[0].base == 0) {
+        msg = neighbour_expect(&config, WL_MSG_TRIAL, 1);
+    }
+    cr_expect_eq(msg.head.trial.rollout, 5);
+    cr_expect_eq(msg.items.trial[0].candidate_errors, 0);
+    configure_rollout("");
+    do {
+        ASK(4, "wallet.home", "\x82\xa3uid\x2a\xa5scene\xa4home");
+        read = expect_read();
+        tell_reply(read.ticket, 42);
+        client_expect_result(self.client, 4);
+    } while (read.rollout != 0);
+    neighbour_close(&config);
+    frontend_stage_close();
+}

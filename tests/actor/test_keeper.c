@@ -225,3 +225,74 @@ Test(keeper, takes_a_higher_epoch_when_the_stores_know_a_newer_one) {
     stage_expect_counter(&keep.stage, lease_lost, 1); /* the other was of a lease of before */
     keep_close(&keep);
 }
+
+/* ---- quotas ---------------------------------------------------------------------------------- */
+
+static void send_reserve(keep_t *self, const wl_reserve_item_t *item) {
+    wl_reserve_begin(self->stage.encoder, &(wl_reserve_head_t){.puller = 0});
+    wl_reserve_add(self->stage.encoder, item);
+    stage_send(&self->stage);
+}
+
+static wl_reserved_item_t next_reserved(keep_t *self) {
+    wl_msg_t msg = neighbour_await(&self->puller, WL_MSG_RESERVED);
+    cr_assert_eq(msg.count, 1u);
+    return msg.items.reserved[0];
+}
+
+Test(keeper, reserves_calls_for_pullers_until_none_is_left) {
+    keep_t keep;
+    keep_open_mysql(&keep);
+    send_reserve(&keep, &(wl_reserve_item_t){.line = "cash", .limit = 10, .chunk = 6});
+    wl_reserved_item_t item = next_reserved(&keep);
+    cr_expect_str_eq(item.line, "cash");
+    cr_expect_eq(item.error, (uint32_t)WL_OK);
+    cr_expect_eq(item.granted, 6u);
+    cr_expect_eq(item.left, 4u);
+    int64_t day = item.day;
+    cr_expect_gt(day, 20000);
+    send_reserve(&keep, &(wl_reserve_item_t){.line = "cash", .limit = 10, .chunk = 6});
+    item = next_reserved(&keep);
+    cr_expect_eq(item.granted, 4u);
+    cr_expect_eq(item.left, 0u);
+    send_reserve(&keep, &(wl_reserve_item_t){.line = "cash", .limit = 10, .chunk = 6});
+    cr_expect_eq(next_reserved(&keep).granted, 0u);
+    /* given back without a word, and first */
+    send_reserve(&keep, &(wl_reserve_item_t){.line = "cash", .back_day = day, .back = 2});
+    send_reserve(&keep, &(wl_reserve_item_t){
+                            .line = "cash", .limit = 10, .chunk = 6, .back_day = day, .back = 1});
+    cr_expect_eq(next_reserved(&keep).granted, 3u);
+    send_reserve(&keep, &(wl_reserve_item_t){.line = "coin", .limit = 1, .chunk = 1});
+    cr_expect_eq(next_reserved(&keep).granted, 1u, "lines are counted apart");
+    stage_expect_counter(&keep.stage, quota_reserved, 14);
+    keep_close(&keep);
+}
+
+Test(keeper, refuses_to_reserve_without_the_database_and_goes_on_with_it) {
+    keep_t keep;
+    keep_open_mysql(&keep);
+    (void)await_lease(&keep, 0, true);
+    world_sql("RENAME TABLE quota TO away");
+    send_reserve(&keep, &(wl_reserve_item_t){.line = "cash", .limit = 10, .chunk = 6});
+    wl_reserved_item_t item = next_reserved(&keep);
+    cr_expect_neq(item.error, (uint32_t)WL_OK);
+    cr_expect_eq(item.granted, 0u);
+    world_sql("RENAME TABLE away TO quota");
+    int64_t until = wl_mono_now().ms + PATIENCE_MS;
+    do { /* refused until the next step */
+        send_reserve(&keep, &(wl_reserve_item_t){.line = "cash", .limit = 10, .chunk = 6});
+        item = next_reserved(&keep);
+    } while (item.error != WL_OK && wl_mono_now().ms < until);
+    cr_expect_eq(item.granted, 6u);
+    stage_expect_counter(&keep.stage, lease_lost, 0); /* leases did not suffer */
+    keep_close(&keep);
+}
+
+Test(keeper, has_nothing_to_reserve_in_files) {
+    keep_t keep;
+    keep_open(&keep, "sqlite");
+    stage_start(&keep.stage, WL_ACTOR_KEEPER, wl_keeper_run);
+    send_reserve(&keep, &(wl_reserve_item_t){.line = "cash", .limit = 10, .chunk = 6});
+    cr_expect_eq(next_reserved(&keep).error, (uint32_t)WL_ERR_UNAVAILABLE);
+    keep_close(&keep);
+}

@@ -76,8 +76,20 @@ Test(page_args, what_is_wrong_is_named) {
         size_t bytes;
         wl_err_t err;
         const char *where;
+        const char *says; /* NULL: whatever */
     } wrong[] = {
-#define WRONG(method, packed, err, where) {method, packed, sizeof(packed) - 1, err, where}
+#define WRONG(method, packed, err, where) {method, packed, sizeof(packed) - 1, err, where, NULL}
+#define SAYS(packed, where, says) \
+    {"wallet.details", packed, sizeof(packed) - 1, WL_ERR_BAD_REQUEST, where, says}
+        SAYS("\x82\xa3uid\x07\xa5month\xaa"
+             "2026-11-01",
+             "month", "month: must be like 2026-11, from 1970-01 on"),
+        SAYS("\x82\xa3uid\x07\xa4kind\xb1"
+             "ccccccccccccccccc",
+             "kind", "kind: is none of cash, activity, cashback, coupon, coin, link"),
+        SAYS("\x82\xa3uid\x07\xa4line\xa3"
+             "a b",
+             "line", "line: is not a line id [a-z0-9_-]{1,32}"),
         WRONG("wallet.details", "\x80", WL_ERR_BAD_REQUEST, "uid"),
         WRONG("wallet.details", "\x82\xa3uid\x07\xa5limit\x00", WL_ERR_BAD_REQUEST, "limit"),
         WRONG("wallet.details", "\x82\xa3uid\x07\xa5limit\x65", WL_ERR_BAD_REQUEST, "limit"),
@@ -111,6 +123,7 @@ Test(page_args, what_is_wrong_is_named) {
               "\x82\xa3uid\x07\xa4line\xa4"
               "mute",
               WL_ERR_BAD_REQUEST, "line"),
+#undef SAYS
 #undef WRONG
     };
     args_open();
@@ -118,6 +131,8 @@ Test(page_args, what_is_wrong_is_named) {
         cr_expect_eq(read_args(wrong[i].method, wrong[i].packed, wrong[i].bytes), wrong[i].err,
                      "%zu: %s", i, fault.message);
         cr_expect_str_eq(fault.where, wrong[i].where, "%zu", i);
+        cr_expect(wrong[i].says == NULL || strcmp(fault.message, wrong[i].says) == 0, "%s",
+                  fault.message);
     }
     args_close();
 }

@@ -481,3 +481,30 @@ Test(presence, never_says_no_to_an_owner) {
     }
     presence_stage_close();
 }
+
+/* A user of whom nothing is stored may have something in a live line of the candidate. */
+Test(presence, no_ends_a_read_by_the_variant_that_it_names) {
+    presence_stage_open();
+    tell_nobody();
+    stage_try(&self.stage, "{\"id\":9}");
+    cr_expect_not(passes(7), "the base has no live line");
+    wl_read_item_t read = test_read(1, 7, WL_METHOD_HOME, 1000);
+    read.rollout = 8;
+    stage_read(&self.stage, read);
+    cr_expect(neighbour_expect(&self.frontend, WL_MSG_REPLY, 1).items.reply[0].absent);
+    read.rollout = 9;
+    stage_read(&self.stage, read);
+    wl_msg_t msg = neighbour_expect(&self.query, WL_MSG_GATHER, 1);
+    cr_expect_eq(msg.items.gather[0].rollout, 9u);
+    tell_stored(7, 1, true, 0, 1, 1);
+    stage_read(&self.stage, read);
+    msg = neighbour_expect(&self.cache, WL_MSG_READ, 1);
+    cr_expect_eq(msg.items.read[0].rollout, 9u);
+    tell_stored(8, 2, false, 0, 2, 2);
+    stage_configure(&self.stage);
+    read.uid = 9;
+    stage_read(&self.stage, read);
+    cr_expect(neighbour_expect(&self.frontend, WL_MSG_REPLY, 1).items.reply[0].absent,
+              "the candidate has left");
+    presence_stage_close();
+}

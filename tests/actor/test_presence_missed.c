@@ -1,4 +1,4 @@
-/* A cache whose mailbox was full: it cannot know what it has missed. */
+/* A cache, or details, whose mailbox was full: they cannot know what they have missed. */
 #include "actors/presence.h"
 
 #include "domain/marks.h"
@@ -94,4 +94,40 @@ Test(presence_missed, a_cache_that_missed_a_message_is_closed_until_the_next_loo
     cr_assert_eq(head.commits.count, 1u);
     cr_expect_eq(head.commits.at[0], missed.commit_seq, "no read of before is kept");
     missed_close(&missed);
+}
+
+/* One process alone says nothing of coverage otherwise. */
+Test(presence_missed, details_that_missed_a_message_forget_what_they_keep, .timeout = 60) {
+    stage_t stage;
+    wl_msg_t msg;
+    bool told[2] = {false, false};
+    stage_open(&stage);
+    neighbour_t cache = neighbour_open(WL_ACTOR_CACHE, 0);
+    neighbour_t details = neighbour_open(WL_ACTOR_DETAILS, 0);
+    stage.settings.presence_instances = 1;
+    stage.settings.cache_instances = 1;
+    stage_start(&stage, WL_ACTOR_PRESENCE, wl_presence_run);
+    for (uint64_t i = 0; i < FLOOD; i++) {
+        wl_notice_begin(stage.encoder, &(wl_notice_head_t){.dispatcher = (uint32_t)(i % 2)});
+        wl_notice_add(stage.encoder, &(wl_notice_item_t){.uid = 7,
+                                                         .seq = i + 1,
+                                                         .state = WL_MARK_PENDING,
+                                                         .line = "cash"});
+        stage_send(&stage);
+        cr_assert(neighbour_next(&cache, &msg, PATIENCE_MS)); /* one turn each, so one message */
+    }
+    cr_assert_gt(stage_counter(&stage, WL_COUNTER_msg_full, 1), 0u, "nothing was lost");
+    int64_t until = wl_mono_now().ms + 2 * PATIENCE_MS;
+    while (!told[true] && wl_mono_now().ms < until) {
+        if (neighbour_next(&details, &msg, 5) && msg.id == WL_MSG_COVER) {
+            cr_expect(!msg.head.cover.covered || told[false]);
+            told[msg.head.cover.covered] = true;
+        }
+    }
+    cr_expect(told[false], "they must forget");
+    cr_expect(told[true], "and may begin anew");
+    (void)stage_stop(&stage);
+    neighbour_close(&cache);
+    neighbour_close(&details);
+    stage_close(&stage);
 }

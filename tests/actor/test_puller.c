@@ -347,12 +347,8 @@ Test(puller, says_that_a_line_is_not_there) {
     world_close(&world);
 }
 
-Test(puller, returns_what_waits_for_a_line_that_is_removed) {
-    world_t world;
-    world_open(&world, ",\"batch_max\":1,\"concurrency\":1,\"timeout_ms\":5000");
-    send_pulls(&world, "cash", 7, 2, false);
-    line_await(world.line);
-    line_t first = *world.line;
+/* Cash is not asked any more. */
+static void world_remove_line(world_t *self) {
     static const char without[] =
         "{\"version\":9,\"lines\":{"
         "\"cash\":{\"kind\":\"link\",\"mode\":\"link\",\"url\":\"https://cash.example/\"}}}";
@@ -360,9 +356,18 @@ Test(puller, returns_what_waits_for_a_line_that_is_removed) {
     wl_config_item_t item = {
         .integration = {(const uint8_t *)without, sizeof without - 1},
         .presentation = {(const uint8_t *)presentation, sizeof presentation - 1}};
-    wl_config_begin(world.stage.encoder, &(wl_config_head_t){.version = "9.9"});
-    wl_config_add(world.stage.encoder, &item);
-    stage_send(&world.stage);
+    wl_config_begin(self->stage.encoder, &(wl_config_head_t){.version = "9.9"});
+    wl_config_add(self->stage.encoder, &item);
+    stage_send(&self->stage);
+}
+
+Test(puller, returns_what_waits_for_a_line_that_is_removed) {
+    world_t world;
+    world_open(&world, ",\"batch_max\":1,\"concurrency\":1,\"timeout_ms\":5000");
+    send_pulls(&world, "cash", 7, 2, false);
+    line_await(world.line);
+    line_t first = *world.line;
+    world_remove_line(&world);
     wl_msg_t msg = next_pulled(&world);
     cr_expect_eq(msg.items.pulled[0].uid, 8u);
     cr_expect_eq(msg.items.pulled[0].outcome, WL_PULL_PERMANENT);
@@ -378,6 +383,125 @@ Test(puller, takes_new_limits_of_a_line) {
     send_pulls(&world, "cash", 1, 30, false);
     line_await(world.line);
     cr_expect_eq(world.line->uid_count, 30u);
+    world_close(&world);
+}
+
+/* ---- quotas that writers share --------------------------------------------------------------- */
+
+static void world_open_shared(world_t *self, neighbour_t *keeper, const char *more) {
+    world_prepare(self);
+    *keeper = neighbour_open(WL_ACTOR_KEEPER, 0);
+    (void)snprintf(self->stage.settings.shard_store, sizeof self->stage.settings.shard_store,
+                   "mysql");
+    world_start(self, more);
+}
+
+static wl_reserve_item_t next_reserve(neighbour_t *keeper) {
+    wl_msg_t msg = neighbour_expect(keeper, WL_MSG_RESERVE, 1);
+    cr_expect_eq(msg.head.reserve.puller, 0u);
+    cr_expect_str_eq(msg.items.reserve[0].line, "cash");
+    return msg.items.reserve[0];
+}
+
+static void send_reserved(world_t *self, wl_err_t err, uint64_t granted, uint64_t left) {
+    wl_reserved_begin(self->stage.encoder, NULL);
+    wl_reserved_add(self->stage.encoder, &(wl_reserved_item_t){.line = "cash",
+                                                               .error = (uint32_t)err,
+                                                               .day = wl_wall_now().ms / 86400000,
+                                                               .granted = granted,
+                                                               .left = left});
+    stage_send(&self->stage);
+}
+
+static void answer_calls(world_t *self, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        line_await(self->line);
+        reply_good(self->line);
+        (void)next_store(self);
+    }
+}
+
+Test(puller, calls_no_more_than_was_reserved_of_a_shared_quota) {
+    world_t world;
+    neighbour_t keeper;
+    world_open_shared(&world, &keeper, ",\"quota\":400,\"batch_max\":1,\"concurrency\":4");
+    send_pulls(&world, "cash", 1, 6, false);
+    wl_reserve_item_t item = next_reserve(&keeper);
+    cr_expect_eq(item.limit, 400u);
+    cr_expect_eq(item.chunk, 4u);
+    cr_expect_not(line_asked(world.line, 50), "nothing is reserved yet");
+    send_reserved(&world, WL_OK, 4, 100);
+    answer_calls(&world, 4);
+    cr_expect_eq(next_reserve(&keeper).chunk, 4u);
+    cr_expect_not(line_asked(world.line, 50), "what was reserved is used up");
+    send_reserved(&world, WL_OK, 0, 0);
+    for (uint32_t told = 0; told < 2;) {
+        wl_msg_t msg = next_pulled(&world);
+        cr_expect_gt(msg.head.pulled.pause_ms, 20000);
+        cr_expect_str_eq(msg.items.pulled[0].reason, "the quota of the day is used up");
+        told += msg.count;
+    }
+    cr_expect_not(line_asked(world.line, 50));
+    neighbour_close(&keeper);
+    world_close(&world);
+}
+
+Test(puller, asks_again_for_a_shared_quota_and_goes_on) {
+    world_t world;
+    neighbour_t keeper;
+    world_open_shared(&world, &keeper, ",\"quota\":400,\"batch_max\":1");
+    send_pulls(&world, "cash", 1, 1, false);
+    (void)next_reserve(&keeper); /* no answer: it goes back when the second is over */
+    (void)next_reserve(&keeper);
+    cr_expect_str_eq(next_pulled(&world).items.pulled[0].reason, "the quota cannot be reserved");
+    send_reserved(&world, WL_ERR_UNAVAILABLE, 0, 0);
+    stage_expect_counter(&world.stage, quota_failures, 2);
+    cr_expect_not(line_asked(world.line, 50));
+    send_reserved(&world, WL_OK, 4, 0); /* late, and ours */
+    send_pulls(&world, "cash", 1, 1, false);
+    line_await(world.line);
+    neighbour_close(&keeper);
+    world_close(&world);
+}
+
+static uint64_t await_back(neighbour_t *keeper) {
+    wl_reserve_item_t item = next_reserve(keeper);
+    while (item.back == 0) {
+        item = next_reserve(keeper);
+    }
+    cr_expect_eq(item.back_day, wl_wall_now().ms / 86400000);
+    return item.back;
+}
+
+/* Ten calls were reserved, and one of them was made. */
+static void world_open_reserved(world_t *world, neighbour_t *keeper) {
+    world_open_shared(world, keeper, ",\"quota\":1000,\"batch_max\":1");
+    send_pulls(world, "cash", 1, 1, false);
+    (void)next_reserve(keeper);
+    send_reserved(world, WL_OK, 10, 100);
+    answer_calls(world, 1);
+}
+
+Test(puller, gives_back_what_is_left_of_a_shared_quota_when_the_end_begins) {
+    world_t world;
+    neighbour_t keeper;
+    world_open_reserved(&world, &keeper);
+    wl_actor_tell(world.stage.actor, WL_WORD_STOPPING);
+    cr_expect_eq(await_back(&keeper), 9u);
+    send_pulls(&world, "cash", 2, 1, false);
+    (void)next_pulled(&world);
+    cr_expect_not(line_asked(world.line, 50));
+    neighbour_close(&keeper);
+    world_close(&world);
+}
+
+Test(puller, gives_back_what_is_left_of_a_line_that_is_removed) {
+    world_t world;
+    neighbour_t keeper;
+    world_open_reserved(&world, &keeper);
+    world_remove_line(&world);
+    cr_expect_eq(await_back(&keeper), 9u);
+    neighbour_close(&keeper);
     world_close(&world);
 }
 

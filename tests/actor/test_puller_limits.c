@@ -24,7 +24,7 @@ static wl_line_t line_config(void) {
 }
 
 static wl_puller_limits_t *limits_new(const wl_line_t *config) {
-    wl_puller_limits_t *limits = wl_puller_limits_new(NULL, "cash");
+    wl_puller_limits_t *limits = wl_puller_limits_new(NULL, "cash", false);
     wl_puller_limits_configure(limits, config, true, at(0), (wl_wall_ms_t){100 * DAY});
     return limits;
 }
@@ -160,11 +160,33 @@ Test(puller_limits, a_process_has_the_share_of_its_partitions) {
     cr_expect_eq(concurrency, 8u);
     wl_puller_limits_share(limits, 7, 4, at(0), wall);
     cr_expect_eq(wl_puller_limits_now(limits), 6u);
+    cr_expect_not(wl_puller_limits_crowded(limits));
     wl_puller_limits_share(limits, 1u << 15, 16, at(0), wall);
     cr_expect_eq(wl_puller_limits_now(limits), 1u, "at least one");
+    cr_expect(wl_puller_limits_crowded(limits));
     cr_expect_eq(wl_puller_limits_quota_left(limits, wall), 0);
     cr_expect_not(wl_puller_limits_may(limits, at(0), wall), "none of ten falls to the sixteenth");
     cr_expect_gt(wl_puller_limits_pause_ms(limits, at(0), wall, NULL), 0);
+    wl_puller_limits_destroy(&limits);
+}
+
+Test(puller_limits, a_shared_quota_is_whole_whatever_is_held) {
+    wl_line_t config = line_config();
+    config.quota = 10;
+    wl_puller_limits_t *limits = wl_puller_limits_new(NULL, "cash", true);
+    wl_wall_ms_t wall = {100 * DAY};
+    wl_quota_ask_t ask;
+    wl_puller_limits_configure(limits, &config, true, at(0), wall);
+    wl_puller_limits_share(limits, 1u << 15, 16, at(0), wall);
+    cr_expect_eq(wl_puller_limits_quota_left(limits, wall), 10);
+    cr_expect_not(wl_puller_limits_may(limits, at(0), wall));
+    cr_expect_eq(wl_puller_limits_pause_ms(limits, at(0), wall, NULL), 0, "a question is due");
+    cr_expect(wl_puller_quota_ask(wl_puller_limits_quota(limits), at(0), wall, &ask));
+    wl_puller_quota_answer(wl_puller_limits_quota(limits), WL_OK, 100, 1, 9, at(0), wall);
+    cr_expect(wl_puller_limits_may(limits, at(0), wall));
+    wl_puller_limits_retire(limits, wall);
+    cr_expect(wl_puller_quota_ask(wl_puller_limits_quota(limits), at(0), wall, &ask));
+    cr_expect_eq(ask.back, 1u);
     wl_puller_limits_destroy(&limits);
 }
 

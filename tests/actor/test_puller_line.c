@@ -31,7 +31,7 @@ static wl_line_t line_config(uint32_t batch_max, uint32_t concurrency) {
 }
 
 static wl_puller_line_t *line_new(const wl_line_t *config) {
-    wl_puller_line_t *line = wl_puller_line_new("cash", NULL, (wl_mono_ms_t){0});
+    wl_puller_line_t *line = wl_puller_line_new("cash", NULL, false, (wl_mono_ms_t){0});
     wl_puller_line_configure(line, config, (wl_mono_ms_t){0}, wall);
     return line;
 }

@@ -26,7 +26,7 @@ static void dir_remove(void) {
 }
 
 static wl_puller_quota_t *quota_open(uint64_t limit, int64_t wall) {
-    wl_puller_quota_t *quota = wl_puller_quota_new(dir, "cash");
+    wl_puller_quota_t *quota = wl_puller_quota_new(dir, "cash", false);
     wl_puller_quota_limit(quota, limit, (wl_wall_ms_t){wall});
     return quota;
 }
@@ -141,6 +141,41 @@ Test(puller_quota, without_a_limit_the_disk_is_left_alone) {
         cr_assert(ask(quota, i, 100 * DAY));
     }
     cr_expect_eq(wl_puller_quota_left(quota, (wl_wall_ms_t){100 * DAY}), -1);
+    wl_puller_quota_destroy(&quota);
+    cr_expect_neq(access(path, F_OK), 0);
+    dir_remove();
+}
+
+/* ---- shared ---------------------------------------------------------------------------------- */
+
+Test(puller_quota, shared_asks_the_keeper_and_leaves_the_disk_alone) {
+    dir_make();
+    wl_puller_quota_t *quota = wl_puller_quota_new(dir, "cash", true);
+    wl_wall_ms_t wall = {100 * DAY};
+    wl_quota_ask_t due;
+    const char *reason = NULL;
+    wl_puller_quota_limit(quota, 200, wall);
+    cr_expect_not(wl_puller_quota_ask(quota, (wl_mono_ms_t){1}, wall, &due), "nobody calls");
+    cr_expect_not(ask(quota, 1, wall.ms));
+    cr_expect(wl_puller_quota_ask(quota, (wl_mono_ms_t){1}, wall, &due));
+    cr_expect_eq(due.limit, 200u);
+    cr_expect_eq(due.chunk, 2u);
+    wl_puller_quota_answer(quota, WL_OK, 100, 2, 150, (wl_mono_ms_t){2}, wall);
+    cr_expect(ask(quota, 3, wall.ms));
+    cr_expect_eq(wl_puller_quota_left(quota, wall), 151, "of all writers");
+    cr_expect(ask(quota, 3, wall.ms));
+    cr_expect_not(ask(quota, 3, wall.ms));
+    cr_expect(wl_puller_quota_ask(quota, (wl_mono_ms_t){4}, wall, &due));
+    wl_puller_quota_answer(quota, WL_ERR_UNAVAILABLE, 0, 0, 0, (wl_mono_ms_t){5}, wall);
+    cr_expect_not(ask(quota, 6, wall.ms));
+    cr_expect_eq(wl_puller_quota_wait_ms(quota, (wl_mono_ms_t){105}, wall, &reason), 900);
+    cr_expect_str_eq(reason, "the quota cannot be reserved");
+    cr_expect(wl_puller_quota_ask(quota, (wl_mono_ms_t){1005}, wall, &due));
+    wl_puller_quota_answer(quota, WL_OK, 100, 0, 0, (wl_mono_ms_t){1006}, wall);
+    cr_expect_gt(wl_puller_quota_wait_ms(quota, (wl_mono_ms_t){1007}, wall, &reason), 1000);
+    cr_expect_str_eq(reason, "the quota of the day is used up");
+    cr_expect_eq(wl_puller_quota_left(quota, wall), 0);
+    wl_puller_quota_close(quota);
     wl_puller_quota_destroy(&quota);
     cr_expect_neq(access(path, F_OK), 0);
     dir_remove();

@@ -103,6 +103,36 @@ Test(query, many_readers_of_one_user_cost_one_fetch) {
     query_stage_close(&self);
 }
 
+/* The read under way began before a change of which the second reader's mark has gone already:
+ * what it brings is old for that one, and only for that one. It is read again, once. */
+Test(query, a_reader_who_joins_behind_a_change_sees_it) {
+    static query_stage_t self;
+    query_stage_open(&self);
+    stage_read(&self.stage, test_read(1, 42, WL_METHOD_HOME, 20000));
+    (void)neighbour_expect(shard_of(&self, 42), WL_MSG_FETCH, 1);
+    for (uint64_t ticket = 2; ticket <= 3; ticket++) {
+        wl_read_item_t read = test_read(ticket, 42, WL_METHOD_HOME, 20000);
+        read.seen = ticket == 2 ? 10 : 9;
+        stage_read(&self.stage, read);
+    }
+    stage_expect_counter(&self.stage, query_joined, 2);
+    wl_asset_t asset = test_asset(42, "cash", 987654321, 7);
+    tell_fetched(&self, 42, &asset, 1, WL_OK); /* of commit 9 */
+    (void)neighbour_expect(&self.cache, WL_MSG_FILL, 1);
+    wl_msg_t reply = neighbour_expect(&self.frontend, WL_MSG_REPLY, 2);
+    cr_expect_eq(reply.items.reply[0].ticket, 1u);
+    cr_expect_eq(reply.items.reply[1].ticket, 3u);
+    wl_msg_t again = neighbour_expect(shard_of(&self, 42), WL_MSG_FETCH, 1);
+    cr_expect_eq(again.items.fetch[0].uid, 42u);
+    tell_fetched(&self, 42, &asset, 1,
+                 WL_OK); /* a database that has lost commits: as good as any */
+    (void)neighbour_expect(&self.cache, WL_MSG_FILL, 1);
+    reply = neighbour_expect(&self.frontend, WL_MSG_REPLY, 1);
+    cr_expect_eq(reply.items.reply[0].ticket, 2u);
+    neighbour_hears_nothing(shard_of(&self, 42));
+    query_stage_close(&self);
+}
+
 Test(query, an_absent_user_is_answered_with_nothing_and_kept_as_empty) {
     static query_stage_t self;
     query_stage_open(&self);
@@ -334,5 +364,28 @@ Test(query, stops_with_a_full_mailbox_and_without_neighbours) {
         }
     }
     cr_expect_lt(stage_stop(&self.stage), 2000);
+    query_stage_close(&self);
+}
+
+Test(query, readers_of_both_variants_share_a_fetch_and_are_answered_from_their_own) {
+    static query_stage_t self;
+    query_stage_open(&self);
+    stage_try(&self.stage, "{\"id\":9}");
+    for (uint64_t ticket = 0; ticket < 3; ticket++) {
+        static const uint64_t rollouts[] = {0, 9, 8};
+        wl_read_item_t read = test_read(ticket, 42, WL_METHOD_GOLDEN, 20000);
+        read.rollout = rollouts[ticket];
+        stage_read(&self.stage, read);
+    }
+    (void)neighbour_expect(shard_of(&self, 42), WL_MSG_FETCH, 1);
+    stage_expect_counter(&self.stage, query_joined, 2);
+    wl_asset_t asset = test_asset(42, "coin", 1250, 7);
+    tell_fetched(&self, 42, &asset, 1, WL_OK);
+    wl_msg_t reply = neighbour_expect(&self.frontend, WL_MSG_REPLY, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        const wl_reply_item_t *item = &reply.items.reply[i];
+        cr_expect_eq(body_has(item->body, VARIANT_TEXT), item->ticket == 1);
+        cr_expect_eq(body_has(item->body, "Tried"), item->ticket == 1);
+    }
     query_stage_close(&self);
 }

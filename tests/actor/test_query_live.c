@@ -112,6 +112,23 @@ enum { COPY = 0x12345678, SAID = 0x76543211 };
 #define SAID_TEXT "\xce\x76\x54\x32\x11"
 #define DEGRADED_NONE "degraded\x90"
 
+/* A deadline is noticed up to a tick of 5 ms late, and the frontend gives the request up then. */
+Test(query_live, a_small_budget_keeps_more_than_a_tick_for_the_answer) {
+    enum { BUDGET_MS = 20, TICK_MS = 5, TRIES = 100 };
+    live_stage_open();
+    wl_asset_t copy[] = {asset_aged("live", 11, 1, 60000), asset_aged("slow", 11, 1, 0)};
+    bool asked = false;
+    for (uint64_t ticket = 1; !asked && ticket <= TRIES; ticket++) {
+        wl_msg_t msg;
+        tell_gather(ticket, WL_METHOD_HOME, "", BUDGET_MS, copy, 2);
+        int64_t deadline_at = wl_mono_now().ms + BUDGET_MS; /* or a little earlier */
+        asked = neighbour_next(&self.presence, &msg, 2 * BUDGET_MS) && msg.id == WL_MSG_LIVE;
+        cr_expect(!asked || deadline_at - msg.items.live[0].deadline_at > TICK_MS);
+    }
+    cr_expect(asked, "this machine is too slow to ask at all");
+    live_stage_close();
+}
+
 Test(query_live, all_lines_of_a_page_are_asked_at_once_and_one_reply_holds_their_answers) {
     live_stage_open();
     wl_asset_t copy[] = {asset_aged("live", 11, 1, 60000)};
@@ -440,5 +457,99 @@ Test(query_live, stops_in_the_middle_of_gatherings) {
         tell_gather(i, WL_METHOD_HOME, "", 20000, NULL, 0);
     }
     cr_expect_lt(stage_stop(&self.stage), 1000);
+    live_stage_close();
+}
+
+/* ---- variants -------------------------------------------------------------------------------- */
+
+static void tell_gather_of(uint64_t ticket, uint64_t rollout, wl_asset_t *assets, uint32_t count) {
+    wl_gather_item_t item = {.ticket = ticket,
+                             .uid = 42,
+                             .deadline_at = wl_mono_now().ms + 20000,
+                             .method = WL_METHOD_HOME,
+                             .rollout = rollout,
+                             .assets = {assets, count}};
+    wl_gather_begin(self.stage.encoder, &(wl_gather_head_t){.frontend = 0});
+    wl_gather_add(self.stage.encoder, &item);
+    stage_send(&self.stage);
+}
+
+Test(query_live, asks_and_answers_by_the_variant_that_the_read_names) {
+    live_stage_open();
+    stage_try(&self.stage, "{\"id\":9}");
+    wl_asset_t coin = test_asset(42, "coin", COPY, 1);
+    static const uint64_t others[] = {0, 8};
+    for (uint64_t i = 0; i < WL_COUNT_OF(others); i++) {
+        tell_gather_of(i, others[i], &coin, 1);
+        wl_bytes_t body = expect_reply(i);
+        cr_expect(body_has(body, BASE_VERSION_TEXT) && !body_has(body, "variant"));
+    }
+    tell_gather_of(5, 9, &coin, 1);
+    wl_live_item_t asked = expect_live("bonus");
+    wl_asset_t bonus = test_asset(42, "bonus", SAID, 1);
+    (void)snprintf(bonus.unit, sizeof bonus.unit, "bean");
+    tell_lived("bonus", asked.ticket, WL_OK, &bonus, 1);
+    wl_bytes_t body = expect_reply(5);
+    cr_expect(body_has(body, VARIANT_TEXT) && body_has(body, CANDIDATE_VERSION_TEXT));
+    cr_expect(body_has(body, SAID_TEXT) && body_has(body, DEGRADED_NONE));
+    tell_gather_of(6, 9, &coin, 1);
+    asked = expect_live("bonus");
+    tell_lived("bonus", asked.ticket, WL_ERR_UNAVAILABLE, NULL, 0);
+    cr_expect(body_has(expect_reply(6), "degraded\x91\xa5"
+                                        "bonus"));
+    neighbour_hears_nothing(&self.presence);
+    live_stage_close();
+}
+
+/* The line that was asked is in no configuration any more when it answers, or has another place. */
+Test(query_live, a_candidate_may_leave_while_its_lines_are_asked) {
+    wl_asset_t copy[] = {test_asset(42, "coin", COPY, 1), test_asset(42, "bonus", SAID, 1)};
+    live_stage_open();
+    for (int i = 0; i < 3; i++) {
+        stage_try(&self.stage, "{\"id\":9}");
+        tell_gather_of(5, 9, copy, 1);
+        wl_live_item_t asked = expect_live("bonus");
+        if (i == 0) {
+            stage_configure(&self.stage);
+        } else if (i == 1) { /* promoted */
+            stage_configure_with(&self.stage, candidate_integration, candidate_presentation);
+        } else { /* another one has begun */
+            stage_try(&self.stage, "{\"id\":10}");
+        }
+        tell_lived("bonus", asked.ticket, WL_OK, &copy[1], 1);
+        wl_bytes_t body = expect_reply(5);
+        cr_expect_not(body_has(body, "variant"));
+        cr_expect(body_has(body, i == 1 ? CANDIDATE_VERSION_TEXT : BASE_VERSION_TEXT));
+        cr_expect_eq(body_has(body, SAID_TEXT), i == 1, "%d", i);
+    }
+    live_stage_close();
+}
+
+static void expect_questions(uint32_t count) {
+    int64_t until = wl_mono_now().ms + PATIENCE_MS;
+    uint32_t seen = 0;
+    while (seen < count && wl_mono_now().ms < until) {
+        wl_msg_t msg;
+        if (neighbour_next(&self.presence, &msg, 100)) {
+            cr_assert_eq(msg.id, WL_MSG_LIVE);
+            seen += msg.count;
+        }
+    }
+    cr_expect_eq(seen, count);
+}
+
+/* At most 1,024 reads wait for one line: those that do are not counted again. */
+Test(query_live, a_wider_rollout_does_not_count_who_waits_twice) {
+    enum { READS = 600 };
+    wl_asset_t coin = test_asset(42, "coin", COPY, 1);
+    live_stage_open();
+    stage_try(&self.stage, "{\"id\":9,\"percent\":50}");
+    for (uint64_t ticket = 1; ticket <= READS; ticket++) {
+        tell_gather_of(ticket, 9, &coin, 1);
+    }
+    expect_questions(READS);
+    stage_try(&self.stage, "{\"id\":9,\"percent\":60}");
+    tell_gather_of(READS + 1, 9, &coin, 1);
+    expect_questions(1);
     live_stage_close();
 }

@@ -22,10 +22,17 @@ Test(server_info, says_what_the_server_is_doing) {
                                               "starting"));
     cr_expect_eq(body_number(info_of(&info, &into), "uptime_ms"), 12345);
     info.config = config;
+    info.config_source = "store";
+    info.config_seq = 1234;
+    info.rollout = 1200;
     cr_expect(body_has(info_of(&info, &into), "state\xa5"
                                               "ready"));
     cr_expect(body_has(info_of(&info, &into), "config_version\xa3"
                                               "3.7"));
+    cr_expect(body_has(info_of(&info, &into), "config_source\xa5"
+                                              "store"));
+    cr_expect_eq(body_number(info_of(&info, &into), "config_seq"), 1234);
+    cr_expect_eq(body_number(info_of(&info, &into), "rollout"), 1200);
     cr_expect(body_has(info_of(&info, &into), "shard\x02"));
     info.draining = true;
     cr_expect(body_has(info_of(&info, &into), "state\xa8"

@@ -235,15 +235,20 @@ typedef struct {
     uint64_t newest[LINES][USERS + 1]; /* versions that this reader has seen */
 } reader_t;
 
-/* Judges one asset; returns its version, 0 = of no line of ours. */
+/* Judges one asset; returns its version, 0 = of no line of ours, or nothing is known of it yet: a
+ * change of its line is on its way. */
 static uint64_t asset_judge(const msgpack_object *asset, uint64_t uid, unsigned *ret_line) {
     char id[WL_LINE_ID_MAX + 1] = "";
     int64_t amount = -1;
     uint64_t version = 0;
+    wl_err_t known = wl_args_i64(asset, "amount", &amount, NULL);
     if (wl_args_text(asset, "line", id, WL_LINE_ID_MAX, NULL) != WL_OK ||
-        wl_args_i64(asset, "amount", &amount, NULL) != WL_OK ||
-        wl_args_u64(asset, "version", &version, NULL) != WL_OK) {
+        wl_args_u64(asset, "version", &version, NULL) != WL_OK ||
+        (known != WL_OK && (known != WL_ERR_NOT_FOUND || version != 0))) {
         mismatch("user %llu has an asset without line, amount or version", (unsigned long long)uid);
+        return 0;
+    }
+    if (known != WL_OK) {
         return 0;
     }
     for (unsigned line = 0; line < LINES; line++) {

@@ -190,8 +190,12 @@ def bodies(attack):
         attack.refused(client, b"\x81\x01" * 30000 + b"\x01", "bad_request", "", msgid=0)
         attack.refused(client, head + b"\xa1x\x91\xdc" + struct.pack(">H", 60000) + b"\x01" * 60000,
                        "bad_request", "20000 objects")
-        big = request("wallet.home", {"uid": 1, "x": b"y" * 65536})
-        attack.refused(client, big[:65537], "bad_request", "at most 65536 bytes, got 65537")
+        big = request("sys.ping", {"x": b"y" * 65536})  # served on both ports
+        attack.refused(client, big, "bad_request", f"at most 65536 bytes, got {len(big)}")
+    reader, writer = clients[0], clients[-1]
+    attack.refused(reader, big[:65537], "bad_request", "at most 65536 bytes, got 65537")
+    big = request("admin.config.put", {"x": b"y" * 262144})  # it may bring documents
+    attack.refused(writer, big[:262145], "bad_request", "at most 262144 bytes, got 262145")
     fitting = request("wallet.home", {"uid": attack.uid, "x": b""})
     fitting = request("wallet.home", {"uid": attack.uid, "x": b"y" * (65536 - len(fitting) - 1)})
     assert len(fitting) == 65536

@@ -159,6 +159,19 @@ def check_broken_config():
     (CONFIG / "integration-2.json").unlink()
 
 
+def check_own_sample():
+    """Without a file, users or a sample beside it: the one that the configuration brings along."""
+    lines = json.loads((CONFIG / "integration-1.json").read_text())["lines"]
+    record = {"uid": "42", "amount": "7", "unit": "bean", "scale": 0, "version": "1"}
+    for amount, code, text in (("7", 0, "7 bean"), (7.5, 6, "record 0: amount")):
+        record["amount"] = amount
+        lines["scripted"]["sample"] = {"assets": [record]}
+        (CONFIG / "integration-2.json").write_text(json.dumps({"version": 2, "lines": lines}))
+        done = check("scripted", code=code)
+        assert text in done.stdout + done.stderr, done
+    (CONFIG / "integration-2.json").unlink()
+
+
 def check_broken_sample():
     done = check("points", "--sample", sample('{"assets": ['), code=6)
     assert "ends too early, line 1" in done.stderr, done
@@ -249,6 +262,7 @@ def main():
     check_good(ledger)
     check_no_such_line()
     check_broken_config()
+    check_own_sample()
     check_broken_sample()
     check_line_down(scripted)
     check_wrong_signature()

@@ -11,7 +11,7 @@ PROGRAM = str(harness.programs("release") / "walletbench")
 FOLDER = harness.folder()
 ENV = {key: value for key, value in os.environ.items() if not key.startswith("WALLET_")}
 KEYS = {"name", "value", "target", "holds", "samples", "a", "b", "unit"}
-MEASURED = ["read_absent", "intake_sqlite", "sync_sqlite", "fresh_p50_ms"]
+MEASURED = ["read_absent", "read_publishing", "whitelist_ns", "intake_sqlite", "sync_sqlite", "fresh_p50_ms"]
 
 
 def run(*words, code=0):

@@ -57,7 +57,8 @@ class Watch:
             found["errors"][error["code"]] = found["errors"].get(error["code"], 0) + 1
             return
         found["foreign"] += result["uid"] != uid
-        held = [a for a in result["assets"] if a["freshness"] != "missing"]
+        held = [a for a in result["assets"]  # a line without a record only says what is not known
+                if a["freshness"] != "missing" and a["amount"] is not None]
         if held:
             self.owns.add(uid)
         elif uid in self.owns:

@@ -1,5 +1,5 @@
-"""Private stores for tests: Redis servers, a Redis Cluster, MariaDB servers, on free ports in a
-private folder. Imported by tests/system/harness.py; as a program it serves the C tests:
+"""Private stores for tests: Redis servers, a Redis Cluster, MariaDB servers, etcd, on free ports in
+a private folder. Imported by tests/system/harness.py; as a program it serves the C tests:
 
     stores.py start FOLDER          starts all, writes FOLDER/env, returns when they answer
     stores.py run FOLDER COMMAND... runs COMMAND with FOLDER/env in its environment
@@ -7,7 +7,9 @@ private folder. Imported by tests/system/harness.py; as a program it serves the 
 
 They end with whoever called `start` (its parent process), and after two hours in any case.
 """
+import base64
 import ctypes
+import json
 import os
 import pathlib
 import random
@@ -18,9 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 PASSWORD = "wallet-test"
 LIFETIME_S = 7200
+
+
+given = set()  # ports: who was given one may not have bound it yet
 
 
 def free_port(row=1):
@@ -28,11 +34,15 @@ def free_port(row=1):
     connections (ip_local_port_range), or one of these would be there before the server is."""
     while True:
         port = random.SystemRandom().randrange(10240, 22000)
+        ports = range(port, port + row)
+        if not given.isdisjoint(ports):
+            continue
         try:
-            for number in range(port, port + row):
+            for number in ports:
                 with socket.socket() as s:
                     s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     s.bind(("127.0.0.1", number))
+            given.update(ports)
             return port
         except OSError:
             continue
@@ -219,11 +229,50 @@ class MariaDB(Server):
             return False
 
 
+class Etcd(Server):
+    """One member; `url` is what config.mirror_etcd takes."""
+    peer_port = None
+
+    def start(self, wait=True):
+        self.peer_port = self.peer_port or free_port()
+        peer = f"http://{self.host}:{self.peer_port}"
+        self.launch(["etcd", "--name", "test", "--data-dir", self.folder / "data",
+                     "--listen-client-urls", self.url, "--advertise-client-urls", self.url,
+                     "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+                     "--initial-cluster", f"test={peer}", "--heartbeat-interval", "50",
+                     "--election-timeout", "500", "--logger", "zap", "--log-level", "warn"])
+        return self.wait() if wait else self
+
+    @property
+    def url(self):
+        return f"http://{self.host}:{self.port}"
+
+    def ask(self, method, body, timeout=5.0):
+        """One request to the JSON gateway; bytes in it are base64."""
+        request = urllib.request.Request(f"{self.url}/v3/{method}", json.dumps(body).encode())
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=timeout) as answer:
+            return json.load(answer)
+
+    def flush(self):
+        """Takes every key away."""
+        everything = base64.b64encode(b"\0").decode()
+        self.ask("kv/deleterange", {"key": everything, "range_end": everything})
+
+    def answers(self):
+        try:
+            self.ask("kv/range", {"key": base64.b64encode(b"x").decode()}, timeout=1.0)
+            return True
+        except (OSError, ValueError):
+            return False
+
+
 # ---- as a program ---------------------------------------------------------------------------------
 
 def serve(folder, parent):
     """Starts everything, writes folder/env, and stays until the parent or the folder has gone."""
-    servers = [Redis(folder / "redis"), MariaDB(folder / "mariadb0"), MariaDB(folder / "mariadb1")]
+    servers = [Redis(folder / "redis"), MariaDB(folder / "mariadb0"), MariaDB(folder / "mariadb1"),
+               Etcd(folder / "etcd")]
     cluster = RedisCluster(folder / "cluster")
     for server in servers:
         server.start(wait=False)
@@ -235,6 +284,7 @@ def serve(folder, parent):
         "WALLET_TEST_REDIS_CLUSTER": cluster.at,
         "WALLET_TEST_MYSQL": f"{servers[1].at},{servers[2].at}",
         "WALLET_TEST_MYSQL_PASSWORD_FILE": servers[1].password_file,
+        "WALLET_TEST_ETCD": servers[3].url,
     }.items())
     (folder / "env.new").write_text(text)
     (folder / "env.new").rename(folder / "env")

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 _Noreturn void bench_fail(const char *format, ...) {
     va_list args;
@@ -53,4 +54,15 @@ bench_result_t bench_pairs(const bench_setup_t *setup, const char *unit, bench_s
     };
     (void)snprintf(result.unit, sizeof result.unit, "%s", unit);
     return result;
+}
+
+uint64_t bench_resident_bytes(void) {
+    unsigned long long size = 0;
+    unsigned long long resident = 0;
+    FILE *statm = fopen("/proc/self/statm", "r");
+    if (statm == NULL || fscanf(statm, "%llu %llu", &size, &resident) != 2) {
+        bench_fail("/proc/self/statm cannot be read");
+    }
+    (void)fclose(statm);
+    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }

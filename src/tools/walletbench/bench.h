@@ -42,6 +42,8 @@ bench_result_t bench_pairs(const bench_setup_t *setup, const char *unit, bench_s
                            bench_side_fn b, void *arg);
 /* Median; reorders the figures. */
 double bench_median(double *figures, uint32_t count);
+/* Resident bytes of this process, which is the benchmark's own worker. */
+uint64_t bench_resident_bytes(void);
 
 /* read_bench.c */
 bench_result_t bench_read_lockstep(const bench_setup_t *setup);
@@ -50,10 +52,14 @@ bench_result_t bench_read_absent(const bench_setup_t *setup);
 bench_result_t bench_read_flat(const bench_setup_t *setup);
 bench_result_t bench_read_redis(const bench_setup_t *setup);
 bench_result_t bench_read_vs_node(const bench_setup_t *setup);
+bench_result_t bench_read_publishing(const bench_setup_t *setup);
 /* presence_bench.c */
 bench_result_t bench_presence_bytes(const bench_setup_t *setup);
 bench_result_t bench_presence_false_positives(const bench_setup_t *setup);
 bench_result_t bench_presence_false_negatives(const bench_setup_t *setup);
+/* config_bench.c */
+bench_result_t bench_whitelist_mb(const bench_setup_t *setup);
+bench_result_t bench_whitelist_ns(const bench_setup_t *setup);
 /* start_bench.c */
 bench_result_t bench_start_10m(const bench_setup_t *setup);
 /* write_bench.c */

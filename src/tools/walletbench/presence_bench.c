@@ -3,22 +3,7 @@
 #include "tools/walletbench/bench.h"
 #include "tools/walletbench/big_set.h"
 
-#include <stdio.h>
-#include <unistd.h>
-
 enum { DENSE_USERS = 1000000, PROBES = 10000000 };
-
-/* Resident bytes of this process, which is the benchmark's own worker. */
-static uint64_t resident_bytes(void) {
-    unsigned long long size = 0;
-    unsigned long long resident = 0;
-    FILE *statm = fopen("/proc/self/statm", "r");
-    if (statm == NULL || fscanf(statm, "%llu %llu", &size, &resident) != 2) {
-        bench_fail("/proc/self/statm cannot be read");
-    }
-    (void)fclose(statm);
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
 
 static wl_presence_set_t *set_fill(void) {
     wl_presence_set_t *set = wl_presence_set_new(WL_PRESENCE_HASHED, BENCH_BIG_HASH_BITS);
@@ -28,12 +13,12 @@ static wl_presence_set_t *set_fill(void) {
 
 bench_result_t bench_presence_bytes(const bench_setup_t *setup) {
     (void)setup;
-    uint64_t before = resident_bytes();
+    uint64_t before = bench_resident_bytes();
     wl_presence_set_t *set = set_fill();
-    uint64_t filled = resident_bytes();
+    uint64_t filled = bench_resident_bytes();
     wl_presence_set_optimize(set); /* as after a start */
     bench_result_t result = {
-        .value = (double)(resident_bytes() - before) / BENCH_BIG_USERS,
+        .value = (double)(bench_resident_bytes() - before) / BENCH_BIG_USERS,
         .b = (double)(filled - before) / BENCH_BIG_USERS, /* grown user by user */
         .samples = BENCH_BIG_USERS,
         .unit = "bytes/user",

@@ -1,16 +1,25 @@
 /* How many home pages a second, measured against a bare ROUTER echo of equal sizes. */
 #include "base/check.h"
 #include "tools/walletbench/big_set.h"
+#include "tools/walletbench/config_bench.h"
 #include "tools/walletbench/fleet.h"
 #include "tools/walletbench/http_fleet.h"
 #include "tools/walletbench/notify.h"
 #include "tools/walletbench/servers.h"
 #include "tools/walletbench/world.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { USERS = 10000, CLIENTS = 64, WINDOW = 8, UID = 1, ABSENT_UID = 2000000000 };
+enum {
+    USERS = 10000,
+    CLIENTS = 64,
+    WINDOW = 8,
+    UID = 1,
+    ABSENT_UID = 2000000000,
+    PUBLISHING_SIDES = 2, /* longer, so that several changes fall into each */
+};
 
 static const char *const line_ids[] = {"cash", "withdraw", "rebate", "coin"};
 
@@ -20,6 +29,7 @@ typedef struct {
     bench_http_t *http; /* the other side of read_vs_node */
     uint32_t side_ms;
     uint64_t our_uid; /* first of USERS users */
+    pid_t publisher;  /* of read_publishing */
 } sides_t;
 
 static void line_text(char *into, size_t room, const char *id, const char *kind,
@@ -191,5 +201,41 @@ bench_result_t bench_read_vs_node(const bench_setup_t *setup) {
     bench_walletd_stop(&walletd);
     bench_server_stop(&redis);
     bench_server_stop(&their_redis);
+    return result;
+}
+
+/* The publisher is stopped meanwhile by its signal, so that both sides have its process. */
+static double run_publishing(void *arg) {
+    sides_t *sides = arg;
+    (void)kill(sides->publisher, SIGCONT);
+    double rate = bench_fleet_run(sides->ours, UID, USERS, PUBLISHING_SIDES * sides->side_ms);
+    (void)kill(sides->publisher, SIGSTOP);
+    return rate;
+}
+
+static double run_quiet(void *arg) {
+    sides_t *sides = arg;
+    return bench_fleet_run(sides->ours, UID, USERS, PUBLISHING_SIDES * sides->side_ms);
+}
+
+bench_result_t bench_read_publishing(const bench_setup_t *setup) {
+    bench_walletd_t walletd;
+    reader_start(setup, "reader", "", &walletd);
+    sides_t sides = {.side_ms = setup->side_ms};
+    sides.ours = fleet_warm(walletd.read, WINDOW);
+    sides.publisher = bench_peer_start("publish", walletd.write, "");
+    wallet_t *writer = bench_open(walletd.write);
+    bench_result_t result = bench_pairs(setup, "replies/s", run_publishing, run_quiet, &sides);
+    uint64_t due = (setup->pairs + 1) * PUBLISHING_SIDES * setup->side_ms / 1000;
+    uint64_t published = bench_published(writer);
+    if (published < due * 3 / 4) {
+        bench_fail("%llu changes were published, not %llu", (unsigned long long)published,
+                   (unsigned long long)due);
+    }
+    wallet_close(&writer);
+    bench_fleet_close(&sides.ours);
+    (void)kill(sides.publisher, SIGCONT);
+    bench_peer_stop(sides.publisher);
+    bench_walletd_stop(&walletd);
     return result;
 }

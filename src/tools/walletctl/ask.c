@@ -33,6 +33,21 @@ void ctl_args_text(ctl_args_t *self, const char *key, const char *value) {
     (void)msgpack_pack_str_with_body(&packer, value, strlen(value));
 }
 
+void ctl_args_bool(ctl_args_t *self, const char *key, bool value) {
+    msgpack_packer packer = ctl_args_value(self, key);
+    (void)(value ? msgpack_pack_true(&packer) : msgpack_pack_false(&packer));
+}
+
+void ctl_args_real(ctl_args_t *self, const char *key, double value) {
+    msgpack_packer packer = ctl_args_value(self, key);
+    (void)msgpack_pack_double(&packer, value);
+}
+
+void ctl_args_bytes(ctl_args_t *self, const char *key, const char *bytes, size_t count) {
+    msgpack_packer packer = ctl_args_value(self, key);
+    (void)msgpack_pack_str_with_body(&packer, bytes, count);
+}
+
 bool ctl_number_parse(const char *text, size_t bytes, uint64_t min, uint64_t *ret) {
     uint64_t number = 0;
     for (size_t i = 0; i < bytes; i++) {

@@ -4,6 +4,7 @@
 #define WL_TOOLS_WALLETCTL_ASK_H
 
 #include "base/limits.h"
+#include "tools/walletctl/config_options.h"
 
 #include <jansson.h>
 #include <msgpack.h>
@@ -44,13 +45,15 @@ typedef struct {
     const char *secrets;             /* --secrets */
     uint64_t uids[WL_PULL_UIDS_MAX]; /* --uid, as given */
     uint32_t uid_count;
-    uint64_t rate; /* --rate, 0 = not given */
-    bool all;      /* --all */
-    bool stop;     /* --stop */
-    bool status;   /* --status */
-    bool no_wait;  /* --no-wait */
+    uint64_t rate;               /* --rate, 0 = not given */
+    bool all;                    /* --all */
+    bool stop;                   /* --stop */
+    bool status;                 /* --status */
+    bool no_wait;                /* --no-wait */
+    ctl_config_options_t change; /* of the verbs of config */
     int timeout_ms;
-    bool json; /* print the reply as JSON */
+    bool timeout_given; /* --timeout */
+    bool json;          /* print the reply as JSON */
     bool color;
 } ctl_options_t;
 
@@ -64,6 +67,10 @@ void ctl_args_init(ctl_args_t *self);
 void ctl_args_destroy(ctl_args_t *self);
 void ctl_args_u64(ctl_args_t *self, const char *key, uint64_t value);
 void ctl_args_text(ctl_args_t *self, const char *key, const char *value);
+void ctl_args_bool(ctl_args_t *self, const char *key, bool value);
+void ctl_args_real(ctl_args_t *self, const char *key, double value);
+/* Text that need not end with a NUL. */
+void ctl_args_bytes(ctl_args_t *self, const char *key, const char *bytes, size_t count);
 /* Writes the key; the caller then packs exactly one value with the packer it gets. */
 msgpack_packer ctl_args_value(ctl_args_t *self, const char *key);
 

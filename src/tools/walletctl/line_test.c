@@ -7,6 +7,7 @@
 #include "base/settings.h"
 #include "lines/explain.h"
 #include "lines/page.h"
+#include "lines/sample.h"
 #include "lines/secrets.h"
 #include "store/blob_file.h"
 #include "store/config_dir.h"
@@ -22,7 +23,8 @@ enum { PATH_BYTES = 1024, TEXT_ROOM = 768 };
 
 typedef struct {
     const ctl_options_t *options; /* borrowed */
-    const wl_line_t *line;        /* borrowed */
+    const wl_config_t *config;    /* borrowed */
+    const wl_line_t *line;        /* borrowed, of it */
     json_t *answers;              /* owned */
     json_t *pages;                /* owned */
     ctl_exit_t code;              /* the worst so far */
@@ -322,7 +324,22 @@ static ctl_exit_t live_run(test_t *self) {
     return self->code;
 }
 
-/* A file wins; users without a file mean live; else the sample beside the configuration. */
+/* The sample in the configuration. */
+static void test_own_sample(test_t *self, const char *text, size_t bytes) {
+    char source[TEXT_ROOM];
+    wl_fault_t fault = {0};
+    json_t *answer = NULL;
+    (void)snprintf(source, sizeof source, "sample of %s in configuration %s", self->line->id,
+                   self->config->version);
+    if (wl_sample_check(self->line, text, bytes, wl_wall_now(), &answer, &fault) != WL_OK) {
+        test_fail(self, CTL_EXIT_CHECK_FAILED, source, fault.message);
+    }
+    (void)json_object_set_new(answer, "source", json_string(source));
+    (void)json_array_append_new(self->answers, answer);
+}
+
+/* A file wins; users without a file mean live; else the sample beside the configuration, else the
+ * one in it. */
 static ctl_exit_t test_run(test_t *self) {
     const ctl_options_t *options = self->options;
     if (options->sample != NULL) {
@@ -335,6 +352,12 @@ static ctl_exit_t test_run(test_t *self) {
     char path[PATH_BYTES];
     (void)snprintf(path, sizeof path, "%s/samples/%s.%s", options->config, self->line->id,
                    self->line->adapter == WL_ADAPTER_ZMQ ? "msgpack" : "json");
+    size_t bytes = 0;
+    const char *own = wl_config_sample(self->config, self->line, &bytes);
+    if (access(path, F_OK) != 0 && own != NULL) {
+        test_own_sample(self, own, bytes);
+        return self->code;
+    }
     if (access(path, F_OK) != 0) {
         return ctl_complain(CTL_EXIT_USAGE,
                             "there is no %s: name a recorded answer with --sample FILE, or ask the "
@@ -380,7 +403,7 @@ ctl_exit_t ctl_line_test(const ctl_options_t *options, int count, char **words) 
         code = line_find(config, words[0], &line);
     }
     if (code == CTL_EXIT_OK) {
-        test_t test = {options, line, json_array(), json_array(), CTL_EXIT_OK};
+        test_t test = {options, config, line, json_array(), json_array(), CTL_EXIT_OK};
         code = test_run(&test);
         if (json_array_size(test.answers) > 0) {
             test_print(&test, config);

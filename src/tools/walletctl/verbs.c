@@ -5,6 +5,11 @@
 #include "base/limits.h"
 #include "base/settings.h"
 #include "tools/walletctl/backfill.h"
+#include "tools/walletctl/config_change.h"
+#include "tools/walletctl/config_edit.h"
+#include "tools/walletctl/config_look.h"
+#include "tools/walletctl/config_users.h"
+#include "tools/walletctl/config_validate.h"
 #include "tools/walletctl/consent.h"
 #include "tools/walletctl/keys.h"
 #include "tools/walletctl/line_test.h"
@@ -14,7 +19,7 @@
 #include <limits.h>
 #include <string.h>
 
-enum { NAME_MAX_BYTES = 64 };
+enum { NAME_MAX_BYTES = 64, HELP_COLUMN = 45 };
 
 typedef void (*show_fn)(const json_t *reply, bool color, FILE *out);
 
@@ -309,6 +314,40 @@ static const ctl_verb_t verbs[] = {
     {"stats", "", "counters of all actors that are not zero", 0, 0, run_stats},
     {"info", "", "version, state, configuration and stores of the server", 0, 0, run_info},
     {"ping", "", "is somebody there?", 0, 0, run_ping},
+    {"config status", "", "what is live, where it came from, and who has it", 0, 0,
+     ctl_config_run_status},
+    {"config get", "DOCUMENT [--seq N] [--candidate] [-o FILE]",
+     "the integration or presentation document", 1, 1, ctl_config_run_get},
+    {"config validate", "FILE... [--local [--config FOLDER]]",
+     "could these documents be published?", 1, 2, ctl_config_run_validate},
+    {"config diff", "FILE [--base N] [-o MERGED] | --from A [--to B]",
+     "what a file would change, or what was changed", 0, 1, ctl_config_run_diff},
+    {"config put", "FILE... [--base N] -m REASON [--dry-run] [--yes]",
+     "publish documents to everybody", 1, 2, ctl_config_run_put},
+    {"config edit", "DOCUMENT -m REASON", "change a document in your editor, then publish it", 1, 1,
+     ctl_config_run_edit},
+    {"config rollback", "SEQ -m REASON", "what was live after that change, as new versions", 1, 1,
+     ctl_config_run_rollback},
+    {"config rollout", "FILE... [--percent P] [--whitelist FILE] [--scene S]... -m REASON",
+     "publish documents to some users, as a candidate", 1, 2, ctl_config_run_rollout},
+    {"config pause", "[ID] -m REASON", "show the candidate to nobody for now", 0, 1,
+     ctl_config_run_pause},
+    {"config resume", "[ID] -m REASON", "show it again", 0, 1, ctl_config_run_resume},
+    {"config widen", "[ID] [--percent P] [--whitelist FILE] -m REASON",
+     "show it to another share or set of users", 0, 1, ctl_config_run_widen},
+    {"config promote", "[ID] -m REASON", "the candidate is for everybody", 0, 1,
+     ctl_config_run_promote},
+    {"config abort", "[ID] -m REASON", "withdraw the candidate", 0, 1, ctl_config_run_abort},
+    {"config upload", "USERS.txt", "a set of users for --whitelist; prints its digest", 1, 1,
+     ctl_config_run_upload},
+    {"config drafts", "list | save NAME FILE | show NAME | drop NAME",
+     "documents that are not finished, for others to see", 1, 3, ctl_config_run_drafts},
+    {"config history", "[--before N] [--limit N] [--verify]",
+     "who changed what, when and why, newest first", 0, 0, ctl_config_run_history},
+    {"config effective", "UID|--uid UID [--scene S] [--app V] [--at TIME]",
+     "what a user sees, and why", 0, 1, ctl_config_run_effective},
+    {"config schema", "DOCUMENT [-o FILE]", "its JSON Schema, for editors", 1, 1,
+     ctl_config_run_schema},
     {"keys new", "NAME [--scope SCOPE]... [--dir DIR]", "make a pair of keys", 1, 1, ctl_keys_new},
     {"keys list", "DIR", "the public keys in a folder, and what they may do", 1, 1, ctl_keys_list},
     {"keys show", "FILE", "one key, without its secret", 1, 1, ctl_keys_show},
@@ -318,9 +357,10 @@ static const ctl_verb_t verbs[] = {
 void ctl_verb_help(FILE *out) {
     (void)fputs("usage: walletctl [OPTION...] VERB [ARGUMENT...]\n\n", out);
     for (size_t i = 0; i < WL_COUNT_OF(verbs); i++) {
-        char call[NAME_MAX_BYTES];
-        (void)snprintf(call, sizeof call, "%s %s", verbs[i].name, verbs[i].args);
-        (void)fprintf(out, "  %-42s %s\n", call, verbs[i].help);
+        int width = fprintf(out, "  %s %s", verbs[i].name, verbs[i].args);
+        bool fits = width < HELP_COLUMN; /* else the words stand on a line of their own */
+        (void)fprintf(out, "%s%*s%s\n", fits ? "" : "\n", fits ? HELP_COLUMN - width : HELP_COLUMN,
+                      "", verbs[i].help);
     }
     (void)fputs(
         "\noptions:\n"
@@ -342,8 +382,11 @@ void ctl_verb_help(FILE *out) {
         "default\n"
         "      --record FILE         lines test: keep what the line answered as a sample\n"
         "      --secrets FOLDER      lines test: where the signing keys are, server.secrets_dir\n"
-        "      --json                one JSON object; ids and amounts are strings\n"
-        "      --timeout MS          how long to wait, default 3000\n"
+        "      --json                one JSON object; ids and amounts are strings\n",
+        out);
+    (void)fputs(ctl_config_options_help, out);
+    (void)fputs(
+        "      --timeout MS          how long to wait, default 3000; of changes 10000\n"
         "      --version             print the version\n"
         "\nexit: 0 ok, 1 refused, 2 usage, 3 not found, 4 conflict, 5 unreachable or timeout,\n"
         "      6 check failed\n",
@@ -369,17 +412,19 @@ static ctl_exit_t verb_unknown(const char *one, const char *two) {
     if (nearest == NULL) {
         nearest = wl_nearest(one, names, WL_COUNT_OF(names));
     }
+    const char *given = one;
     size_t bytes = strlen(one);
-    for (size_t i = 0; nearest == NULL && i < WL_COUNT_OF(verbs); i++) {
+    for (size_t i = 0; i < WL_COUNT_OF(verbs); i++) {
         if (strncmp(verbs[i].name, one, bytes) == 0 && verbs[i].name[bytes] == ' ') {
-            nearest = verbs[i].name; /* "dlq" alone */
+            given = two[0] == '\0' ? one : two;
+            nearest = nearest == NULL ? verbs[i].name : nearest; /* "dlq" alone */
         }
     }
     if (nearest != NULL) {
-        return ctl_complain(CTL_EXIT_USAGE, "there is no verb \"%s\"; did you mean \"%s\"?", one,
+        return ctl_complain(CTL_EXIT_USAGE, "there is no verb \"%s\"; did you mean \"%s\"?", given,
                             nearest);
     }
-    return ctl_complain(CTL_EXIT_USAGE, "there is no verb \"%s\"; see walletctl help", one);
+    return ctl_complain(CTL_EXIT_USAGE, "there is no verb \"%s\"; see walletctl help", given);
 }
 
 ctl_exit_t ctl_verb_run(const ctl_options_t *options, int count, char **words) {
@@ -400,6 +445,9 @@ ctl_exit_t ctl_verb_run(const ctl_options_t *options, int count, char **words) {
     count -= used;
     if (count < verb->min || count > verb->max) {
         return ctl_complain(CTL_EXIT_USAGE, "usage: walletctl %s %s", verb->name, verb->args);
+    }
+    if (!ctl_config_options_check(&options->change, verb->name)) {
+        return CTL_EXIT_USAGE;
     }
     return verb->run(options, count, words + used);
 }

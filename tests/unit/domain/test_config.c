@@ -11,8 +11,8 @@
 #define LIVE \
     "\"live\":{\"kind\":\"cash\",\"mode\":\"live\",\"url\":\"http://h:1\",\"unit\":\"CNY\"}"
 #define LINES(lines) "{\"version\":3,\"lines\":{" lines "}}"
-#define LINE(keys) \
-    LINES("\"cash\":{\"kind\":\"cash\",\"url\":\"http://h:1\",\"unit\":\"CNY\"," keys "}")
+#define OPEN "\"cash\":{\"kind\":\"cash\",\"url\":\"http://h:1\",\"unit\":\"CNY\","
+#define LINE(keys) LINES(OPEN keys "}")
 #define THREE LINES(CASH "," COIN "," LIVE)
 #define PAGE(keys) "{\"version\":7," keys "}"
 #define EMPTY_PAGE "{\"version\":7}"
@@ -301,13 +301,23 @@ Test(config, finds_every_line_of_a_full_configuration) {
     wl_free(text);
 }
 
+/* Ten characters, which count forty bytes. */
+#define TEN                                                        \
+    "\xe4\xbd\x99\xe4\xbd\x99\xe4\xbd\x99\xe4\xbd\x99\xe4\xbd\x99" \
+    "\xe9\xa2\x9d\xe9\xa2\x9d\xe9\xa2\x9d\xe9\xa2\x9d\xe9\xa2\x9d"
+
 Test(config, bounds_are_inclusive) {
-    const char *good[] = {LINE("\"batch_max\":1"),
-                          LINE("\"batch_max\":200"),
-                          LINE("\"scale\":9"),
-                          LINE("\"sanity\":{\"amount_min\":\"-9223372036854775808\"}"),
-                          LINE("\"sanity\":{\"amount_min\":\"7\",\"amount_max\":\"7\"}"),
-                          "{\"version\":9007199254740991,\"lines\":{}}"};
+    const char *good[] = {
+        LINE("\"batch_max\":1"),
+        LINE("\"batch_max\":200"),
+        LINE("\"scale\":9"),
+        LINE("\"sanity\":{\"amount_min\":\"-9223372036854775808\"}"),
+        LINE("\"sanity\":{\"amount_min\":\"7\",\"amount_max\":\"7\"}"),
+        LINE("\"rate\":1e6,\"burst\":2.0"),
+        LINE("\"title\":\"" TEN TEN "1234\""),
+        LINES("\"n\":{\"kind\":\"coupon\",\"url\":\"http://[fe80::1%eth0]:65535/a?b#c\"}"),
+        "{\"version\":9007199254740991.0,\"lines\":{}}",
+        "{\"version\":9007199254740991,\"lines\":{}}"};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         WL_AUTO(wl_config) config = NULL;
         wl_fault_t fault = {0};
@@ -350,7 +360,7 @@ static const refusal_t refusals[] = {
     I("{\"version\":1}", "", "\"lines\" is required"),
     I("{\"version\":0,\"lines\":{}}", "/version",
       "must be a whole number from 1 to 9007199254740991"),
-    I("{\"version\":1.0,\"lines\":{}}", "/version",
+    I("{\"version\":1.5,\"lines\":{}}", "/version",
       "must be a whole number from 1 to 9007199254740991"),
     I("{\"version\":1,\"lines\":[]}", "/lines", "must be an object"),
     I("{\"version\":1,\"lines\":{},\"line\":{}}", "/line",
@@ -402,10 +412,24 @@ static const refusal_t refusals[] = {
     L("\"batch_max\":201", "/batch_max", "must be a whole number from 1 to 200"),
     L("\"scale\":10", "/scale", "must be a whole number from 0 to 9"),
     L("\"versions\":1", "/versions", "must be true or false"),
-    L("\"title\":1", "/title", "must be a text of at most 64 bytes"),
+    L("\"title\":1", "/title", "must be a text of at most 96 bytes"),
+    L("\"title\":\"" TEN TEN "12345678901234567\"", "/title",
+      "must be a text of at most 96 bytes, where a character outside ASCII counts as four"),
+    L("\"rate\":1e300", "/rate", "must be a whole number from 0 to 1000000"),
+    L("\"rate\":1.5", "/rate", "must be a whole number from 0 to 1000000"),
     {LINES("\"n\":{\"kind\":\"coin\",\"title\":\"12345678901234567890123456789012345678901234567890"
-           "123456789012345\"}"),
-     EMPTY_PAGE, "integration/lines/n/title", "must be a text of at most 64 bytes"},
+           "12345678901234567890123456789012345678901234567\"}"),
+     EMPTY_PAGE, "integration/lines/n/title", "must be a text of at most 96 bytes"},
+    N("\"kind\":\"coupon\",\"url\":\"http://h/a b\"", "/url",
+      "must be ASCII without blanks: write others as %20 or %e4%bd%99"),
+    N("\"kind\":\"coupon\",\"url\":\"http://h:08\"", "/url",
+      "adapter http needs http://host[:port] or https://"),
+    N("\"kind\":\"coupon\",\"urls\":[\"http://h\",\"\"]", "/urls/1", "must not be empty"),
+    N("\"kind\":\"coupon\",\"urls\":[]", "/urls", "must not be empty"),
+    N("\"kind\":\"link\",\"mode\":\"link\",\"sample\":null", "/sample",
+      "a link is never asked: leave it out"),
+    M("\"uid\":\"/u\",\"amount\":\"/a\",\"version\":\"/v\",\"path\":\"a\"", "/path",
+      "must start with /"),
     L("\"title\":\"a\\u0007\"", "/title", "must not contain control characters"),
     L("\"secret\":\"../key\"", "/secret", "must match [a-z0-9_-]{1,32}"),
     L("\"retry_base_ms\":10,\"retry_max_ms\":9", "/retry_max_ms",
@@ -532,9 +556,11 @@ static const refusal_t refusals[] = {
     P("\"sections\":[{\"lines\":[]}]", "/sections/0", "\"kind\" is required"),
     P("\"sections\":[{\"kind\":\"cash\"}]", "/sections/0", "\"lines\" is required"),
     P("\"sections\":[{\"kind\":\"cash\",\"lines\":[1]}]", "/sections/0/lines/0",
-      "must be a line id"),
+      "must be a text of at most 32 bytes"),
     P("\"sections\":[{\"kind\":\"cash\",\"lines\":[\"cash\",\"cas\\u0001\"]}]",
-      "/sections/0/lines/1", "there is no line \"cas?\", did you mean \"cash\"?"),
+      "/sections/0/lines/1", "must not contain control characters"),
+    P("\"sections\":[{\"kind\":\"cash\",\"lines\":[\"cash\",\"cas\"]}]", "/sections/0/lines/1",
+      "there is no line \"cas\", did you mean \"cash\"?"),
     P("\"sections\":[{\"kind\":\"cash\",\"lines\":[\"coin\"]}]", "/sections/0/lines/0",
       "\"coin\" is of kind coin, the section of kind cash"),
     P("\"sections\":[{\"kind\":\"cash\",\"lines\":[\"cash\"]},{\"kind\":\"cash\",\"lines\":"
@@ -589,7 +615,7 @@ Test(config, faults_carry_the_line_and_column_of_the_key) {
         {"{\"version\": 1,\n \"lines\": {},}", EMPTY_PAGE, "integration", 2, 14},
         {THREE, "{\"version\": 1,\n oops}", "presentation", 2, 5},
         {"{\"version\": 1,\n \"version\": 2}", EMPTY_PAGE, "integration", 2, 10},
-        {"[[[[[[[[\n[1]]]]]]]]]", EMPTY_PAGE, "integration", 2, 1},
+        {"[[[[[[[[[[[[[[[[\n[1]]]]]]]]]]]]]]]]]", EMPTY_PAGE, "integration", 2, 1},
         {"", EMPTY_PAGE, "integration", 1, 1},
     };
     for (size_t i = 0; i < WL_COUNT_OF(rows); i++) {
@@ -636,6 +662,40 @@ Test(config, refuses_more_than_its_bounds) {
     (void)snprintf(text + used, WL_DOCUMENT_BYTES_MAX - used, "]}");
     cr_expect_eq(compile(THREE, text, &config, &fault), WL_ERR_SETTINGS);
     cr_expect_str_eq(fault.message, "must have at most 16 elements");
+    wl_free(text);
+}
+
+Test(config, keeps_the_samples_of_its_lines) {
+    WL_AUTO(wl_config) config = NULL;
+    wl_fault_t fault = {0};
+    cr_assert_eq(
+        compile(LINES(OPEN "\"sample\": [ 1, {\"a\" : \"x\"} ]},\"n\":{\"kind\":\"coupon\","
+                           "\"url\":\"http://h\"},\"m\":{\"kind\":\"coupon\",\"url\":\"http://h\","
+                           "\"sample\":null}"),
+                EMPTY_PAGE, &config, &fault),
+        WL_OK, "%s %s", fault.where, fault.message);
+    size_t bytes = 1;
+    const char *text = wl_config_sample(config, wl_config_line(config, "cash"), &bytes);
+    cr_expect_eq(bytes, strlen("[1,{\"a\":\"x\"}]"));
+    cr_expect_eq(memcmp(text, "[1,{\"a\":\"x\"}]", bytes), 0);
+    cr_expect_null(wl_config_sample(config, wl_config_line(config, "n"), &bytes));
+    cr_expect_eq(bytes, 0);
+    text = wl_config_sample(config, wl_config_line(config, "m"), &bytes);
+    cr_expect(bytes == 4 && memcmp(text, "null", 4) == 0);
+}
+
+Test(config, refuses_a_sample_that_is_too_long) {
+    wl_config_t *config = NULL;
+    wl_fault_t fault = {0};
+    char *text = wl_alloc(WL_DOCUMENT_BYTES_MAX);
+    for (int over = 0; over < 2; over++) { /* spaces do not count */
+        (void)snprintf(text, WL_DOCUMENT_BYTES_MAX, LINES(OPEN "\"sample\":[  \"%0*d\"  ]}"),
+                       WL_SAMPLE_BYTES_MAX - 4 + over, 0);
+        cr_expect_eq(compile(text, EMPTY_PAGE, &config, &fault), over ? WL_ERR_SETTINGS : WL_OK);
+        wl_config_destroy(&config);
+    }
+    cr_expect_str_eq(fault.where, "integration/lines/cash/sample");
+    cr_expect_str_eq(fault.message, "must be at most 16384 bytes of compact JSON");
     wl_free(text);
 }
 

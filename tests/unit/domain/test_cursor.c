@@ -22,6 +22,8 @@ static wl_cursor_t cursor_full(void) {
         memset(place->line, 'a' + (int)i, WL_LINE_ID_MAX);
         place->begun = true;
         place->ended = i % 2 == 1;
+        place->reached = i % 3 == 1;
+        place->reach = INT64_MIN + 70 + (int64_t)i;
         place->last.time = INT64_MIN + (int64_t)i;
         memset(place->last.id, 'i', WL_TIMELINE_ID_MAX);
         place->cursor_bytes = WL_TIMELINE_CURSOR_MAX;

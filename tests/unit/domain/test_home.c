@@ -440,7 +440,7 @@ static void check_assets(const user_t *user) {
     check_keys(&result, "uid assets ");
     const msgpack_object *list = get(&result, "assets");
     uint32_t at = 0;
-    bool live_there = false;
+    bool there[WL_LINES_MAX] = {false};
     for (uint32_t i = 0; i < user->view.asset_count; i++) {
         const wl_asset_t *asset = &user->assets[i];
         char wanted[64];
@@ -453,14 +453,28 @@ static void check_assets(const user_t *user) {
             continue;
         }
         int line = wl_config_line_index(user->config, asset->line);
-        live_there = live_there || strcmp(asset->line, "live") == 0;
+        if (line >= 0) {
+            there[line] = true;
+        }
         check_asset(user, element(list, at++), asset,
                     line < 0 ? "stale" : model_freshness(user, (uint32_t)line, asset->pulled_at));
     }
-    /* a live line that cannot be asked may have something all the same */
-    uint32_t live = (uint32_t)wl_config_line_index(user->config, "live");
-    if (user->view.sick != NULL && user->sick[live] && user->view.filter == NULL && !live_there) {
-        check_nothing(user, element(list, at++), live);
+    /* a live line that cannot be asked, or one with a change that is not there yet, may have
+     * something all the same */
+    for (uint32_t i = 0; i < user->config->line_count; i++) {
+        const wl_line_t *line = &user->config->lines[i];
+        char wanted[64];
+        char filter[64] = ",";
+        (void)snprintf(wanted, sizeof wanted, ",%s,", line->id);
+        (void)snprintf(filter, sizeof filter, ",%.*s", (int)user->view.filter_bytes,
+                       user->view.filter == NULL ? "" : user->view.filter);
+        bool listed = user->view.filter == NULL || strstr(filter, wanted) != NULL;
+        bool sick = line->mode == WL_MODE_LIVE && user->view.sick != NULL && user->sick[i];
+        bool marked = line->mode != WL_MODE_LINK &&
+                      wl_marks_text_get(user->marks, user->view.marks_bytes, line->id) != 0;
+        if (listed && !there[i] && (sick || marked)) {
+            check_nothing(user, element(list, at++), i);
+        }
     }
     cr_assert_eq(length(list), at);
     rendered_close(&rendered);
@@ -767,5 +781,56 @@ Test(home, nobody_is_sick_when_health_is_not_known) {
     (void)user_add(&user, "cash", "", 5);
     user.view.sick = NULL;
     check_home(&user);
+    user_close(&user);
+}
+
+/* ---- variants -------------------------------------------------------------------------------- */
+
+static const write_t writes[] = {wl_home_write, wl_golden_write, wl_assets_write, wl_balance_write};
+
+Test(home, only_answers_from_a_candidate_say_so) {
+    user_t user;
+    rendered_t rendered;
+    user_open(&user);
+    (void)user_add(&user, "cash", "", 500);
+    for (size_t i = 0; i < WL_COUNT_OF(writes); i++) {
+        user.view.candidate = false;
+        msgpack_object result = render(writes[i], &user.view, &rendered);
+        uint32_t keys = result.via.map.size;
+        rendered_close(&rendered);
+        user.view.candidate = true;
+        result = render(writes[i], &user.view, &rendered);
+        cr_expect_eq(result.via.map.size, keys + 1);
+        TEXT(&result, "variant", "candidate");
+        rendered_close(&rendered);
+    }
+    user_close(&user);
+}
+
+/* Writers ask it for all users while the candidate is tried out. */
+Test(home, a_line_that_only_another_variant_has_is_not_there) {
+    static const char other[] = "{\"version\":4,\"lines\":{\"new\":{\"kind\":\"coin\","
+                                "\"url\":\"http://h\",\"unit\":\"bean\"}}}";
+    static const char page[] = "{\"version\":1}";
+    user_t user;
+    rendered_t rendered;
+    wl_config_t *unseen = NULL;
+    user_open(&user);
+    cr_assert_eq(wl_config_compile(other, sizeof other - 1, page, sizeof page - 1, &unseen, NULL),
+                 WL_OK);
+    (void)user_add(&user, "new", "", 500);
+    cr_expect(wl_home_has_assets(&user.view));
+    user.view.unseen = unseen;
+    cr_expect_not(wl_home_has_assets(&user.view));
+    msgpack_object result = render(wl_assets_write, &user.view, &rendered);
+    cr_expect_eq(length(get(&result, "assets")), 0u);
+    rendered_close(&rendered);
+    (void)user_add(&user, "ghost", "", 500);
+    cr_expect(wl_home_has_assets(&user.view), "a line that nobody knows is another matter");
+    (void)user_add(&user, "cash", "", 500);
+    result = render(wl_assets_write, &user.view, &rendered);
+    cr_expect_eq(length(get(&result, "assets")), 2u);
+    rendered_close(&rendered);
+    wl_config_destroy(&unseen);
     user_close(&user);
 }

@@ -300,6 +300,22 @@ Test(home_view, a_balance_always_says_something_of_its_line) {
     wl_config_destroy(&user.config);
 }
 
+/* A change of a line of which nothing is known yet: leaving the line out would be a zero. */
+Test(home_view, assets_name_a_line_whose_first_change_is_coming_or_failed) {
+    static user_t user;
+    user_open(&user);
+    cr_expect_null(strstr(write_text(&user, wl_assets_write), "\"coin\""));
+    user.view.marks = "coin=1,";
+    user.view.marks_bytes = 7;
+    cr_expect_not_null(strstr(write_text(&user, wl_assets_write), "\"coin\""));
+    cr_expect_not_null(strstr(user.text, "\"freshness\":\"refreshing\""));
+    user.view.marks = "coin=2,";
+    cr_expect_not_null(strstr(write_text(&user, wl_assets_write), "\"coin\""));
+    cr_expect_not_null(strstr(user.text, "\"freshness\":\"missing\""));
+    cr_expect_null(strstr(user.text, "\"amount\":0"));
+    wl_config_destroy(&user.config);
+}
+
 Test(home_view, assets_name_a_live_line_that_gave_no_answer) {
     static user_t user;
     user_open(&user);

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 Test(moment, reads_what_rfc_3339_says) {
@@ -98,5 +99,29 @@ Test(moment, random_ones_are_those_of_timegm) {
         wl_wall_ms_t moment;
         cr_assert(wl_moment_parse(text, &moment), "%s", text);
         cr_assert_eq(moment.ms, (int64_t)at * 1000 + round % 1000, "%s", text);
+    }
+}
+
+Test(moment, is_written_as_it_is_read) {
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } rows[] = {
+        {0, "1970-01-01T00:00:00Z"},
+        {1794326400000, "2026-11-10T16:00:00Z"},
+        {1794326400250, "2026-11-10T16:00:00.250Z"},
+        {253402300799999, "9999-12-31T23:59:59.999Z"},
+        {253402300800000, "253402300800000"},
+        {-1, "-1"},
+        {INT64_MIN, "-9223372036854775808"},
+        {INT64_MAX, "9223372036854775807"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char text[WL_MOMENT_BYTES + 1];
+        wl_wall_ms_t moment = {-1};
+        wl_moment_write((wl_wall_ms_t){rows[i].ms}, text);
+        cr_expect_str_eq(text, rows[i].text);
+        cr_expect(strchr(text, 'T') == NULL ||
+                  (wl_moment_parse(text, &moment) && moment.ms == rows[i].ms));
     }
 }

@@ -76,6 +76,28 @@ Test(recent, an_answer_asked_for_before_a_change_is_not_kept_after_it) {
     wl_recent_destroy(&recent);
 }
 
+/* One user alone: nobody else's answers push the old ones out. */
+Test(recent, what_has_run_out_takes_no_place_from_what_comes) {
+    wl_recent_t *recent = wl_recent_new(64 * 1024);
+    char name[16] = "";
+    size_t bytes = 0;
+    wl_wall_ms_t when;
+    static char page[500];
+    for (int i = 0; i < 100; i++) {
+        int64_t now = i * 1000;
+        (void)snprintf(name, sizeof name, "page%d", i);
+        cr_assert_null(wl_recent_get(recent, 1, "cash", name, at(now), &bytes, &when));
+        wl_recent_put(recent, 1, "cash", name, page, sizeof page, said_at, at(now + 100),
+                      wl_recent_token(recent, 1, "cash"));
+        cr_assert_not_null(wl_recent_get(recent, 1, "cash", name, at(now), &bytes, &when),
+                           "answer %d is not kept", i);
+    }
+    cr_assert_null(wl_recent_get(recent, 1, "cash", "none", at(1000000), &bytes, &when));
+    cr_expect_eq(wl_recent_users(recent), 0);
+    cr_expect_eq(wl_recent_bytes(recent), 0);
+    wl_recent_destroy(&recent);
+}
+
 Test(recent, stays_within_its_bound_and_forgets_who_was_not_looked_at) {
     enum { BOUND = 64 * 1024 };
     wl_recent_t *recent = wl_recent_new(BOUND);

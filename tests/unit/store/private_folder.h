@@ -1,5 +1,5 @@
 /* private_folder.h: for the tests of this folder: a folder of their own that is removed again, a
- * small full disk, damage to files, and reproducible random numbers. */
+ * small full disk, damage to files, programs that stand still, and reproducible random numbers. */
 #ifndef WL_TEST_PRIVATE_FOLDER_H
 #define WL_TEST_PRIVATE_FOLDER_H
 
@@ -8,12 +8,14 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char test_folder[64];
@@ -82,6 +84,12 @@ static inline uint64_t random_next(uint64_t *state) {
 
 static inline uint32_t random_below(uint64_t *state, uint32_t bound) {
     return (uint32_t)((random_next(state) >> 32) % bound);
+}
+
+/* SIGSTOP to a program that this test has started, and all of its threads have stopped. */
+static inline void program_freeze(pid_t process) {
+    cr_assert_eq(kill(process, SIGSTOP), 0);
+    cr_assert_eq(waitpid(process, NULL, WUNTRACED), process);
 }
 
 #endif

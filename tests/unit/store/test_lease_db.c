@@ -190,3 +190,69 @@ Test(lease_db, no_epoch_is_given_twice_however_many_ask_at_once) {
     }
     wl_lease_db_close(&first);
 }
+
+/* ---- quotas ---------------------------------------------------------------------------------- */
+
+static uint64_t reserve(wl_lease_db_t *self, uint64_t limit, uint64_t chunk, int64_t *ret_day) {
+    uint64_t granted = 0;
+    uint64_t left = UINT64_MAX;
+    cr_assert_eq(wl_lease_db_reserve(self, "cash", limit, chunk, ret_day, &granted, &left), WL_OK);
+    cr_assert_leq(granted + left, limit);
+    cr_assert(granted == chunk || left == 0);
+    return granted;
+}
+
+Test(lease_db, writers_share_a_quota_to_the_last_call) {
+    wl_lease_db_t *a = leases_open("a");
+    wl_lease_db_t *b = leases_open("b");
+    int64_t day = 0;
+    uint64_t all = 0;
+    for (uint64_t granted = 1; granted > 0; all += granted) {
+        granted = reserve(all % 2 == 0 ? a : b, 1003, 10, &day);
+    }
+    cr_expect_eq(all, 1003u);
+    cr_expect_eq(day, wl_wall_now().ms / 86400000, "unless it is midnight");
+    cr_expect_eq(wl_lease_db_give_back(b, "cash", day, 7), WL_OK);
+    cr_expect_eq(wl_lease_db_give_back(b, "cash", day - 1, 100), WL_OK);
+    cr_expect_eq(wl_lease_db_give_back(b, "cash", day, 5000), WL_OK, "more than there is: nothing");
+    cr_expect_eq(reserve(a, 1003, 10, &day), 7u);
+    cr_expect_eq(reserve(a, 500, 10, &day), 0u, "a smaller limit");
+    cr_expect_eq(reserve(a, 1005, 10, &day), 2u, "a larger one");
+    wl_lease_db_close(&a);
+    wl_lease_db_close(&b);
+}
+
+typedef struct {
+    const char *name;
+    uint64_t granted;
+} spender_t;
+
+static void *spend(void *arg) {
+    spender_t *self = arg;
+    wl_lease_db_t *db = leases_open(self->name);
+    uint64_t left = 0;
+    for (uint64_t granted = 1; granted > 0;) {
+        int64_t day = 0;
+        wl_err_t err = wl_lease_db_reserve(db, "cash", 2000, 7, &day, &granted, &left);
+        cr_assert(err == WL_OK || err == WL_ERR_BUSY, "%s", wl_err_text(err));
+        granted = err == WL_OK ? granted : 1;
+        self->granted += err == WL_OK ? granted : 0;
+    }
+    wl_lease_db_close(&db);
+    wl_mysql_thread_end();
+    return NULL;
+}
+
+Test(lease_db, racing_writers_get_no_call_twice) {
+    spender_t spenders[] = {{"a", 0}, {"b", 0}, {"c", 0}, {"d", 0}};
+    pthread_t threads[4];
+    uint64_t all = 0;
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(pthread_create(&threads[i], NULL, spend, &spenders[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(pthread_join(threads[i], NULL), 0);
+        all += spenders[i].granted;
+    }
+    cr_expect_eq(all, 2000u);
+}

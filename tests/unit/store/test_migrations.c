@@ -96,3 +96,21 @@ Test(migrations, may_be_run_by_several_handles_at_once) {
     cr_assert_eq(number(db, "SELECT count(*) FROM tally"), 1);
     wl_sqlite_close(&db);
 }
+
+/* Every withdrawal of a consent asks for the dead letters of one pair, of which there are mostly
+ * none. */
+Test(migrations, the_dead_letters_of_a_pair_are_found_without_reading_all) {
+    sqlite3 *db = file_open();
+    sqlite3_stmt *sql = NULL;
+    cr_assert_eq(wl_schema_migrate(db, &wl_schema_queue, "m.db", NULL), WL_OK);
+    cr_assert_eq(sqlite3_prepare_v2(db,
+                                    "EXPLAIN QUERY PLAN"
+                                    " DELETE FROM dead_letter WHERE uid = 1 AND line = 'cash'",
+                                    -1, &sql, NULL),
+                 SQLITE_OK);
+    cr_assert_eq(sqlite3_step(sql), SQLITE_ROW);
+    const char *plan = (const char *)sqlite3_column_text(sql, 3);
+    cr_expect_not_null(strstr(plan, "(uid=? AND line=?)"), "%s", plan);
+    (void)sqlite3_finalize(sql);
+    wl_sqlite_close(&db);
+}

@@ -195,7 +195,7 @@ Test(mysql_connect, a_stopped_server_costs_its_timeout_and_nothing_is_stored_twi
     wl_asset_db_options_t options = server_options();
     wl_asset_db_t *db = db_open_as(&options);
     cr_assert_eq(store_once(db, 1), WL_OK);
-    cr_assert_eq(kill(own_server.pid, SIGSTOP), 0);
+    program_freeze(own_server.pid);
     int64_t begun = wl_mono_now().ms;
     cr_assert_eq(store_once(db, 2), WL_ERR_UNAVAILABLE);
     cr_assert(wl_mono_now().ms - begun >= 1500 && wl_mono_now().ms - begun < 4000, "%lld ms",

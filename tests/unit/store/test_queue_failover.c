@@ -102,7 +102,7 @@ Test(queue_failover, waits_for_a_replica_that_is_in_touch_and_goes_on_without_on
     int master = master_of(0);
     uint64_t id = 0;
     cr_assert_eq(append_to(intake, 0, &id), WL_OK);
-    cr_assert_eq(kill(servers[master + MASTERS].process, SIGSTOP), 0);
+    program_freeze(servers[master + MASTERS].process);
     wl_err_t err = append_to(intake, 0, &id);
     cr_assert_eq(err, WL_ERR_UNAVAILABLE, "%s", wl_err_name(err));
     cr_assert_not_null(strstr(wl_queue_problem(intake), "late"), "%s", wl_queue_problem(intake));

@@ -167,7 +167,7 @@ Test(redis, fails_what_is_under_way_when_the_server_dies_and_comes_back_with_it)
     uint64_t link = wl_redis_link(redis, &(wl_redis_arg_t){"k", 1});
     cr_assert_eq(wl_redis_link(redis, &(wl_redis_arg_t){"other", 5}), link);
     answer_t answers[100] = {{.called = 0}};
-    cr_assert_eq(kill(server.process, SIGSTOP), 0);
+    program_freeze(server.process);
     for (size_t i = 0; i < WL_COUNT_OF(answers); i++) {
         send_words(redis, NULL, "PING", on_answer, &answers[i]);
     }
@@ -190,7 +190,7 @@ Test(redis, gives_up_on_a_server_that_does_not_answer_in_time) {
     server_start(&server, NULL);
     wl_redis_t *redis = client_with((wl_redis_options_t){.nodes = server.at, .timeout_ms = 200});
     cr_assert_eq(ask(redis, NULL, "PING").err, WL_OK);
-    cr_assert_eq(kill(server.process, SIGSTOP), 0);
+    program_freeze(server.process);
     answer_t first = {.called = 0};
     answer_t second = {.called = 0};
     int64_t begin = wl_mono_now().ms;

@@ -224,7 +224,7 @@ Test(redis_nodes, comes_back_after_all_nodes_were_gone_and_a_frozen_one_harms_on
     const char *key = key_of(1, 0);
     (void)snprintf(words, sizeof words, "INCR %s", key);
     (void)ask_until(redis, key, words, WL_OK);
-    cr_assert_eq(kill(servers[1].process, SIGSTOP), 0);
+    program_freeze(servers[1].process);
     cr_assert_eq(ask(redis, key, words).err, WL_ERR_DEADLINE);
     int64_t begin = wl_mono_now().ms;
     cr_assert_eq(ask(redis, key, words).err, WL_ERR_UNAVAILABLE);
