@@ -382,6 +382,7 @@ Test(presence_tiers, a_million_users_are_taken_from_the_writer_under_load) {
     atomic_store(&db->rate, 2);
     reader_open(&self);
     (void)reader_awaits(&self, true);
+    uint64_t lost = self.told_lost;
     cr_expect_eq(self.scans, 0u, "the database was not read through");
     cr_expect_geq(reader_counter(&self, WL_COUNTER_tier_snapshots, 1), 1u);
     uint64_t random = 7;
@@ -390,7 +391,9 @@ Test(presence_tiers, a_million_users_are_taken_from_the_writer_under_load) {
     cr_expect_gt(atomic_load(&db->changes), 500u);
     atomic_store(&db->rate, 0);
     side_pump_for(&self, 1500);
-    reader_check_all(&self, 2000); /* cleared before the snapshot was adopted, or behind a tour */
+    /* Cleared before the snapshot was adopted, or behind a tour. What a reader has missed that lost
+     * the feed on a busy machine stays set: births are in the log, deaths are not. */
+    reader_check_all(&self, self.told_lost == lost ? 2000 : UINT32_MAX);
     writer_kill(writer);
     side_close(&self);
 }
