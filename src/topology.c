@@ -39,13 +39,14 @@ const char *wl_actor_kind_name(wl_actor_kind_t kind) {
 typedef enum { TIER_READER = 1, TIER_WRITER = 2, TIER_BOTH = 3 } tier_t;
 
 static const tier_t kind_tiers[WL_ACTOR_KINDS] = {
-    [WL_ACTOR_CONSOLE] = TIER_BOTH,  [WL_ACTOR_SHARD] = TIER_WRITER,
-    [WL_ACTOR_FETCHER] = TIER_BOTH,  [WL_ACTOR_CACHE] = TIER_BOTH,
-    [WL_ACTOR_PRESENCE] = TIER_BOTH, [WL_ACTOR_QUERY] = TIER_READER,
-    [WL_ACTOR_PULLER] = TIER_WRITER, [WL_ACTOR_DISPATCHER] = TIER_WRITER,
-    [WL_ACTOR_INTAKE] = TIER_WRITER, [WL_ACTOR_FRONTEND] = TIER_READER,
-    [WL_ACTOR_KEEPER] = TIER_WRITER, [WL_ACTOR_CONFIG] = TIER_BOTH,
-    [WL_ACTOR_GUARD] = TIER_BOTH,    [WL_ACTOR_DETAILS] = TIER_READER,
+    [WL_ACTOR_CONSOLE] = TIER_BOTH,      [WL_ACTOR_SHARD] = TIER_WRITER,
+    [WL_ACTOR_FETCHER] = TIER_BOTH,      [WL_ACTOR_CACHE] = TIER_BOTH,
+    [WL_ACTOR_PRESENCE] = TIER_BOTH,     [WL_ACTOR_QUERY] = TIER_READER,
+    [WL_ACTOR_PULLER] = TIER_WRITER,     [WL_ACTOR_DISPATCHER] = TIER_WRITER,
+    [WL_ACTOR_INTAKE] = TIER_WRITER,     [WL_ACTOR_FRONTEND] = TIER_READER,
+    [WL_ACTOR_KEEPER] = TIER_WRITER,     [WL_ACTOR_CONFIG] = TIER_BOTH,
+    [WL_ACTOR_GUARD] = TIER_BOTH,        [WL_ACTOR_DETAILS] = TIER_READER,
+    [WL_ACTOR_RECONCILER] = TIER_WRITER,
 };
 
 bool wl_role_reads(const wl_settings_t *settings) {
@@ -71,6 +72,7 @@ static uint32_t kind_instances(const wl_settings_t *settings, wl_actor_kind_t ki
     case WL_ACTOR_FRONTEND: return wl_settings_list_count(settings->frontend_endpoint);
     case WL_ACTOR_GUARD:
     case WL_ACTOR_KEEPER:
+    case WL_ACTOR_RECONCILER:
     case WL_ACTOR_CONSOLE:
     case WL_ACTOR_CONFIG: return 1;
     case WL_ACTOR_KINDS: break;

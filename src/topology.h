@@ -29,6 +29,7 @@
     A(PULLER, puller)         \
     A(DISPATCHER, dispatcher) \
     A(KEEPER, keeper)         \
+    A(RECONCILER, reconciler) \
     A(INTAKE, intake)         \
     A(FRONTEND, frontend)     \
     A(CONFIG, config)

@@ -1,5 +1,6 @@
 #include "actors/cache.h"
 
+#include "actors/cache_compare.h"
 #include "actors/cache_cover.h"
 #include "actors/cache_remote.h"
 #include "actors/consent_way.h"
@@ -29,6 +30,7 @@ typedef struct {
     wl_marks_t *marks;                /* owned */
     wl_mark_ends_t *ends;             /* owned; of marks whose put may be under way; with Redis */
     wl_cache_cover_t *cover;          /* owned; whose changes all arrive here */
+    wl_cache_compare_t *compare;      /* owned; the reconciler's questions */
     uint64_t batch;                   /* counts messages taken: items of two never share a head */
     char marks_text[MARKS_BYTES_MAX]; /* of the user being read */
 } cache_t;
@@ -298,7 +300,7 @@ static void cache_take(void *actor, const wl_msg_t *msg) {
         if (self->remote != NULL) {
             wl_cache_remote_lease(self->remote, msg);
         }
-    } else if (msg->id != WL_MSG_LINE) {
+    } else if (!wl_cache_compare_take(self->compare, msg) && msg->id != WL_MSG_LINE) {
         WL_COUNT(&self->hub.counters, msg_unexpected, 1);
     }
 }
@@ -353,18 +355,19 @@ static wl_err_t cache_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     if (redis) {
         self->ends = wl_mark_ends_new();
         wl_cache_remote_to_t to = {on_answered, on_put, on_withdrawn, self};
-        return wl_cache_remote_open(&self->hub, &to, &self->remote, &boot->fault);
+        err = wl_cache_remote_open(&self->hub, &to, &self->remote, &boot->fault);
+    } else if (wl_role_reads(self->hub.settings)) { /* else nobody would ever read what is kept */
+        wl_cache_options_t options = wl_store_options_cache(self->hub.settings);
+        err = wl_cache_open(&options, &self->store);
     }
-    if (!wl_role_reads(self->hub.settings)) {
-        return WL_OK; /* nobody would ever read what is kept here */
-    }
-    wl_cache_options_t options = wl_store_options_cache(self->hub.settings);
-    return wl_cache_open(&options, &self->store);
+    self->compare = wl_cache_compare_new(&self->hub, self->store, self->remote, self->cover);
+    return err;
 }
 
 static void cache_close(void *actor) {
     cache_t *self = actor;
     wl_cache_remote_close(&self->remote);
+    wl_cache_compare_destroy(&self->compare);
     wl_cache_close(&self->store);
     wl_marks_destroy(&self->marks);
     wl_mark_ends_destroy(&self->ends);

@@ -126,15 +126,21 @@ static void flights_sweep(wl_cache_remote_t *self, int64_t now) {
     }
 }
 
+/* May a copy be served that was asked for over this connection? */
+static bool copy_serves(const wl_cache_remote_t *self, uint64_t uid, uint32_t server, uint64_t link,
+                        uint32_t partition, int64_t filled_at) {
+    int64_t now = wl_mono_now().ms;
+    return !wl_recent_users_has(self->withdrawn, uid, now) &&
+           wl_cache_redis_link(self->cache, uid) == link &&
+           wl_cache_trust_serves(self->trust, server, link, partition, filled_at, now);
+}
+
 static void on_copy(wl_err_t err, const wl_cache_copy_t *copy, void *ctx) {
     flight_t *flight = ctx;
     wl_cache_remote_t *self = flight->remote;
     uint32_t partition = wl_uid_owner(flight->uid, self->partitions);
-    bool served = err == WL_OK &&
-                  !wl_recent_users_has(self->withdrawn, flight->uid, wl_mono_now().ms) &&
-                  wl_cache_redis_link(self->cache, flight->uid) == flight->link &&
-                  wl_cache_trust_serves(self->trust, flight->server, flight->link, partition,
-                                        copy->filled_at, wl_mono_now().ms);
+    bool served = err == WL_OK && copy_serves(self, flight->uid, flight->server, flight->link,
+                                              partition, copy->filled_at);
     WL_COUNT(&self->hub->counters, cache_untrusted, err == WL_OK && !served);
     WL_COUNT(&self->hub->counters, cache_damaged, err == WL_ERR_DAMAGED);
     WL_COUNT(&self->hub->counters, cache_redis_failures,
@@ -212,6 +218,87 @@ void wl_cache_remote_fill(wl_cache_remote_t *self, uint64_t commit_seq,
     int64_t until = wl_mono_now().ms + self->servers[number].clock + FILL_VALID_MS;
     wl_cache_redis_fill(self->cache, fill->uid, fill->assets.at, fill->assets.count, commit_seq,
                         until, on_filled, self);
+}
+
+/* ---- comparing ------------------------------------------------------------------------------ */
+
+typedef struct {
+    wl_cache_remote_t *remote;
+    uint64_t uid;
+    uint32_t server;
+    uint64_t link;
+    wl_cache_remote_peek_fn fn;
+    void *ctx;
+} peek_t;
+
+static void on_peeked(wl_err_t err, const wl_cache_copy_t *copy, void *ctx) {
+    peek_t *peek = ctx;
+    wl_cache_remote_t *self = peek->remote;
+    uint32_t partition = wl_uid_owner(peek->uid, self->partitions);
+    bool served = err == WL_OK && copy_serves(self, peek->uid, peek->server, peek->link, partition,
+                                              copy->filled_at);
+    bool known = err == WL_OK || err == WL_ERR_NOT_FOUND || err == WL_ERR_DAMAGED;
+    peek->fn(peek->ctx, known ? WL_OK : err, served ? copy->assets : NULL,
+             served ? copy->count : 0);
+    wl_free(peek);
+}
+
+void wl_cache_remote_peek(wl_cache_remote_t *self, uint64_t uid, wl_cache_remote_peek_fn fn,
+                          void *ctx) {
+    peek_t *peek = wl_alloc(sizeof *peek);
+    *peek = (peek_t){
+        self, uid, wl_cache_redis_server(self->cache, uid), wl_cache_redis_link(self->cache, uid),
+        fn,   ctx};
+    wl_cache_redis_get(self->cache, uid, on_peeked, peek);
+}
+
+/* Servers in the upper bits: SCAN's own cursors are smaller than any table of keys. */
+enum { CURSOR_BITS = 56 };
+
+typedef struct {
+    wl_cache_remote_t *remote;
+    uint32_t server;
+    wl_cache_users_fn fn;
+    void *ctx;
+} scan_t;
+
+/* The next server that has a tag, from `from` on; WL_TRUST_SERVERS: none. */
+static uint32_t server_next(const wl_cache_remote_t *self, uint32_t from) {
+    while (from < WL_TRUST_SERVERS && self->servers[from].tag == NO_TAG) {
+        from++;
+    }
+    return from;
+}
+
+static void on_scanned(wl_err_t err, const uint64_t *uids, uint32_t count, uint64_t next,
+                       void *ctx) {
+    scan_t *scan = ctx;
+    uint32_t server = scan->server;
+    if (next >> CURSOR_BITS != 0) {
+        err = WL_ERR_DAMAGED;
+    } else if (next == 0) {
+        server = server_next(scan->remote, server + 1);
+    }
+    uint64_t after = server == WL_TRUST_SERVERS ? 0 : (uint64_t)server << CURSOR_BITS | next;
+    scan->fn(err, uids, count, after, scan->ctx);
+    wl_free(scan);
+}
+
+void wl_cache_remote_scan(wl_cache_remote_t *self, uint64_t cursor, uint32_t max,
+                          wl_cache_users_fn fn, void *ctx) {
+    uint32_t server = server_next(self, (uint32_t)(cursor >> CURSOR_BITS));
+    if (server == WL_TRUST_SERVERS) {
+        fn(WL_ERR_UNAVAILABLE, NULL, 0, 0, ctx);
+        return;
+    }
+    scan_t *scan = wl_alloc(sizeof *scan);
+    *scan = (scan_t){self, server, fn, ctx};
+    wl_cache_redis_scan(self->cache, self->servers[server].tag,
+                        cursor & (((uint64_t)1 << CURSOR_BITS) - 1), max, on_scanned, scan);
+}
+
+void wl_cache_remote_drop(wl_cache_remote_t *self, uint64_t uid) {
+    wl_cache_redis_forget(self->cache, uid, 0, NULL, NULL);
 }
 
 /* ---- puts ----------------------------------------------------------------------------------- */

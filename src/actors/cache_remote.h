@@ -14,6 +14,7 @@
 #define WL_ACTORS_CACHE_REMOTE_H
 
 #include "actors/hub.h"
+#include "store/cache_redis.h"
 
 typedef struct wl_cache_remote wl_cache_remote_t;
 
@@ -46,6 +47,17 @@ void wl_cache_remote_put(wl_cache_remote_t *self, const wl_stored_head_t *head,
  * WITHDRAWN_MS, as one may still be on its way, or that process not so far. */
 void wl_cache_remote_withdraw(wl_cache_remote_t *self, const wl_stored_head_t *head,
                               const wl_stored_item_t *stored);
+/* For comparing: the copy that would be served now, NULL: there is none. err: it is not known. Each
+ * is called back once, also when the remote is closed. */
+typedef void (*wl_cache_remote_peek_fn)(void *ctx, wl_err_t err, const wl_asset_t *assets,
+                                        uint32_t count);
+void wl_cache_remote_peek(wl_cache_remote_t *self, uint64_t uid, wl_cache_remote_peek_fn fn,
+                          void *ctx);
+/* Users of whom Redis has something, as wl_cache_redis_scan(); the cursor goes over all servers. */
+void wl_cache_remote_scan(wl_cache_remote_t *self, uint64_t cursor, uint32_t max,
+                          wl_cache_users_fn fn, void *ctx);
+/* Takes a user's copy out of Redis; whoever asks looks whether it is gone. */
+void wl_cache_remote_drop(wl_cache_remote_t *self, uint64_t uid);
 void wl_cache_remote_lease(wl_cache_remote_t *self, const wl_msg_t *msg);
 /* Markers, retries; every 50 to 250 ms. */
 void wl_cache_remote_tick(wl_cache_remote_t *self);

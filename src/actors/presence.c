@@ -1,6 +1,7 @@
 #include "actors/presence.h"
 
 #include "actors/consent_way.h"
+#include "actors/presence_check.h"
 #include "actors/presence_state.h"
 #include "actors/render.h"
 #include "base/alloc.h"
@@ -136,6 +137,7 @@ static void presence_take(void *actor, const wl_msg_t *msg) {
     case WL_MSG_OWNERS: wl_presence_take_owners(self, msg); break;
     case WL_MSG_LEASE: wl_presence_take_lease(self, msg); break;
     case WL_MSG_REFRESH: wl_presence_take_refresh(self, msg); break;
+    case WL_MSG_CHECK: wl_presence_check_take(self->check, msg); break;
     case WL_MSG_LINE: break;
     default: WL_COUNT(&self->hub.counters, msg_unexpected, 1);
     }
@@ -153,6 +155,7 @@ static void presence_tick(void *actor) {
     wl_presence_tiers_tick(self, now);
     wl_presence_release(self);
     wl_presence_owners_tick(self, now);
+    wl_presence_check_tick(self->check);
 }
 
 static void presence_lines_changed(void *actor) {
@@ -174,6 +177,7 @@ static wl_err_t presence_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
     if (err != WL_OK) {
         return err;
     }
+    self->check = wl_presence_check_new(self);
     self->coming = wl_marks_new(WL_PRESENCE_COMING_USERS_MAX);
     self->ended = wl_alloc_zero(WL_PRESENCE_ENDED_PLACES, sizeof *self->ended);
     wl_presence_live_open(self);
@@ -187,6 +191,7 @@ static wl_err_t presence_open(void *actor, zsock_t *pipe, wl_boot_t *boot) {
 static void presence_close(void *actor) {
     wl_presence_t *self = actor;
     wl_presence_owners_close(self);
+    wl_presence_check_destroy(&self->check);
     wl_presence_tiers_close(self);
     wl_presence_live_close(self);
     wl_marks_destroy(&self->coming);

@@ -1,3 +1,4 @@
+#include "actors/presence_check.h"
 #include "actors/presence_state.h"
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -90,6 +91,7 @@ static void presence_ask_shards(wl_presence_t *self, int64_t now) {
 /* ---- snapshots ------------------------------------------------------------------------------ */
 
 static void presence_saved(wl_presence_t *self, const wl_presence_saved_t *saved) {
+    wl_presence_check_saved(self->check, saved->err);
     if (saved->err != WL_OK) {
         self->changed = true;
         wl_log(WL_LOG_WARN, self->hub.name, "snapshot_failed", "%s: %s",
@@ -106,12 +108,12 @@ static void presence_saved(wl_presence_t *self, const wl_presence_saved_t *saved
 }
 
 /* A set that is not complete yet is not worth a file. */
-static void presence_save(wl_presence_t *self) {
-    if (self->ready && self->changed &&
-        wl_presence_disk_save(self->disk, self->set, wl_owner_log_seen(self->log),
-                              wl_owner_log_shards(self->log)) == WL_OK) {
-        self->changed = false;
-    }
+bool wl_presence_save(wl_presence_t *self) {
+    bool begun = self->ready && self->changed &&
+                 wl_presence_disk_save(self->disk, self->set, wl_owner_log_seen(self->log),
+                                       wl_owner_log_shards(self->log)) == WL_OK;
+    self->changed = self->changed && !begun;
+    return begun;
 }
 
 static wl_presence_mode_t presence_mode(const wl_settings_t *settings) {
@@ -237,7 +239,7 @@ void wl_presence_owners_tick(wl_presence_t *self, int64_t now) {
         presence_saved(self, &saved);
     }
     if (now >= self->snapshot_at) {
-        presence_save(self);
+        (void)wl_presence_save(self);
         self->snapshot_at = now + (int64_t)self->hub.settings->presence_snapshot_s * 1000;
     }
     if (now >= self->gauge_at) {
@@ -253,7 +255,7 @@ void wl_presence_owners_close(wl_presence_t *self) {
         if (wl_presence_disk_saved(self->disk, true, &saved) && saved.err != WL_OK) {
             self->changed = true;
         }
-        presence_save(self);
+        (void)wl_presence_save(self);
         if (wl_presence_disk_saved(self->disk, true, &saved)) {
             presence_saved(self, &saved);
         }

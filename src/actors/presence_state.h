@@ -3,6 +3,7 @@
  *     presence_changes.c   notices and commits: bits and marks
  *     presence_owners.c    the log of owners, snapshots on disk, the set of a writer
  *     presence_tiers.c     leases, coverage, and what goes between tiers
+ *     presence_check.c     questions of the reconciler
  *     presence_live.c      questions to lines on their way to whoever answers, and back */
 #ifndef WL_ACTORS_PRESENCE_STATE_H
 #define WL_ACTORS_PRESENCE_STATE_H
@@ -36,22 +37,26 @@ typedef struct {
     bool held;     /* as judged last */
 } wl_presence_lease_t;
 
+/* Questions of the reconciler that wait for a snapshot. */
+struct wl_presence_check;
+
 /* An answer that waits until all readers know what it says. */
 typedef struct wl_presence_held wl_presence_held_t;
 
 typedef struct {
     wl_hub_t hub;
-    wl_presence_set_t *set;   /* owned */
-    wl_owner_log_t *log;      /* owned; how far each shard was followed */
-    wl_presence_disk_t *disk; /* owned */
-    uint64_t batch;           /* counts messages taken: items of two never share a head */
-    bool ready;               /* every shard has told its owners */
-    bool changed;             /* since the last snapshot began */
-    uint64_t owners_told;     /* by shards at start */
-    bool sparse_said;         /* the warning about sparse ids was given */
-    int64_t opened_at;        /* monotonic ms */
-    int64_t snapshot_at;      /* when the next snapshot is due, monotonic ms */
-    int64_t gauge_at;         /* when gauges are due, monotonic ms */
+    wl_presence_set_t *set;          /* owned */
+    wl_owner_log_t *log;             /* owned; how far each shard was followed */
+    wl_presence_disk_t *disk;        /* owned */
+    uint64_t batch;                  /* counts messages taken: items of two never share a head */
+    bool ready;                      /* every shard has told its owners */
+    bool changed;                    /* since the last snapshot began */
+    uint64_t owners_told;            /* by shards at start */
+    bool sparse_said;                /* the warning about sparse ids was given */
+    int64_t opened_at;               /* monotonic ms */
+    int64_t snapshot_at;             /* when the next snapshot is due, monotonic ms */
+    int64_t gauge_at;                /* when gauges are due, monotonic ms */
+    struct wl_presence_check *check; /* owned */
 
     /* changes on their way */
     wl_marks_t *coming;         /* owned; (user, line) with a change on its way, or failing */
@@ -107,6 +112,8 @@ void wl_presence_owners_open(wl_presence_t *self, int64_t now);
 void wl_presence_owners_tick(wl_presence_t *self, int64_t now);
 /* The last snapshot, and frees what wl_presence_owners_open() made. */
 void wl_presence_owners_close(wl_presence_t *self);
+/* Begins a snapshot now; false: nothing has changed, or one is being written. */
+bool wl_presence_save(wl_presence_t *self);
 void wl_presence_take_owners(wl_presence_t *self, const wl_msg_t *msg);
 
 /* ---- presence_tiers.c ------------------------------------------------------------------------ */

@@ -41,6 +41,18 @@ const char *wl_store_options_queue(const wl_settings_t *settings, wl_store_text_
     return text->path;
 }
 
+wl_report_db_options_t wl_store_options_reports(const wl_settings_t *settings,
+                                                wl_store_text_t *text) {
+    wl_report_db_options_t options = {.name = settings->server_name};
+    if (wl_store_shared(settings)) {
+        options.mysql = wl_store_options_mysql(settings, 0, text);
+        return options;
+    }
+    (void)snprintf(text->path, sizeof text->path, "%s/reports.db", settings->server_data_dir);
+    options.path = text->path;
+    return options;
+}
+
 wl_redis_options_t wl_store_options_redis(const wl_settings_t *settings, const char *nodes,
                                           bool cluster) {
     return (wl_redis_options_t){.nodes = nodes,

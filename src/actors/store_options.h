@@ -7,6 +7,7 @@
 #include "store/asset_db.h"
 #include "store/cache.h"
 #include "store/redis.h"
+#include "store/report_db.h"
 
 /* Texts that the options point into: keep it until the store is open. */
 typedef struct {
@@ -25,6 +26,9 @@ wl_mysql_options_t wl_store_options_mysql(const wl_settings_t *settings, uint32_
                                           wl_store_text_t *text);
 /* The file of the durable queue, when queue.store = sqlite. */
 const char *wl_store_options_queue(const wl_settings_t *settings, wl_store_text_t *text);
+/* Where runs of reconciliation are reported: in shard 0, or a file. */
+wl_report_db_options_t wl_store_options_reports(const wl_settings_t *settings,
+                                                wl_store_text_t *text);
 /* A Redis, with what all of ours share; nodes are borrowed. */
 wl_redis_options_t wl_store_options_redis(const wl_settings_t *settings, const char *nodes,
                                           bool cluster);

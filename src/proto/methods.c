@@ -34,3 +34,7 @@ const char *wl_port_name(wl_port_t port) {
 bool wl_method_config(wl_method_t method) {
     return method >= WL_METHOD_CONFIG_STATUS && method <= WL_METHOD_CONFIG_DRAFT;
 }
+
+bool wl_method_reconcile(wl_method_t method) {
+    return method >= WL_METHOD_RECONCILE_RUN && method <= WL_METHOD_RECONCILE_DIFFERENCES;
+}

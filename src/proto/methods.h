@@ -30,7 +30,8 @@ typedef struct {
 const wl_method_info_t *wl_method_info(wl_method_t method);
 /* name is `bytes` long, without NUL. false: unknown, *ret_method untouched. */
 bool wl_method_find(const char *name, size_t bytes, wl_method_t *ret_method);
-bool wl_method_config(wl_method_t method); /* one of admin.config.* */
-const char *wl_port_name(wl_port_t port);  /* "reader", "writer", "any" */
+bool wl_method_config(wl_method_t method);    /* one of admin.config.* */
+bool wl_method_reconcile(wl_method_t method); /* one of admin.reconcile.* */
+const char *wl_port_name(wl_port_t port);     /* "reader", "writer", "any" */
 
 #endif

@@ -26,6 +26,15 @@ void wl_cache_close(wl_cache_t **self);
 bool wl_cache_get(wl_cache_t *self, uint64_t uid, const wl_asset_t **ret_assets,
                   uint32_t *ret_count);
 
+/* The same for who only compares: the user does not become one that was used lately. */
+bool wl_cache_peek(const wl_cache_t *self, uint64_t uid, const wl_asset_t **ret_assets,
+                   uint32_t *ret_count);
+/* Users with records, from *cursor on (0 = the beginning), about max of them; moves the cursor to
+ * where to go on, 0 = that was all. Who is cached throughout a walk is told exactly once, whoever
+ * comes and goes meanwhile. ret_uids: room for max + WL_CACHE_WALK_MORE. Returns how many. */
+enum { WL_CACHE_WALK_MORE = 1024 };
+uint32_t wl_cache_walk(const wl_cache_t *self, uint64_t *cursor, uint32_t max, uint64_t *ret_uids);
+
 /* A committed write: newer versions replace, equal ones move pulled_at, older ones are refused;
  * tombstones stay as long as the user does. A user that is not cached stays uncached, one that
  * grows too big is dropped. Raises the fence of the user's slot in any case. Returns how many were

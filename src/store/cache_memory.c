@@ -224,6 +224,37 @@ bool wl_cache_get(wl_cache_t *self, uint64_t uid, const wl_asset_t **ret_assets,
     return true;
 }
 
+bool wl_cache_peek(const wl_cache_t *self, uint64_t uid, const wl_asset_t **ret_assets,
+                   uint32_t *ret_count) {
+    const user_t *user = self->buckets[wl_table_hash(&uid, sizeof uid) & self->bucket_mask];
+    while (user != NULL && user->uid != uid) {
+        user = user->chain;
+    }
+    if (user == NULL) {
+        return false;
+    }
+    *ret_assets = user->assets;
+    *ret_count = user->count;
+    return true;
+}
+
+/* The table never changes its size, so the number of a bucket says how far a walk is. */
+uint32_t wl_cache_walk(const wl_cache_t *self, uint64_t *cursor, uint32_t max, uint64_t *ret_uids) {
+    uint32_t count = 0;
+    uint64_t bucket = *cursor;
+    for (; bucket <= self->bucket_mask && count < max; bucket++) {
+        const user_t *user = self->buckets[bucket];
+        for (uint32_t deep = 0; user != NULL && deep < WL_CACHE_WALK_MORE; deep++) {
+            if (user->count > 0) {
+                ret_uids[count++] = user->uid;
+            }
+            user = user->chain;
+        }
+    }
+    *cursor = bucket > self->bucket_mask ? 0 : bucket;
+    return count;
+}
+
 uint64_t wl_cache_fence(const wl_cache_t *self, uint64_t uid) {
     return self->fence[wl_slot_of(uid)];
 }

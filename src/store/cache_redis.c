@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -201,6 +202,82 @@ void wl_cache_redis_get(wl_cache_redis_t *self, uint64_t uid, wl_cache_copy_fn f
     get_t *get = wl_alloc(sizeof *get);
     *get = (get_t){self, fn, ctx, uid};
     wl_redis_send(self->redis, &key, args, 2, on_copy, get);
+}
+
+/* ---- who is there ---------------------------------------------------------------------------- */
+
+typedef struct {
+    wl_cache_redis_t *cache; /* borrowed: outlives the client's callbacks */
+    wl_cache_users_fn fn;
+    void *ctx;
+} scan_t;
+
+/* <prefix><uid>, and nothing else. */
+static bool user_of_key(const wl_cache_redis_t *self, const redisReply *key, uint64_t *ret) {
+    size_t skip = strlen(self->prefix);
+    if (key->type != REDIS_REPLY_STRING || key->len <= skip || key->len > skip + 20 ||
+        memcmp(key->str, self->prefix, skip) != 0) {
+        return false;
+    }
+    uint64_t uid = 0;
+    for (size_t i = skip; i < key->len; i++) {
+        char digit = key->str[i];
+        if (digit < '0' || digit > '9' || uid > (UINT64_MAX - (uint64_t)(digit - '0')) / 10) {
+            return false;
+        }
+        uid = uid * 10 + (uint64_t)(digit - '0');
+    }
+    *ret = uid;
+    return uid != 0 && key->str[skip] != '0';
+}
+
+static void on_scanned(wl_err_t err, const redisReply *reply, void *ctx) {
+    scan_t *scan = ctx;
+    uint64_t *uids = NULL;
+    uint64_t next = 0;
+    uint32_t count = 0;
+    bool sound = err == WL_OK && reply->type == REDIS_REPLY_ARRAY && reply->elements == 2 &&
+                 reply->element[0]->type == REDIS_REPLY_STRING &&
+                 reply->element[1]->type == REDIS_REPLY_ARRAY;
+    if (sound) {
+        char *end = NULL;
+        next = strtoull(reply->element[0]->str, &end, 10);
+        sound = *end == '\0';
+        const redisReply *keys = reply->element[1];
+        uids = wl_alloc(keys->elements * sizeof *uids + 1);
+        for (size_t i = 0; i < keys->elements; i++) {
+            count += user_of_key(scan->cache, keys->element[i], &uids[count]);
+        }
+    }
+    err = err == WL_OK && !sound ? WL_ERR_DAMAGED : err;
+    scan->fn(err, uids, err == WL_OK ? count : 0, next, scan->ctx);
+    wl_free(uids);
+    wl_free(scan);
+}
+
+void wl_cache_redis_scan(wl_cache_redis_t *self, uint32_t tag, uint64_t cursor, uint32_t max,
+                         wl_cache_users_fn fn, void *ctx) {
+    char at[24];
+    char match[2 * sizeof self->prefix + 16];
+    char wanted[16];
+    char node[24];
+    size_t used = 0;
+    for (const char *c = self->prefix; *c != '\0'; c++) { /* what SCAN's patterns know is quoted */
+        if (strchr("*?[]\\", *c) != NULL) {
+            match[used++] = '\\';
+        }
+        match[used++] = *c;
+    }
+    (void)snprintf(match + used, sizeof match - used, "[1-9]*");
+    (void)snprintf(at, sizeof at, "%" PRIu64, cursor);
+    (void)snprintf(wanted, sizeof wanted, "%" PRIu32, max);
+    (void)snprintf(node, sizeof node, "{%" PRIu32 "}", tag);
+    wl_redis_arg_t key = text_arg(node);
+    wl_redis_arg_t args[] = {text_arg("SCAN"), text_arg(at),      text_arg("MATCH"),
+                             text_arg(match),  text_arg("COUNT"), text_arg(wanted)};
+    scan_t *scan = wl_alloc(sizeof *scan);
+    *scan = (scan_t){self, fn, ctx};
+    wl_redis_send(self->redis, &key, args, 6, on_scanned, scan);
 }
 
 /* ---- writing -------------------------------------------------------------------------------- */

@@ -44,6 +44,15 @@ typedef struct {
 typedef void (*wl_cache_copy_fn)(wl_err_t err, const wl_cache_copy_t *copy, void *ctx);
 void wl_cache_redis_get(wl_cache_redis_t *self, uint64_t uid, wl_cache_copy_fn fn, void *ctx);
 
+/* Users of whom the server that serves `tag` has a hash, maybe only a fence: about `max` of them,
+ * from `cursor` on (Redis's SCAN: who is there throughout is told, some twice). next: where to go
+ * on, 0 = that was all. Keys that are no user's are passed over. uids are borrowed for the call;
+ * err: why Redis did not answer, or WL_ERR_DAMAGED. */
+typedef void (*wl_cache_users_fn)(wl_err_t err, const uint64_t *uids, uint32_t count, uint64_t next,
+                                  void *ctx);
+void wl_cache_redis_scan(wl_cache_redis_t *self, uint32_t tag, uint64_t cursor, uint32_t max,
+                         wl_cache_users_fn fn, void *ctx);
+
 /* err: WL_OK, it took effect; WL_ERR_CONFLICT: a fill that the fence refuses, or that came
  * too late; else Redis's. */
 typedef void (*wl_cache_done_fn)(wl_err_t err, void *ctx);

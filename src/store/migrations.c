@@ -70,10 +70,34 @@ static const wl_migration_t queue_steps[] = {
     {3, "003_dead_pair", "CREATE INDEX dead_letter_pair ON dead_letter(uid, line);"},
 };
 
+/* Texts are blobs, as in MySQL, and numbers above 2^63 negative. */
+static const wl_migration_t report_steps[] = {
+    {1, "001_reconcile",
+     "CREATE TABLE reconcile_run(id INTEGER PRIMARY KEY, rolling INTEGER NOT NULL,"
+     " dry_run INTEGER NOT NULL, cap INTEGER NOT NULL, rate INTEGER NOT NULL,"
+     " shards INTEGER NOT NULL, only_shard INTEGER NOT NULL, asked_by BLOB NOT NULL,"
+     " state INTEGER NOT NULL, note BLOB NOT NULL, started_at INTEGER NOT NULL,"
+     " ended_at INTEGER NOT NULL);"
+     "CREATE TABLE reconcile_part(run INTEGER NOT NULL, shard INTEGER NOT NULL,"
+     " state INTEGER NOT NULL, holder BLOB NOT NULL, held_until INTEGER NOT NULL,"
+     " phase INTEGER NOT NULL, reached INTEGER NOT NULL, ended_at INTEGER NOT NULL,"
+     " body BLOB NOT NULL, PRIMARY KEY(run, shard)) WITHOUT ROWID;"
+     "CREATE TABLE reconcile_diff(run INTEGER NOT NULL, id INTEGER NOT NULL,"
+     " shard INTEGER NOT NULL, uid INTEGER NOT NULL, line BLOB NOT NULL, bucket BLOB NOT NULL,"
+     " kind INTEGER NOT NULL, repair INTEGER NOT NULL, in_db INTEGER NOT NULL,"
+     " in_copy INTEGER NOT NULL, cause BLOB NOT NULL, state INTEGER NOT NULL,"
+     " at INTEGER NOT NULL, PRIMARY KEY(run, id)) WITHOUT ROWID;"
+     "CREATE UNIQUE INDEX reconcile_diff_key ON reconcile_diff(run, uid, line, bucket, kind);"
+     "CREATE INDEX reconcile_diff_open ON reconcile_diff(run, shard, state);"},
+};
+
 const wl_schema_t wl_schema_asset_db = {
     0x574c4144u /* "WLAD" */, sizeof asset_db_steps / sizeof *asset_db_steps, asset_db_steps};
 const wl_schema_t wl_schema_queue = {0x574c5155u /* "WLQU" */,
                                      sizeof queue_steps / sizeof *queue_steps, queue_steps};
+
+const wl_schema_t wl_schema_reports = {0x574c5250u /* "WLRP" */,
+                                       sizeof report_steps / sizeof *report_steps, report_steps};
 
 /* One step inside BEGIN IMMEDIATE. The version is read again under the lock: another handle may
  * have been faster. *ret_version = the version that the file has now. */

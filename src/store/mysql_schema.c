@@ -56,6 +56,26 @@ static const step_t steps[WL_MYSQL_SCHEMA] = {
      {"CREATE TABLE IF NOT EXISTS quota("
       "line VARBINARY(32) NOT NULL PRIMARY KEY, day BIGINT NOT NULL,"
       "reserved BIGINT UNSIGNED NOT NULL" TABLE_OPTIONS}},
+    {"004_reconcile",
+     {"CREATE TABLE IF NOT EXISTS reconcile_run("
+      "id BIGINT UNSIGNED NOT NULL PRIMARY KEY, rolling TINYINT UNSIGNED NOT NULL,"
+      "dry_run TINYINT UNSIGNED NOT NULL, cap INT UNSIGNED NOT NULL, rate BIGINT UNSIGNED NOT NULL,"
+      "shards INT UNSIGNED NOT NULL, only_shard BIGINT NOT NULL, asked_by VARBINARY(64) NOT NULL,"
+      "state TINYINT UNSIGNED NOT NULL, note VARBINARY(200) NOT NULL, started_at BIGINT NOT NULL,"
+      "ended_at BIGINT NOT NULL" TABLE_OPTIONS,
+      "CREATE TABLE IF NOT EXISTS reconcile_part("
+      "run BIGINT UNSIGNED NOT NULL, shard INT UNSIGNED NOT NULL, state TINYINT UNSIGNED NOT NULL,"
+      "holder VARBINARY(128) NOT NULL, held_until BIGINT NOT NULL, phase TINYINT UNSIGNED NOT NULL,"
+      "reached BIGINT UNSIGNED NOT NULL, ended_at BIGINT NOT NULL, body MEDIUMBLOB NOT NULL,"
+      "PRIMARY KEY(run, shard)" TABLE_OPTIONS,
+      "CREATE TABLE IF NOT EXISTS reconcile_diff("
+      "run BIGINT UNSIGNED NOT NULL, id BIGINT UNSIGNED NOT NULL, shard INT UNSIGNED NOT NULL,"
+      "uid BIGINT UNSIGNED NOT NULL, line VARBINARY(32) NOT NULL, bucket VARBINARY(16) NOT NULL,"
+      "kind TINYINT UNSIGNED NOT NULL, repair TINYINT UNSIGNED NOT NULL,"
+      "in_db BIGINT UNSIGNED NOT NULL, in_copy BIGINT UNSIGNED NOT NULL,"
+      "cause VARBINARY(64) NOT NULL, state TINYINT UNSIGNED NOT NULL, at BIGINT NOT NULL,"
+      "PRIMARY KEY(run, id), UNIQUE KEY reconcile_diff_key(run, uid, line, bucket, kind),"
+      "KEY reconcile_diff_open(run, shard, state)" TABLE_OPTIONS}},
 };
 
 /* One number; *ret_found: there was a row. */

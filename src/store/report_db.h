@@ -51,11 +51,6 @@ WL_MUST_USE wl_err_t wl_report_db_release(wl_report_db_t *self, uint64_t run, ui
 WL_MUST_USE wl_err_t wl_report_db_found(wl_report_db_t *self, uint64_t run, uint32_t shard,
                                         uint32_t hold_ms, const wl_difference_t *found,
                                         uint32_t count);
-/* What stands there as found and neither repaired nor left: of a step that was cut off. Ascending
- * by the order in which they were written, at most max; *ret_count. */
-WL_MUST_USE wl_err_t wl_report_db_open_differences(wl_report_db_t *self, uint64_t run,
-                                                   uint32_t shard, wl_difference_t *ret,
-                                                   uint32_t max, uint32_t *ret_count);
 /* The step's end, in one transaction: what is open becomes repaired, but for `left`; the place and
  * the sums of the part are these. part->state other than OPEN ends the part, and with the last of
  * its parts the run; note (may be NULL) is kept then. dry runs: everything open becomes left. */

@@ -28,6 +28,10 @@ const char ctl_config_options_help[] =
     "      --app V, --at TIME    config effective: app version and moment of the request\n"
     "      --before N            config history: changes before N; --verify: are all records\n"
     "                            still those that were written?\n"
+    "      --dry-run             reconcile run: repair nothing; --cap P: repair nothing more when\n"
+    "                            more than P percent of the users differ; --shard N: only this "
+    "one\n"
+    "      --rounds              reconcile report: of the rolling comparison\n"
     "      --color WHEN          always, never or auto: on a terminal, unless NO_COLOR is set\n";
 
 static bool percent_take(const char *name, const char *text, ctl_percent_t *ret) {
@@ -92,9 +96,9 @@ bool ctl_config_options_check(const ctl_config_options_t *self, const char *verb
     static const char family[] = "config ";
     const taken_t rows[] = {
         {"-m", self->reason != NULL, CHANGES},
-        {"--author", self->author != NULL, CHANGES " drafts"},
+        {"--author", self->author != NULL, CHANGES " drafts reconcile run"},
         {"--base", self->base.given, CHANGES " diff drafts"},
-        {"--dry-run", self->dry_run, CHANGES},
+        {"--dry-run", self->dry_run, CHANGES " reconcile run"},
         {"--yes", self->yes, CHANGES},
         {"-o", self->output != NULL, "get diff schema drafts"},
         {"--whitelist", self->whitelist != NULL, "rollout widen"},
@@ -113,13 +117,17 @@ bool ctl_config_options_check(const ctl_config_options_t *self, const char *verb
         {"--before", self->before.given, "history"},
         {"--verify", self->verify, "history"},
         {"--local", self->local, "validate"},
+        {"--cap", self->cap.given, "reconcile run"},
+        {"--shard", self->shard.given, "reconcile run"},
+        {"--rounds", self->rounds, "reconcile report"},
     };
     bool config = strncmp(verb, family, strlen(family)) == 0;
-    const char *word = config ? verb + strlen(family) : "";
+    const char *word = config ? verb + strlen(family) : verb;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].given && !word_in(rows[i].verbs, word)) {
-            (void)ctl_complain(CTL_EXIT_USAGE, "%s takes no %s, which goes with config %s", verb,
-                               rows[i].name, rows[i].verbs);
+            bool ours = strncmp(rows[i].verbs, "reconcile", 9) == 0;
+            (void)ctl_complain(CTL_EXIT_USAGE, "%s takes no %s, which goes with %s%s", verb,
+                               rows[i].name, ours ? "" : family, rows[i].verbs);
             return false;
         }
     }
@@ -148,6 +156,9 @@ bool ctl_config_option_take(ctl_config_options_t *self, int option, const char *
     case CTL_CONFIG_CANDIDATE: self->candidate = true; return true;
     case CTL_CONFIG_LOCAL: self->local = true; return true;
     case CTL_CONFIG_VERIFY: self->verify = true; return true;
+    case CTL_CONFIG_CAP: return number_take("cap", text, &self->cap);
+    case CTL_CONFIG_SHARD: return number_take("shard", text, &self->shard);
+    case CTL_CONFIG_ROUNDS: self->rounds = true; return true;
     case CTL_CONFIG_DRY_RUN: self->dry_run = true; return true;
     case CTL_CONFIG_YES: self->yes = true; return true;
     case CTL_CONFIG_OPTION_BEFORE_FIRST:

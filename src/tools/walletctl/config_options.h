@@ -1,4 +1,4 @@
-/* config_options.h: what the verbs of `walletctl config` take from the command line. Texts are
+/* config_options.h: what the verbs of `walletctl config` and `reconcile` take from the command line. Texts are
  * borrowed from argv. */
 #ifndef WL_TOOLS_WALLETCTL_CONFIG_OPTIONS_H
 #define WL_TOOLS_WALLETCTL_CONFIG_OPTIONS_H
@@ -39,11 +39,14 @@ typedef struct {
     ctl_number_t seq;
     ctl_number_t before;
     ctl_number_t abort_after;
+    ctl_number_t cap; /* of reconcile, like the next and rounds */
+    ctl_number_t shard;
     ctl_percent_t percent;
     ctl_percent_t abort_percent;
     bool candidate;
     bool local;
     bool verify;
+    bool rounds;
     bool dry_run;
     bool yes;
 } ctl_config_options_t;
@@ -69,6 +72,9 @@ enum { CTL_CONFIG_OPTION_FIRST = 512 };
     O(CANDIDATE, "candidate", no_argument)               \
     O(LOCAL, "local", no_argument)                       \
     O(VERIFY, "verify", no_argument)                     \
+    O(CAP, "cap", required_argument)                     \
+    O(SHARD, "shard", required_argument)                 \
+    O(ROUNDS, "rounds", no_argument)                     \
     O(DRY_RUN, "dry-run", no_argument)                   \
     O(YES, "yes", no_argument)
 

@@ -13,6 +13,7 @@
 #include "tools/walletctl/consent.h"
 #include "tools/walletctl/keys.h"
 #include "tools/walletctl/line_test.h"
+#include "tools/walletctl/reconcile.h"
 #include "tools/walletctl/show.h"
 #include "tools/walletctl/statement.h"
 
@@ -311,6 +312,14 @@ static const ctl_verb_t verbs[] = {
      run_dlq_discard},
     {"presence stats", "", "members, memory and false positives of presence", 0, 0,
      run_presence_stats},
+    {"reconcile run", "[--dry-run] [--rate N] [--cap P] [--shard N] [--no-wait]",
+     "compare database, caches and presence, repair what differs", 0, 0, ctl_reconcile_run},
+    {"reconcile report", "[RUN] [--rounds] [--limit N]", "what was compared, found and repaired", 0,
+     1, ctl_reconcile_report},
+    {"reconcile differences", "RUN [--limit N]", "each difference of a run, and its repair", 1, 1,
+     ctl_reconcile_differences},
+    {"reconcile stop", "RUN [--note TEXT]", "end a run; what was repaired stays", 1, 1,
+     ctl_reconcile_stop},
     {"stats", "", "counters of all actors that are not zero", 0, 0, run_stats},
     {"info", "", "version, state, configuration and stores of the server", 0, 0, run_info},
     {"ping", "", "is somebody there?", 0, 0, run_ping},

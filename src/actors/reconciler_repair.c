@@ -1,0 +1,90 @@
+/* What the reconciler does about differences. All of it may be done twice: a copy that is gone goes
+ * again, a record that stands in the database is not stored again, a bit is set. */
+#include "actors/reconciler_state.h"
+
+#include "actors/change_queue.h"
+#include "base/slot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- records that go back into the database -------------------------------------------------- */
+
+static wl_err_t restores_append(wl_reconciler_t *self) {
+    uint64_t last_ids[WL_PARTITIONS_MAX] = {0};
+    wl_err_t err = wl_intake_batch_append(self->batch, self->queue, last_ids);
+    wl_intake_batch_clear(self->batch);
+    for (uint32_t p = 0; p < WL_PARTITIONS_MAX; p++) {
+        if (last_ids[p] == 0) {
+            continue;
+        }
+        wl_encoder_t *to =
+            wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, p, WL_MSG_QUEUED, last_ids[p]);
+        if (!wl_encoder_begun(to)) {
+            wl_queued_begin(to, &(wl_queued_head_t){.last_id = last_ids[p]});
+        }
+    }
+    return err;
+}
+
+static int asset_compare(const void *a, const void *b) {
+    const wl_asset_t *left = a;
+    const wl_asset_t *right = b;
+    return strcmp(left->line, right->line);
+}
+
+/* Each record goes the way of a value that its line has pushed: durable in the queue, checked, and
+ * stored only if it is newer than what stands there. */
+static wl_err_t restore(wl_reconciler_t *self) {
+    wl_asset_rows_t *rows = &self->restores;
+    wl_err_t err = WL_OK;
+    if (rows->count == 0) {
+        return WL_OK;
+    }
+    if (self->queue == NULL) {
+        err = wl_change_queue_open(self->hub.settings, self->hub.name, WL_QUEUE_APPEND, 0,
+                                   &self->queue, NULL);
+    }
+    qsort(rows->at, rows->count, sizeof *rows->at, asset_compare);
+    for (uint32_t first = 0; err == WL_OK && first < rows->count;) {
+        uint32_t end = first + 1;
+        while (end < rows->count && end - first < WL_PAYLOAD_ASSETS_MAX &&
+               strcmp(rows->at[end].line, rows->at[first].line) == 0) {
+            end++;
+        }
+        wl_intake_batch_assets(self->batch, rows->at[first].line, rows->at + first, end - first);
+        first = end;
+        if (wl_intake_batch_full(self->batch) || first == rows->count) {
+            err = restores_append(self);
+        }
+    }
+    return err;
+}
+
+/* ---- copies ---------------------------------------------------------------------------------- */
+
+static void drop(wl_reconciler_t *self, uint64_t uid) {
+    uint32_t cache = wl_uid_owner(uid, wl_hub_instances(&self->hub, WL_ACTOR_CACHE));
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_CACHE, cache, WL_MSG_DROP, 0);
+    if (!wl_encoder_begun(to)) {
+        wl_drop_begin(to, &(wl_drop_head_t){.ticket = ++self->ticket});
+    }
+    wl_drop_add(to, &(wl_drop_item_t){.uids = {&uid, 1}});
+}
+
+wl_err_t wl_reconciler_repair(wl_reconciler_t *self, bool *ret_marks) {
+    *ret_marks = false;
+    for (uint32_t i = 0; i < self->found_count; i++) {
+        const wl_difference_t *found = &self->found[i].difference;
+        bool first = i == 0 || self->found[i - 1].difference.uid != found->uid ||
+                     self->found[i - 1].difference.repair != found->repair;
+        if (found->repair == WL_REPAIR_DROP && first) {
+            drop(self, found->uid);
+        } else if (found->repair == WL_REPAIR_MARK) {
+            wl_reconciler_ask_bit(self, found->uid, true);
+            *ret_marks = true;
+        }
+    }
+    wl_reconciler_ask_flush(self, true);
+    return restore(self);
+}
