@@ -237,8 +237,12 @@ static void on_peeked(wl_err_t err, const wl_cache_copy_t *copy, void *ctx) {
     uint32_t partition = wl_uid_owner(peek->uid, self->partitions);
     bool served = err == WL_OK && copy_serves(self, peek->uid, peek->server, peek->link, partition,
                                               copy->filled_at);
-    bool known = err == WL_OK || err == WL_ERR_NOT_FOUND || err == WL_ERR_DAMAGED;
-    peek->fn(peek->ctx, known ? WL_OK : err, served ? copy->assets : NULL,
+    bool absent = err == WL_ERR_NOT_FOUND || err == WL_ERR_DAMAGED;
+    if (err == WL_OK &&
+        !wl_cache_trust_knows(self->trust, peek->server, peek->link, wl_mono_now().ms)) {
+        err = WL_ERR_UNAVAILABLE; /* as after a start: the markers have not been read yet */
+    }
+    peek->fn(peek->ctx, absent ? WL_OK : err, served ? copy->assets : NULL,
              served ? copy->count : 0);
     wl_free(peek);
 }

@@ -270,7 +270,7 @@ static void on_tick(void *arg) {
 static bool tick_hurried(void *arg) {
     const wl_reconciler_t *self = arg;
     bool pauses = self->state == WL_STEP_PAUSE && self->not_before - wl_mono_now().ms > 1000;
-    return self->state != WL_STEP_NONE && !pauses;
+    return self->state == WL_STEP_NONE ? self->claim_at == 0 : !pauses;
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

@@ -60,13 +60,22 @@ void wl_cache_trust_looked(wl_cache_trust_t *self, uint32_t server, uint64_t lin
     at->looked_at = now;
 }
 
-bool wl_cache_trust_serves(const wl_cache_trust_t *self, uint32_t server, uint64_t link,
-                           uint32_t partition, int64_t filled_at, int64_t now) {
-    if (server >= WL_TRUST_SERVERS || partition >= self->partitions || link == 0) {
+bool wl_cache_trust_knows(const wl_cache_trust_t *self, uint32_t server, uint64_t link,
+                          int64_t now) {
+    if (server >= WL_TRUST_SERVERS || link == 0) {
         return false;
     }
     const server_t *at = &self->servers[server];
     return at->link == link && !at->anew && at->looked_at > 0 &&
-           now - at->looked_at < WL_TRUST_SEEN_MS && at->since[partition] > 0 &&
-           filled_at >= at->since[partition] && filled_at >= at->fresh_from;
+           now - at->looked_at < WL_TRUST_SEEN_MS;
+}
+
+bool wl_cache_trust_serves(const wl_cache_trust_t *self, uint32_t server, uint64_t link,
+                           uint32_t partition, int64_t filled_at, int64_t now) {
+    if (partition >= self->partitions || !wl_cache_trust_knows(self, server, link, now)) {
+        return false;
+    }
+    const server_t *at = &self->servers[server];
+    return at->since[partition] > 0 && filled_at >= at->since[partition] &&
+           filled_at >= at->fresh_from;
 }

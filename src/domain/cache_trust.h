@@ -44,6 +44,9 @@ bool wl_cache_trust_link(wl_cache_trust_t *self, uint32_t server, uint64_t link,
 void wl_cache_trust_looked(wl_cache_trust_t *self, uint32_t server, uint64_t link,
                            int64_t server_now, const int64_t *since, int64_t now);
 
+/* Can that be said at all: are the server's markers known over this connection? */
+bool wl_cache_trust_knows(const wl_cache_trust_t *self, uint32_t server, uint64_t link,
+                          int64_t now);
 /* May a copy of a user of this partition, filled then, read over this connection, be served? */
 bool wl_cache_trust_serves(const wl_cache_trust_t *self, uint32_t server, uint64_t link,
                            uint32_t partition, int64_t filled_at, int64_t now);
