@@ -37,9 +37,6 @@ typedef struct {
     bool held;     /* as judged last */
 } wl_presence_lease_t;
 
-/* Questions of the reconciler that wait for a snapshot. */
-struct wl_presence_check;
-
 /* An answer that waits until all readers know what it says. */
 typedef struct wl_presence_held wl_presence_held_t;
 
@@ -56,7 +53,7 @@ typedef struct {
     int64_t opened_at;               /* monotonic ms */
     int64_t snapshot_at;             /* when the next snapshot is due, monotonic ms */
     int64_t gauge_at;                /* when gauges are due, monotonic ms */
-    struct wl_presence_check *check; /* owned */
+    struct wl_presence_check *check; /* owned; questions of the reconciler */
 
     /* changes on their way */
     wl_marks_t *coming;         /* owned; (user, line) with a change on its way, or failing */

@@ -1,6 +1,6 @@
 /* reconciler_state.h: the reconciler's state, shared by its own files only: reconciler.c (what to
- * work at, and when), reconciler_step.c (one step of it), reconciler_looks.c (questions to cache and
- * presence), reconciler_repair.c, reconciler_admin.c. One thread. */
+ * work at, and when), reconciler_step.c (one step of it), reconciler_looks.c (questions to cache
+ * and presence), reconciler_repair.c, reconciler_admin.c. One thread. */
 #ifndef WL_ACTORS_RECONCILER_STATE_H
 #define WL_ACTORS_RECONCILER_STATE_H
 
@@ -36,7 +36,6 @@ typedef enum {
     WL_STEP_PAUSE   /* before the next step */
 } wl_step_state_t;
 
-/* What was found, and what became of it. */
 typedef struct {
     wl_difference_t difference;
     bool again; /* seen in the look that is under way */
@@ -66,7 +65,7 @@ typedef struct {
     wl_compare_sums_t sums;  /* with the step under way */
     wl_compare_sums_t saved; /* as written down */
     uint64_t after;          /* where the step under way has come to */
-    uint8_t phase;           /* of the part that looks from the caches' side: which cache */
+    uint8_t phase;           /* from the caches' side: which of them */
     bool ended;              /* the step under way is the part's last */
     uint32_t step_users;
     uint64_t step_rows;   /* of all steps before this one */
@@ -107,22 +106,19 @@ typedef struct {
 void wl_reconciler_fail(wl_reconciler_t *self, const char *what, wl_err_t err);
 /* The part is another's now, or was stopped: forgets it, looks for the next. */
 void wl_reconciler_lose(wl_reconciler_t *self);
-/* The part has ended as part.state says, written down with the step. */
+/* The part has ended as part.state says. */
 void wl_reconciler_ended(wl_reconciler_t *self);
-/* How long a claim of what is worked at lasts without a word. */
+/* How long a claim lasts without a word. */
 uint32_t wl_reconciler_hold_ms(const wl_reconciler_t *self);
 /* The database of one shard, NULL: cannot be opened now. */
 wl_asset_db_t *wl_reconciler_db(wl_reconciler_t *self, uint32_t shard);
-/* Is it the part that looks from the caches' side? */
 bool wl_reconciler_from_cache(const wl_reconciler_t *self);
 
 /* ---- reconciler_step.c ----------------------------------------------------------------------- */
 
-/* Does what can be done now, and returns when something has to be waited for. */
+/* Does what can be done now. */
 void wl_reconciler_go(wl_reconciler_t *self);
-/* Begins the step after what is written down. */
 void wl_reconciler_step_begin(wl_reconciler_t *self);
-/* A user differs, or may. */
 void wl_reconciler_suspect(wl_reconciler_t *self, uint64_t uid);
 
 /* Users whom a cache actor has copies of. */
@@ -130,26 +126,21 @@ void wl_reconciler_take_cached(wl_reconciler_t *self, const wl_msg_t *msg);
 
 /* ---- reconciler_looks.c ---------------------------------------------------------------------- */
 
-/* Asks for a user's copy, or bit, together with others: sent when there are many, or with
- * wl_reconciler_ask_flush(). digest 0: the copy is told in any case. */
+/* Sent together, at the latest by wl_reconciler_ask_flush(). digest 0: told in any case. */
 void wl_reconciler_ask_copy(wl_reconciler_t *self, uint64_t uid, uint64_t digest);
 void wl_reconciler_ask_bit(wl_reconciler_t *self, uint64_t uid, bool mark);
 void wl_reconciler_ask_flush(wl_reconciler_t *self, bool mark);
 /* The users who have copies in this cache actor, from `after` on. */
 void wl_reconciler_ask_cached(wl_reconciler_t *self, uint32_t cache, uint64_t after);
-/* Nothing that was asked is waited for any more. */
 void wl_reconciler_ask_forget(wl_reconciler_t *self);
 void wl_reconciler_take(wl_reconciler_t *self, const wl_msg_t *msg);
 /* Reads all records of the next suspects into rows and asks for their copies and bits. */
 WL_MUST_USE wl_err_t wl_reconciler_look(wl_reconciler_t *self);
 
-/* ---- reconciler_repair.c --------------------------------------------------------------------- */
+/* ---- reconciler_repair.c, reconciler_admin.c ------------------------------------------------- */
 
-/* Repairs what was found and is written down. Returns whether presence has to be waited for. */
+/* Repairs what was found and is written down. */
 WL_MUST_USE wl_err_t wl_reconciler_repair(wl_reconciler_t *self, bool *ret_marks);
-
-/* ---- reconciler_admin.c ---------------------------------------------------------------------- */
-
 void wl_reconciler_take_admin(wl_reconciler_t *self, const wl_msg_t *msg);
 /* Users of the newest whole round, 0 = there was none. */
 uint64_t wl_reconciler_last_round(wl_reconciler_t *self);

@@ -1,5 +1,5 @@
-/* One step of a comparison: a few thousand users of one shard, or of a cache's, from reading to what
- * is written down at its end. */
+/* One step of a comparison: a few thousand users of one shard, or of a cache's, from reading to
+ * what is written down at its end. */
 #include "actors/reconciler_state.h"
 
 #include "base/check.h"

@@ -1,5 +1,5 @@
-/* difference.h: what reconciliation found to differ between two copies of a record, and what it does
- * about it. Plain data, any thread; the rules are in domain/compare.h. */
+/* difference.h: what reconciliation found to differ between two copies of a record, and what it
+ * does about it. Plain data, any thread; the rules are in domain/compare.h. */
 #ifndef WL_BASE_DIFFERENCE_H
 #define WL_BASE_DIFFERENCE_H
 

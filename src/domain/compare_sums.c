@@ -120,7 +120,7 @@ static void pack_slots(msgpack_packer *packer, const uint32_t slots[WL_SLOTS]) {
     }
 }
 
-/* At most 7 + 8 numbers of 9 bytes, 64 lines of 60, and 2 * 4,096 slots of 5 bytes: under 46 KiB. */
+/* At most 15 numbers of 9 bytes, 64 lines of 60, and 2 * 4,096 slots of 5 bytes: under 46 KiB. */
 void wl_compare_sums_pack(const wl_compare_sums_t *self, msgpack_sbuffer *into) {
     msgpack_packer packer;
     const uint64_t numbers[NUMBERS] = {self->users,   self->rows,   self->equal,    self->uncached,

@@ -1,6 +1,6 @@
-/* report_db_self.h: what the files of the store of reports share: report_db.c (runs, their parts, what
- * was found, as operators see them) and report_db_step.c (claims and steps, as the reconciler works).
- * Only they include it. */
+/* report_db_self.h: what the files of the store of reports share: report_db.c (runs, their parts,
+ * what was found, as operators see them) and report_db_step.c (claims and steps, as the reconciler
+ * works). Only they include it. */
 #ifndef WL_STORE_REPORT_DB_SELF_H
 #define WL_STORE_REPORT_DB_SELF_H
 

@@ -228,7 +228,7 @@ def test_planted(world):
 def test_killed(world):
     """Ends with the same report as if nothing had happened."""
     planted = world.plant(PLANTED)
-    run = ctl(world.wallet, "run", "--rate", str(USERS * len(LINES) // 8), "--no-wait")["run"]
+    run = ctl(world.wallet, "run", "--rate", str(USERS * len(LINES) // max(8, KILLS)), "--no-wait")["run"]
     kills = 0
     while kills < KILLS:
         time.sleep(random.random() * 1.5)

@@ -1,5 +1,5 @@
-/* config_options.h: what the verbs of `walletctl config` and `reconcile` take from the command line. Texts are
- * borrowed from argv. */
+/* config_options.h: what the verbs of `walletctl config` and `reconcile` take from the command
+ * line. Texts are borrowed from argv. */
 #ifndef WL_TOOLS_WALLETCTL_CONFIG_OPTIONS_H
 #define WL_TOOLS_WALLETCTL_CONFIG_OPTIONS_H
 
