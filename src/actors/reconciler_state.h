@@ -102,7 +102,7 @@ typedef struct {
 
 /* ---- reconciler.c ---------------------------------------------------------------------------- */
 
-/* The step cannot go on: it is begun again, from what was written down, after a pause that grows. */
+/* The step is begun again, from what was written down, after a pause that grows. */
 void wl_reconciler_fail(wl_reconciler_t *self, const char *what, wl_err_t err);
 /* The part is another's now, or was stopped: forgets it, looks for the next. */
 void wl_reconciler_lose(wl_reconciler_t *self);
