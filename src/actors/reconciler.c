@@ -81,11 +81,35 @@ void wl_reconciler_fail(wl_reconciler_t *self, const char *what, wl_err_t err) {
     self->not_before = wl_mono_now().ms + (pause < FAIL_MS_MAX ? pause : FAIL_MS_MAX);
 }
 
+/* Who is read is remembered for the run's last part, as long as all of it is done here. */
+static void read_begin(wl_reconciler_t *self) {
+    bool another = self->read_run != self->run.id;
+    if (another || (self->part.after != 0 && !wl_reconciler_from_cache(self))) {
+        wl_presence_set_destroy(&self->read);
+        self->read_parts = 0;
+    }
+    if (another && !self->run.rolling && self->part.after == 0) {
+        self->read = wl_presence_set_new(WL_PRESENCE_EXACT, 0);
+    }
+    self->read_run = self->run.id;
+}
+
+/* The part of a shard has come to its end here. */
+static void read_ended(wl_reconciler_t *self) {
+    self->read_parts++;
+    bool last = wl_reconciler_from_cache(self) || self->part.state != WL_REPORT_DONE;
+    if (self->read != NULL &&
+        (last || wl_presence_set_members(self->read) > WL_RECONCILE_READ_MAX)) {
+        wl_presence_set_destroy(&self->read);
+    }
+}
+
 void wl_reconciler_ended(wl_reconciler_t *self) {
     uint64_t run = self->run.id;
     bool rolling = self->run.rolling;
     wl_report_t report = {0};
     WL_COUNT(&self->hub.counters, reconcile_runs, 1);
+    read_ended(self);
     part_forget(self);
     if (wl_report_db_get(self->reports, run, &report) == WL_OK && report.ended_at != 0) {
         wl_log(WL_LOG_INFO, self->hub.name, "reconcile_ended",
@@ -112,6 +136,7 @@ static bool answered(wl_reconciler_t *self, wl_err_t err) {
 }
 
 static void part_begin(wl_reconciler_t *self) {
+    read_begin(self);
     if (wl_compare_sums_unpack(self->part.body, self->part.body_bytes, &self->saved) != WL_OK) {
         wl_log(WL_LOG_WARN, self->hub.name, "reconcile_sums_damaged",
                "run %" PRIu64 ", part %u: its sums are counted from here on", self->run.id,
@@ -246,6 +271,7 @@ static void drive(wl_reconciler_t *self) {
     }
     if (self->state == WL_STEP_PAUSE && wl_mono_now().ms >= self->not_before) {
         wl_reconciler_step_begin(self);
+        wl_reconciler_go(self); /* not with the next tick: a step takes a few times as long */
     }
 }
 
@@ -318,6 +344,7 @@ static void reconciler_close(void *arg) {
     wl_unpacker_destroy(&self->unpacker);
     wl_asset_rows_destroy(&self->rows);
     wl_asset_rows_destroy(&self->restores);
+    wl_presence_set_destroy(&self->read);
     msgpack_sbuffer_destroy(&self->body);
     wl_free(self->copies);
     wl_free(self->bits);

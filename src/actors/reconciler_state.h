@@ -8,6 +8,7 @@
 #include "actors/intake_batch.h"
 #include "domain/compare.h"
 #include "domain/compare_sums.h"
+#include "domain/presence_set.h"
 #include "proto/unpacker.h"
 #include "store/asset_db.h"
 #include "store/report_db.h"
@@ -17,9 +18,10 @@ enum {
     WL_RECONCILE_ROUND_USERS = 256, /* and of the rolling comparison: a few milliseconds */
     WL_RECONCILE_ASK_USERS = 1000,  /* of one question */
     WL_RECONCILE_LOOK_USERS = 200,  /* looked at closely together */
-    WL_RECONCILE_TICKETS = 1024,    /* questions under way */
+    WL_RECONCILE_TICKETS = 1024,    /* questions at once */
     WL_RECONCILE_INSTANCES = 16,    /* of cache and presence, as settings.def allows */
     WL_RECONCILE_SHARDS = 256,
+    WL_RECONCILE_READ_MAX = 4000000, /* users remembered: 8 to 300 MB, as dense as the ids are */
     WL_RECONCILE_USER_DIFFERENCES = 2 * WL_USER_ASSETS_MAX,
 };
 
@@ -74,6 +76,11 @@ typedef struct {
     uint32_t failures;    /* steps since the last that ended */
     uint64_t round_users; /* of the last whole round, 0 = not known */
 
+    /* users read in the shards' parts here, whom the caches' side need not read again */
+    wl_presence_set_t *read; /* owned; NULL: not all of them, or too many */
+    uint64_t read_run;
+    uint32_t read_parts; /* shards read from their beginning to their end */
+
     /* questions under way */
     wl_ask_batch_t *copies; /* owned; one for each cache actor */
     wl_ask_batch_t *bits;   /* owned; one for each presence actor */
@@ -100,13 +107,10 @@ typedef struct {
     bool away;        /* the reports' store did not answer, and that was said */
 } wl_reconciler_t;
 
-/* ---- reconciler.c ---------------------------------------------------------------------------- */
-
+/* ---- reconciler.c ---- */
 /* The step is begun again, from what was written down, after a pause that grows. */
 void wl_reconciler_fail(wl_reconciler_t *self, const char *what, wl_err_t err);
-/* The part is another's now, or was stopped: forgets it, looks for the next. */
 void wl_reconciler_lose(wl_reconciler_t *self);
-/* The part has ended as part.state says. */
 void wl_reconciler_ended(wl_reconciler_t *self);
 /* How long a claim lasts without a word. */
 uint32_t wl_reconciler_hold_ms(const wl_reconciler_t *self);
@@ -114,9 +118,7 @@ uint32_t wl_reconciler_hold_ms(const wl_reconciler_t *self);
 wl_asset_db_t *wl_reconciler_db(wl_reconciler_t *self, uint32_t shard);
 bool wl_reconciler_from_cache(const wl_reconciler_t *self);
 
-/* ---- reconciler_step.c ----------------------------------------------------------------------- */
-
-/* Does what can be done now. */
+/* ---- reconciler_step.c: go does what can be done now ---- */
 void wl_reconciler_go(wl_reconciler_t *self);
 void wl_reconciler_step_begin(wl_reconciler_t *self);
 void wl_reconciler_suspect(wl_reconciler_t *self, uint64_t uid);
@@ -124,8 +126,7 @@ void wl_reconciler_suspect(wl_reconciler_t *self, uint64_t uid);
 /* Users whom a cache actor has copies of. */
 void wl_reconciler_take_cached(wl_reconciler_t *self, const wl_msg_t *msg);
 
-/* ---- reconciler_looks.c ---------------------------------------------------------------------- */
-
+/* ---- reconciler_looks.c ---- */
 /* Sent together, at the latest by wl_reconciler_ask_flush(). digest 0: told in any case. */
 void wl_reconciler_ask_copy(wl_reconciler_t *self, uint64_t uid, uint64_t digest);
 void wl_reconciler_ask_bit(wl_reconciler_t *self, uint64_t uid, bool mark);
@@ -137,14 +138,13 @@ void wl_reconciler_take(wl_reconciler_t *self, const wl_msg_t *msg);
 /* Reads all records of the next suspects into rows and asks for their copies and bits. */
 WL_MUST_USE wl_err_t wl_reconciler_look(wl_reconciler_t *self);
 
-/* ---- reconciler_repair.c, reconciler_admin.c ------------------------------------------------- */
-
+/* ---- reconciler_repair.c, reconciler_admin.c ---- */
 /* Repairs what was found and is written down. */
 WL_MUST_USE wl_err_t wl_reconciler_repair(wl_reconciler_t *self, bool *ret_marks);
 void wl_reconciler_take_admin(wl_reconciler_t *self, const wl_msg_t *msg);
 /* Users of the newest whole round, 0 = there was none. */
 uint64_t wl_reconciler_last_round(wl_reconciler_t *self);
-/* Are lines silent, now that this run has ended? Logged and counted. */
+/* Are lines silent, now that this run has ended? */
 void wl_reconciler_judge_lines(wl_reconciler_t *self, uint64_t run);
 
 #endif

@@ -66,6 +66,9 @@ static void user_compare(wl_reconciler_t *self, const wl_asset_t *rows, uint32_t
     }
     self->after = uid;
     self->step_users++;
+    if (self->read != NULL) {
+        wl_presence_set_mark(self->read, uid);
+    }
 }
 
 /* The users of a page whose records are all there; the last one may go on in the next. */
@@ -179,6 +182,7 @@ void wl_reconciler_take_cached(wl_reconciler_t *self, const wl_msg_t *msg) {
     uint64_t uids[FETCH_USERS];
     const wl_cached_head_t *head = &msg->head.cached;
     wl_err_t err = (wl_err_t)head->error;
+    bool whole = self->read != NULL && self->read_parts + 1 == self->run.shards;
     if (self->state != WL_STEP_READ) {
         return;
     }
@@ -189,7 +193,8 @@ void wl_reconciler_take_cached(wl_reconciler_t *self, const wl_msg_t *msg) {
             while (err == WL_OK && at < told->count) {
                 uint32_t count = 0;
                 for (; at < told->count && count < FETCH_USERS; at++) {
-                    if (wl_hub_shard(&self->hub, told->at[at]) == shard) {
+                    bool read = whole && wl_presence_set_test(self->read, told->at[at]);
+                    if (!read && wl_hub_shard(&self->hub, told->at[at]) == shard) {
                         uids[count++] = told->at[at];
                     }
                 }

@@ -53,6 +53,9 @@ bench_result_t bench_read_flat(const bench_setup_t *setup);
 bench_result_t bench_read_redis(const bench_setup_t *setup);
 bench_result_t bench_read_vs_node(const bench_setup_t *setup);
 bench_result_t bench_read_publishing(const bench_setup_t *setup);
+bench_result_t bench_read_reconciling(const bench_setup_t *setup);
+/* reconcile_bench.c */
+bench_result_t bench_reconcile(const bench_setup_t *setup);
 /* presence_bench.c */
 bench_result_t bench_presence_bytes(const bench_setup_t *setup);
 bench_result_t bench_presence_false_positives(const bench_setup_t *setup);

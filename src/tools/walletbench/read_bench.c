@@ -5,6 +5,7 @@
 #include "tools/walletbench/fleet.h"
 #include "tools/walletbench/http_fleet.h"
 #include "tools/walletbench/notify.h"
+#include "tools/walletbench/reconcile.h"
 #include "tools/walletbench/servers.h"
 #include "tools/walletbench/world.h"
 
@@ -18,7 +19,8 @@ enum {
     WINDOW = 8,
     UID = 1,
     ABSENT_UID = 2000000000,
-    PUBLISHING_SIDES = 2, /* longer, so that several changes fall into each */
+    PUBLISHING_SIDES = 2,   /* longer, so that several changes fall into each */
+    RECONCILE_RATE = 20000, /* as reconcile.rate has it */
 };
 
 static const char *const line_ids[] = {"cash", "withdraw", "rebate", "coin"};
@@ -30,6 +32,7 @@ typedef struct {
     uint32_t side_ms;
     uint64_t our_uid; /* first of USERS users */
     pid_t publisher;  /* of read_publishing */
+    wallet_t *writer; /* of read_reconciling */
 } sides_t;
 
 static void line_text(char *into, size_t room, const char *id, const char *kind,
@@ -236,6 +239,38 @@ bench_result_t bench_read_publishing(const bench_setup_t *setup) {
     bench_fleet_close(&sides.ours);
     (void)kill(sides.publisher, SIGCONT);
     bench_peer_stop(sides.publisher);
+    bench_walletd_stop(&walletd);
+    return result;
+}
+
+/* ---- while a run compares ------------------------------------------------------------------- */
+
+static double run_reconciling(void *arg) {
+    sides_t *sides = arg;
+    uint64_t rows = 0;
+    uint64_t ms = 0;
+    bench_reconcile_begin(sides->writer, RECONCILE_RATE);
+    double rate = bench_fleet_run(sides->ours, UID, USERS, sides->side_ms);
+    bench_reconcile_wait(sides->writer, &rows, &ms);
+    return rate;
+}
+
+static double run_uncompared(void *arg) {
+    sides_t *sides = arg;
+    return bench_fleet_run(sides->ours, UID, USERS, sides->side_ms);
+}
+
+bench_result_t bench_read_reconciling(const bench_setup_t *setup) {
+    bench_walletd_t walletd;
+    reader_start(setup, "reader", "[reconcile]\nat =\nrolling_s = 0\n", &walletd);
+    /* as long as a run of that rate takes: each user has four records */
+    sides_t sides = {.side_ms = USERS * 4 * 1000 / RECONCILE_RATE};
+    sides.ours = fleet_warm(walletd.read, WINDOW);
+    sides.writer = bench_open(walletd.write);
+    bench_result_t result =
+        bench_pairs(setup, "replies/s", run_reconciling, run_uncompared, &sides);
+    wallet_close(&sides.writer);
+    bench_fleet_close(&sides.ours);
     bench_walletd_stop(&walletd);
     return result;
 }
