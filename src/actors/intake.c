@@ -82,7 +82,8 @@ static wl_actor_kind_t admin_owner(wl_method_t method) {
     if (wl_method_config(method)) {
         return WL_ACTOR_CONFIG;
     }
-    bool console = method == WL_METHOD_ADMIN_STATS || method == WL_METHOD_ADMIN_PRESENCE_STATS;
+    bool console = method == WL_METHOD_ADMIN_STATS || method == WL_METHOD_ADMIN_PRESENCE_STATS ||
+                   method == WL_METHOD_ADMIN_PRESENCE_REBUILD;
     return console ? WL_ACTOR_CONSOLE : WL_ACTOR_DISPATCHER;
 }
 

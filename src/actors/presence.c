@@ -136,6 +136,7 @@ static void presence_take(void *actor, const wl_msg_t *msg) {
     case WL_MSG_OWNERS: wl_presence_take_owners(self, msg); break;
     case WL_MSG_LEASE: wl_presence_take_lease(self, msg); break;
     case WL_MSG_REFRESH: wl_presence_take_refresh(self, msg); break;
+    case WL_MSG_REBUILD: wl_presence_renew_start(self); break;
     case WL_MSG_LINE: break;
     default: WL_COUNT(&self->hub.counters, msg_unexpected, 1);
     }

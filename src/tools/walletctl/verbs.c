@@ -13,6 +13,7 @@
 #include "tools/walletctl/consent.h"
 #include "tools/walletctl/keys.h"
 #include "tools/walletctl/line_test.h"
+#include "tools/walletctl/rebuild.h"
 #include "tools/walletctl/show.h"
 #include "tools/walletctl/statement.h"
 
@@ -311,6 +312,9 @@ static const ctl_verb_t verbs[] = {
      run_dlq_discard},
     {"presence stats", "", "members, memory and false positives of presence", 0, 0,
      run_presence_stats},
+    {"presence rebuild", "[--no-wait] [--status]",
+     "read presence anew from the database, without a pause, and watch it", 0, 0,
+     ctl_presence_rebuild},
     {"stats", "", "counters of all actors that are not zero", 0, 0, run_stats},
     {"info", "", "version, state, configuration and stores of the server", 0, 0, run_info},
     {"ping", "", "is somebody there?", 0, 0, run_ping},
