@@ -1,6 +1,6 @@
 #include "actors/console_rebuild.h"
 
-#include "actors/presence_state.h"
+#include "actors/presence_renewal.h"
 #include "base/clock.h"
 #include "proto/args.h"
 
@@ -125,9 +125,8 @@ static bool rebuild_active(const wl_rebuilt_head_t *at) {
     return at->state == WL_REBUILD_WAITING || at->state == WL_REBUILD_READING;
 }
 
-/* What is known of an older one goes at once: whoever looks must not take its end for the new one's.
- * A presence actor that the message does not reach stays "waiting", which is what the operator then
- * sees, and another start is sent again. */
+/* What is known of an older one goes at once: whoever looks must not take its end for the new
+ * one's. An actor that the message does not reach stays "waiting", and another start is sent. */
 static void rebuild_start(wl_console_rebuild_t *self, wl_hub_t *hub) {
     for (uint32_t i = 0; i < wl_hub_instances(hub, WL_ACTOR_PRESENCE); i++) {
         wl_encoder_t *to = wl_hub_to(hub, WL_ACTOR_PRESENCE, i, WL_MSG_REBUILD, 0);

@@ -18,8 +18,8 @@ typedef struct {
 WL_MUST_USE wl_err_t wl_console_rebuild_take(wl_console_rebuild_t *self, const wl_hub_t *hub,
                                              const wl_rebuilt_head_t *head);
 
-/* args: action? start | status. members: of the sets that serve now. Writes the result; WL_ERR_BAD_REQUEST with *fault. A start while
- * one is under way begins nothing and answers like status. */
+/* args: action? start | status. members: of the sets that serve now. Writes the result, or returns
+ * WL_ERR_BAD_REQUEST with *fault. A start while one is under way begins nothing. */
 WL_MUST_USE wl_err_t wl_console_rebuild_admin(wl_console_rebuild_t *self, wl_hub_t *hub,
                                               uint64_t members, const msgpack_object *args,
                                               msgpack_packer *packer, wl_fault_t *fault);

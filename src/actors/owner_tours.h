@@ -1,8 +1,8 @@
 /* owner_tours.h: tells presence actors who owns something, chunk by chunk between a fetcher's other
  * work. Part of the first fetcher of each shard and used on its thread only.
  *
- * A presence actor may ask for two tours at once: one for the set that serves, and one of all owners
- * for a set that is built beside it, which goes on slowly.
+ * A presence actor may ask for two tours at once: one for the set that serves, and one, slower, of
+ * all owners for a set that is built beside it.
  *
  * A chunk that did not fit the mailbox is sent again at the next step, and chunks are counted:
  * presence may believe what it was told only if nothing is missing before `last`. */

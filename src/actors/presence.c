@@ -1,7 +1,7 @@
 #include "actors/presence.h"
 
 #include "actors/consent_way.h"
-#include "actors/presence_state.h"
+#include "actors/presence_renew.h"
 #include "actors/render.h"
 #include "base/alloc.h"
 #include "base/clock.h"

@@ -1,4 +1,4 @@
-#include "actors/presence_state.h"
+#include "actors/presence_renew.h"
 #include "base/table.h"
 
 #include <string.h>

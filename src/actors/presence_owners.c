@@ -1,4 +1,4 @@
-#include "actors/presence_state.h"
+#include "actors/presence_renew.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -268,7 +268,7 @@ void wl_presence_owners_close(wl_presence_t *self) {
         presence_join_end(self);
     }
     wl_presence_disk_destroy(&self->disk);
-    wl_presence_rebuild_destroy(&self->rebuild);
+    wl_presence_rebuild_destroy(&self->renewal.rebuild);
     wl_presence_set_destroy(&self->set);
     wl_owner_log_destroy(&self->log);
 }

@@ -14,10 +14,10 @@
 #include "actors/presence_feed.h"
 #include "actors/presence_follow.h"
 #include "actors/presence_join.h"
+#include "actors/presence_renewal.h"
 #include "base/slot.h"
 #include "domain/coverage.h"
 #include "domain/marks.h"
-#include "domain/presence_rebuild.h"
 
 enum {
     WL_PRESENCE_COMING_USERS_MAX =
@@ -38,16 +38,6 @@ typedef struct {
     bool held;     /* as judged last */
 } wl_presence_lease_t;
 
-/* What walletctl and the console say of a rebuild. */
-typedef enum {
-    WL_REBUILD_NONE,
-    WL_REBUILD_WAITING, /* until the serving set is complete */
-    WL_REBUILD_READING,
-    WL_REBUILD_DONE,
-    WL_REBUILD_FAILED,
-    WL_REBUILD_STATES
-} wl_rebuild_state_t;
-
 /* An answer that waits until all readers know what it says. */
 typedef struct wl_presence_held wl_presence_held_t;
 
@@ -65,15 +55,7 @@ typedef struct {
     int64_t snapshot_at;      /* when the next snapshot is due, monotonic ms */
     int64_t gauge_at;         /* when gauges are due, monotonic ms */
     bool snapshot_soon;       /* the set is another one: not to be waited with */
-
-    /* a rebuild */
-    wl_presence_rebuild_t *rebuild;               /* owned, NULL = none reads */
-    wl_rebuilt_head_t rebuilt;                    /* how far it is, or how the last one ended */
-    uint64_t rebuild_seen[WL_REBUILD_SHARDS_MAX]; /* log numbers when it began */
-    int64_t rebuild_told_at;                      /* the console, monotonic ms */
-    int64_t rebuild_wanted_at;                    /* monotonic ms, 0 = it is not */
-    int64_t rebuild_gap_at; /* when the last one after a gap began, monotonic ms, 0 = never */
-    int64_t rebuild_day;    /* minute of the epoch for which rebuild_at was last heeded */
+    wl_presence_renewal_t renewal;
 
     /* changes on their way */
     wl_marks_t *coming;         /* owned; (user, line) with a change on its way, or failing */
@@ -130,22 +112,6 @@ void wl_presence_owners_tick(wl_presence_t *self, int64_t now);
 /* The last snapshot, and frees what wl_presence_owners_open() made. */
 void wl_presence_owners_close(wl_presence_t *self);
 void wl_presence_take_owners(wl_presence_t *self, const wl_msg_t *msg);
-
-/* Asks a shard for owners, or with asked_at 0 says that `after` is safely on disk. */
-void wl_presence_tell_owners(wl_presence_t *self, uint32_t shard, uint64_t after, int64_t asked_at,
-                             bool rebuild);
-
-/* ---- presence_renew.c ------------------------------------------------------------------------ */
-
-/* An operator wants it; nothing new begins while one is under way. */
-void wl_presence_renew_start(wl_presence_t *self);
-/* Deaths may have been missed: exact mode builds anew, at most once in 10 minutes. */
-void wl_presence_renew_after_gap(wl_presence_t *self, int64_t now);
-void wl_presence_renew_take(wl_presence_t *self, const wl_msg_t *msg);
-void wl_presence_renew_tick(wl_presence_t *self, int64_t now);
-/* The only ways to change the set while it serves: what is born goes into both. */
-void wl_presence_mark(wl_presence_t *self, const uint64_t *uids, size_t count);
-void wl_presence_clear(wl_presence_t *self, uint64_t uid);
 
 /* ---- presence_tiers.c ------------------------------------------------------------------------ */
 

@@ -1,4 +1,4 @@
-#include "actors/presence_state.h"
+#include "actors/presence_renew.h"
 #include "actors/store_options.h"
 #include "base/alloc.h"
 #include "base/clock.h"

@@ -1,5 +1,5 @@
-/* presence_rebuild.h: a second presence set, read anew from the database while the first one goes on
- * serving. Dead bits of the first are not in it.
+/* presence_rebuild.h: a second presence set, read anew from the database while the first one goes
+ * on serving. Dead bits of the first are not in it.
  *
  *     begun > every shard is asked for all its owners > pages > every shard has told > swap
  *
