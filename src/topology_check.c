@@ -266,6 +266,17 @@ static wl_err_t check_stores(check_t *self) {
     return err;
 }
 
+/* "HH:MM", or empty. */
+static wl_err_t check_rebuild_at(check_t *self) {
+    const char *at = self->settings->presence_rebuild_at;
+    bool shaped = strlen(at) == 5 && strspn(at, "0123456789") == 2 && at[2] == ':' &&
+                  strspn(at + 3, "0123456789") == 2;
+    bool sound = at[0] == '\0' || (shaped && memcmp(at, "24", 2) < 0 && at[3] < '6');
+    return sound ? WL_OK
+                 : wl_fault(self->fault, WL_ERR_SETTINGS, "presence.rebuild_at",
+                            "\"%s\" is not a time of day from 00:00 to 23:59", at);
+}
+
 /* Numbers that rest on each other. */
 static wl_err_t check_numbers(check_t *self) {
     const wl_settings_t *settings = self->settings;
@@ -299,6 +310,9 @@ wl_err_t wl_topology_check(const wl_settings_t *settings, wl_fault_t *fault) {
     }
     if (err == WL_OK) {
         err = check_numbers(&check);
+    }
+    if (err == WL_OK) {
+        err = check_rebuild_at(&check);
     }
     return err == WL_OK ? wl_secure_check(settings, fault) : err;
 }

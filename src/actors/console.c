@@ -1,13 +1,17 @@
 #include "actors/console.h"
 
-#include "actors/hub.h"
+#include "actors/console_rebuild.h"
 #include "base/alloc.h"
 #include "base/log.h"
 #include "proto/rpc.h"
+#include "proto/unpacker.h"
 
 #include <string.h>
 
-enum { INSTANCES_MAX = 64 }; /* largest number of instances of one kind, see settings.def */
+enum {
+    INSTANCES_MAX = 64, /* largest number of instances of one kind, see settings.def */
+    ARGS_OBJECTS_MAX = 32,
+};
 
 typedef struct {
     bool known;
@@ -16,7 +20,9 @@ typedef struct {
 
 typedef struct {
     wl_hub_t hub;
-    msgpack_sbuffer body;                         /* reused */
+    msgpack_sbuffer body;    /* reused */
+    wl_unpacker_t *unpacker; /* owned */
+    wl_console_rebuild_t rebuild;
     copy_t copies[WL_ACTOR_KINDS][INSTANCES_MAX]; /* newest counters of each actor */
 } console_t;
 
@@ -102,19 +108,36 @@ static void presence_write(console_t *self, msgpack_packer *pack) {
     presence_ready(self) ? msgpack_pack_true(pack) : msgpack_pack_false(pack);
 }
 
-static void console_answer(console_t *self, uint32_t intake, const wl_admin_item_t *request) {
-    msgpack_sbuffer_clear(&self->body);
+static wl_err_t console_do(console_t *self, const wl_admin_item_t *request, wl_fault_t *fault) {
+    static const wl_walk_limits_t limits = {WL_WALK_DEPTH_MAX, ARGS_OBJECTS_MAX};
+    const msgpack_object *args = NULL;
     msgpack_packer pack;
+    msgpack_sbuffer_clear(&self->body);
     msgpack_packer_init(&pack, &self->body, msgpack_sbuffer_write);
-    wl_reply_item_t reply = {.ticket = request->ticket};
-    if (request->method == WL_METHOD_ADMIN_STATS) {
-        stats_write(self, &pack);
-    } else if (request->method == WL_METHOD_ADMIN_PRESENCE_STATS) {
-        presence_write(self, &pack);
-    } else {
-        reply.error = WL_ERR_UNKNOWN_METHOD;
+    switch ((int)request->method) {
+    case WL_METHOD_ADMIN_STATS: stats_write(self, &pack); return WL_OK;
+    case WL_METHOD_ADMIN_PRESENCE_STATS: presence_write(self, &pack); return WL_OK;
+    case WL_METHOD_ADMIN_PRESENCE_REBUILD:
+        if (wl_unpacker_read(self->unpacker, request->args.at, request->args.count, &limits,
+                             &args) != WL_OK) {
+            return wl_fault(fault, WL_ERR_BAD_REQUEST, "params", "params: too many arguments");
+        }
+        return wl_console_rebuild_admin(
+            &self->rebuild, &self->hub,
+            counter_sum(self, WL_ACTOR_PRESENCE, WL_COUNTER_presence_members), args, &pack, fault);
+    default: return WL_ERR_UNKNOWN_METHOD;
     }
-    reply.body = (wl_bytes_t){(const uint8_t *)self->body.data, self->body.size};
+}
+
+static void console_answer(console_t *self, uint32_t intake, const wl_admin_item_t *request) {
+    wl_fault_t fault = {.where = ""};
+    wl_err_t err = console_do(self, request, &fault);
+    wl_reply_item_t reply = {.ticket = request->ticket, .error = (uint32_t)err};
+    if (err == WL_OK) {
+        reply.body = (wl_bytes_t){(const uint8_t *)self->body.data, self->body.size};
+    } else {
+        (void)snprintf(reply.text, sizeof reply.text, "%.*s", WL_MESSAGE_TEXT_MAX, fault.message);
+    }
     wl_reply_head_t head = {0};
     wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_INTAKE, intake, WL_MSG_REPLY, 0);
     if (!wl_encoder_begun(to)) {
@@ -142,6 +165,10 @@ static void on_message(void *arg, const wl_msg_t *msg) {
     console_t *self = arg;
     switch ((int)msg->id) {
     case WL_MSG_STATS: console_take_stats(self, msg); break;
+    case WL_MSG_REBUILT:
+        WL_COUNT(&self->hub.counters, msg_malformed,
+                 wl_console_rebuild_take(&self->rebuild, &self->hub, &msg->head.rebuilt) != WL_OK);
+        break;
     case WL_MSG_LINE: break; /* the hub has noted the health of lines */
     case WL_MSG_ADMIN:
         if (msg->head.admin.intake >= wl_hub_instances(&self->hub, WL_ACTOR_INTAKE)) {
@@ -168,6 +195,7 @@ static void on_tick(void *arg) {
 static wl_err_t console_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     console_t *self = arg;
     msgpack_sbuffer_init(&self->body);
+    self->unpacker = wl_unpacker_new();
     wl_hub_handlers_t handlers = {.take = on_message, .tick = on_tick, .tick_ms = 1000};
     return wl_hub_open(&self->hub, pipe, boot, &handlers, self, &boot->fault);
 }
@@ -175,6 +203,7 @@ static wl_err_t console_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
 static void console_close(void *arg) {
     console_t *self = arg;
     msgpack_sbuffer_destroy(&self->body);
+    wl_unpacker_destroy(&self->unpacker);
     wl_hub_close(&self->hub);
 }
 

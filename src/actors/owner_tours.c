@@ -9,11 +9,13 @@
 #include <inttypes.h>
 
 enum {
-    CHUNK_UIDS = 4096,    /* of one message, as messages.def allows */
-    PRESENCE_MAX = 16,    /* as settings.def allows */
-    STEP_MS = 3,          /* so that reads wait little behind it */
-    CHUNK_BITS = 32,      /* of a chunk's number within its tour */
-    FAILED_WAIT_MS = 500, /* after a read that failed */
+    CHUNK_UIDS = 4096,            /* of one message, as messages.def allows */
+    PRESENCE_MAX = 16,            /* as settings.def allows */
+    STEP_MS = 3,                  /* so that reads wait little behind it */
+    CHUNK_BITS = 32,              /* of a chunk's number within its tour */
+    FAILED_WAIT_MS = 500,         /* after a read that failed */
+    TOURS_MAX = 2 * PRESENCE_MAX, /* of an instance: for its set, and behind all for a new one */
+    REBUILD_PAUSE_MS = 10, /* after a chunk for a new set: nobody waits for it, 10 M take 25 s */
 };
 
 /* What one presence actor still has to be told. */
@@ -35,11 +37,11 @@ struct wl_owner_tours {
     wl_hub_t *hub;     /* borrowed */
     wl_asset_db_t *db; /* borrowed */
     uint32_t shard;
-    uint64_t *uids;             /* owned; one chunk */
-    wl_asset_rows_t rows;       /* none are ever read */
-    uint64_t messages;          /* sent so far: no two chunks share a message */
-    uint64_t begun;             /* tours so far */
-    tour_t tours[PRESENCE_MAX]; /* by presence instance */
+    uint64_t *uids;          /* owned; one chunk */
+    wl_asset_rows_t rows;    /* none are ever read */
+    uint64_t messages;       /* sent so far: no two chunks share a message */
+    uint64_t begun;          /* tours so far */
+    tour_t tours[TOURS_MAX]; /* by presence instance, those of rebuilds PRESENCE_MAX behind */
 };
 
 wl_owner_tours_t *wl_owner_tours_new(wl_hub_t *hub, wl_asset_db_t *db, uint32_t shard) {
@@ -76,10 +78,11 @@ void wl_owner_tours_take(wl_owner_tours_t *self, const wl_tell_owners_head_t *he
         WL_COUNT(&self->hub->counters, msg_malformed, 1);
         return;
     }
-    self->tours[head->presence] = (tour_t){.active = true,
-                                           .log_first = head->after,
-                                           .asked_at = head->asked_at,
-                                           .chunk = ++self->begun << CHUNK_BITS};
+    tour_t *tour = &self->tours[head->presence + (head->rebuild ? PRESENCE_MAX : 0)];
+    *tour = (tour_t){.active = true,
+                     .log_first = head->rebuild ? 0 : head->after,
+                     .asked_at = head->asked_at,
+                     .chunk = ++self->begun << CHUNK_BITS};
 }
 
 /* Looks how far the shard is and decides how to tell. */
@@ -100,8 +103,9 @@ static wl_err_t owners_begin(wl_owner_tours_t *self, tour_t *tour) {
 }
 
 /* Returns whether the chunk has reached the mailbox of the presence actor. */
-static bool owners_send(wl_owner_tours_t *self, uint32_t presence, uint64_t log_seq, bool last,
+static bool owners_send(wl_owner_tours_t *self, uint32_t at, uint64_t log_seq, bool last,
                         uint32_t count) {
+    uint32_t presence = at % PRESENCE_MAX;
     uint32_t instances = wl_hub_instances(self->hub, WL_ACTOR_PRESENCE);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -109,13 +113,14 @@ static bool owners_send(wl_owner_tours_t *self, uint32_t presence, uint64_t log_
             self->uids[kept++] = self->uids[i];
         }
     }
-    tour_t *tour = &self->tours[presence];
+    tour_t *tour = &self->tours[at];
     wl_owners_head_t head = {.shard = self->shard,
                              .log_seq = log_seq,
                              .last = last,
                              .asked_at = tour->asked_at,
                              .commit_seq = tour->commit_seq,
-                             .chunk = tour->chunk};
+                             .chunk = tour->chunk,
+                             .rebuild = at >= PRESENCE_MAX};
     wl_owners_item_t item = {.uids = {self->uids, kept}};
     uint64_t lost = self->hub->counters.at[WL_COUNTER_msg_full];
     wl_encoder_t *to =
@@ -131,8 +136,8 @@ static bool owners_send(wl_owner_tours_t *self, uint32_t presence, uint64_t log_
 }
 
 /* One chunk of the log. WL_ERR_NOT_FOUND: its start was trimmed, the tour is a scan from now on. */
-static wl_err_t owners_step_log(wl_owner_tours_t *self, uint32_t presence, bool *ret_sent) {
-    tour_t *tour = &self->tours[presence];
+static wl_err_t owners_step_log(wl_owner_tours_t *self, uint32_t at, bool *ret_sent) {
+    tour_t *tour = &self->tours[at];
     uint32_t count = 0;
     uint64_t last_seq = tour->log_seq;
     wl_err_t err =
@@ -147,7 +152,7 @@ static wl_err_t owners_step_log(wl_owner_tours_t *self, uint32_t presence, bool 
     }
     last_seq = count == 0 ? tour->log_seq : last_seq;
     bool last = count < CHUNK_UIDS;
-    *ret_sent = owners_send(self, presence, last_seq, last, count);
+    *ret_sent = owners_send(self, at, last_seq, last, count);
     if (*ret_sent) {
         tour->log_seq = last_seq;
         tour->active = !last;
@@ -157,8 +162,8 @@ static wl_err_t owners_step_log(wl_owner_tours_t *self, uint32_t presence, bool 
 
 /* One chunk of the scan. Only the last one carries a log number: a set that has seen half of a scan
  * has seen nothing that a snapshot could rest on. */
-static wl_err_t owners_step_scan(wl_owner_tours_t *self, uint32_t presence, bool *ret_sent) {
-    tour_t *tour = &self->tours[presence];
+static wl_err_t owners_step_scan(wl_owner_tours_t *self, uint32_t at, bool *ret_sent) {
+    tour_t *tour = &self->tours[at];
     bool started = tour->scan_started;
     int64_t cursor = tour->scan_cursor;
     uint32_t count = 0;
@@ -168,7 +173,7 @@ static wl_err_t owners_step_scan(wl_owner_tours_t *self, uint32_t presence, bool
         return err;
     }
     bool last = count == 0;
-    *ret_sent = owners_send(self, presence, last ? tour->log_seq : 0, last, count);
+    *ret_sent = owners_send(self, at, last ? tour->log_seq : 0, last, count);
     if (*ret_sent) {
         tour->scan_started = started;
         tour->scan_cursor = cursor;
@@ -177,19 +182,19 @@ static wl_err_t owners_step_scan(wl_owner_tours_t *self, uint32_t presence, bool
     return WL_OK;
 }
 
-static wl_err_t owners_step(wl_owner_tours_t *self, uint32_t presence, bool *ret_sent) {
-    tour_t *tour = &self->tours[presence];
+static wl_err_t owners_step(wl_owner_tours_t *self, uint32_t at, bool *ret_sent) {
+    tour_t *tour = &self->tours[at];
     wl_err_t err = tour->begun ? WL_OK : owners_begin(self, tour);
     if (err != WL_OK) {
         return err;
     }
-    return tour->by_log ? owners_step_log(self, presence, ret_sent)
-                        : owners_step_scan(self, presence, ret_sent);
+    return tour->by_log ? owners_step_log(self, at, ret_sent)
+                        : owners_step_scan(self, at, ret_sent);
 }
 
 bool wl_owner_tours_busy(const wl_owner_tours_t *self) {
     bool busy = false;
-    for (uint32_t i = 0; i < PRESENCE_MAX; i++) {
+    for (uint32_t i = 0; i < TOURS_MAX; i++) {
         busy = busy || self->tours[i].active;
     }
     return busy;
@@ -197,7 +202,7 @@ bool wl_owner_tours_busy(const wl_owner_tours_t *self) {
 
 void wl_owner_tours_step(wl_owner_tours_t *self) {
     int64_t begun = wl_mono_now().ms;
-    for (uint32_t i = 0; i < PRESENCE_MAX; i++) {
+    for (uint32_t i = 0; i < TOURS_MAX; i++) {
         tour_t *tour = &self->tours[i];
         bool sent = true;
         while (sent && tour->active && tour->resume_at <= begun &&
@@ -209,6 +214,9 @@ void wl_owner_tours_step(wl_owner_tours_t *self) {
                 wl_log(WL_LOG_ERROR, self->hub->name, "owners_failed",
                        "owners could not be read: %s; tried again", wl_err_text(err));
                 break;
+            }
+            if (i >= PRESENCE_MAX) {
+                tour->resume_at = wl_mono_now().ms + REBUILD_PAUSE_MS;
             }
         }
     }

@@ -2,7 +2,7 @@
 
 #include "actors/consent_way.h"
 #include "actors/presence_check.h"
-#include "actors/presence_state.h"
+#include "actors/presence_renew.h"
 #include "actors/render.h"
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -138,6 +138,7 @@ static void presence_take(void *actor, const wl_msg_t *msg) {
     case WL_MSG_LEASE: wl_presence_take_lease(self, msg); break;
     case WL_MSG_REFRESH: wl_presence_take_refresh(self, msg); break;
     case WL_MSG_CHECK: wl_presence_check_take(self->check, msg); break;
+    case WL_MSG_REBUILD: wl_presence_renew_start(self); break;
     case WL_MSG_LINE: break;
     default: WL_COUNT(&self->hub.counters, msg_unexpected, 1);
     }

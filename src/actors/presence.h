@@ -4,9 +4,10 @@
  * Connects  to that of every entry of tier.writers (DEALER), where it reads
  * Takes     READ, ASK from frontends; NOTICE from the dispatcher; STORED from shards; OWNERS;
  *           LEASE from the keeper; REFRESH of a reader's cache and query; FOLLOW, WANT, REFRESH
- *           from readers; FEED, BEAT, CHUNK from writers
+ *           from readers; FEED, BEAT, CHUNK from writers; REBUILD from the console
  * Sends     REPLY (absent) and TOLD to frontends; READ, NOTICE, STORED, COVER to caches;
- *           TELL_OWNERS; LINE, of a reader, to its frontends, caches, queries and console
+ *           TELL_OWNERS; LINE, of a reader, to its frontends, caches, queries and console;
+ *           REBUILT to the console
  * Promises  never a wrong "no": users pass as unknown until every shard has told its owners, a user
  *           is marked before a change is stored and not cleared while a newer one is on its way;
  *           where several processes write, only users of whom every birth surely arrives are said

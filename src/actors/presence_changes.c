@@ -1,4 +1,4 @@
-#include "actors/presence_state.h"
+#include "actors/presence_renew.h"
 #include "base/table.h"
 
 #include <string.h>
@@ -31,7 +31,7 @@ static void presence_end(wl_presence_t *self, uint64_t uid, const char *line, ui
 static void presence_expect(wl_presence_t *self, const wl_notice_item_t *notice) {
     wl_mark_state_t state = (wl_mark_state_t)notice->state;
     if (state != WL_MARK_NONE) {
-        wl_presence_set_mark(self->set, notice->uid); /* before the data is there */
+        wl_presence_mark(self, &notice->uid, 1); /* before the data is there */
         self->changed = true;
     }
     self->coming_lost = self->coming_lost && wl_marks_users(self->coming) > 0;
@@ -92,9 +92,9 @@ void wl_presence_take_stored(wl_presence_t *self, const wl_msg_t *msg) {
         bool coming = stored->outcome != WL_PULL_OK || self->coming_lost ||
                       wl_marks_any(self->coming, stored->uid);
         if (stored->owns) {
-            wl_presence_set_mark(self->set, stored->uid);
+            wl_presence_mark(self, &stored->uid, 1);
         } else if (!coming && newest) {
-            (void)wl_presence_set_clear(self->set, stored->uid); /* nothing in hashed mode */
+            wl_presence_clear(self, stored->uid); /* nothing in hashed mode */
         }
         wl_encoder_t *to =
             wl_hub_to(&self->hub, WL_ACTOR_CACHE, wl_presence_cache_of(self, stored->uid),

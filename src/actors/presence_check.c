@@ -1,5 +1,6 @@
 #include "actors/presence_check.h"
 
+#include "actors/presence_renew.h"
 #include "base/alloc.h"
 #include "base/slot.h"
 
@@ -99,7 +100,7 @@ void wl_presence_check_take(wl_presence_check_t *self, const wl_msg_t *msg) {
         check_answer(self, head->ticket, WL_ERR_BUSY, 0);
         return;
     }
-    wl_presence_set_mark_many(presence->set, self->missing, missing);
+    wl_presence_mark(presence, self->missing, missing);
     check_feed(self, missing);
     presence->changed = true;
     self->waiting[self->count++] = (waiting_t){.ticket = head->ticket};

@@ -74,6 +74,7 @@ static void writer_begin_anew(writer_t *self, const char *why, int64_t now) {
     if (self->live) {
         wl_log(WL_LOG_INFO, follow->hub->name, "tier_lost", "writer %u: %s", self->index, why);
         wl_coverage_end(follow->owner.coverage, 1 + self->index);
+        follow->owner.gap(follow->owner.arg);
     }
     for (uint32_t p = 0; p < follow->partitions; p++) {
         if (self->epochs[p] != 0) {

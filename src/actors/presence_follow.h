@@ -30,6 +30,8 @@ typedef struct {
     /* Changes of this partition may have been missed: forget what says that they are on their
      * way. */
     void (*lost)(void *arg, uint32_t partition);
+    /* A session was lost: deaths may have been missed, too. */
+    void (*gap)(void *arg);
     /* The coverage was told something. */
     void (*heard)(void *arg);
     /* A LIVED: what a line said to somebody in this process. */

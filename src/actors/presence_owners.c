@@ -1,5 +1,5 @@
 #include "actors/presence_check.h"
-#include "actors/presence_state.h"
+#include "actors/presence_renew.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -37,9 +37,13 @@ void wl_presence_take_owners(wl_presence_t *self, const wl_msg_t *msg) {
         WL_COUNT(&self->hub.counters, msg_malformed, 1);
         return;
     }
+    if (head->rebuild) {
+        wl_presence_renew_take(self, msg);
+        return;
+    }
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_u64_list_t *uids = &msg->items.owners[i].uids;
-        wl_presence_set_mark_many(self->set, uids->at, uids->count);
+        wl_presence_mark(self, uids->at, uids->count);
         self->changed = self->changed || uids->count > 0;
         self->owners_told += uids->count;
     }
@@ -62,9 +66,8 @@ void wl_presence_take_owners(wl_presence_t *self, const wl_msg_t *msg) {
     self->ready = ready;
 }
 
-/* asked_at 0: says that `after` is safely on disk. */
-static void presence_tell_owners(wl_presence_t *self, uint32_t shard, uint64_t after,
-                                 int64_t asked_at) {
+void wl_presence_tell_owners(wl_presence_t *self, uint32_t shard, uint64_t after, int64_t asked_at,
+                             bool rebuild) {
     bool trim = asked_at == 0;
     wl_encoder_t *to = wl_hub_to(&self->hub, trim ? WL_ACTOR_SHARD : WL_ACTOR_FETCHER,
                                  trim ? shard : wl_hub_fetcher(&self->hub, shard, 0),
@@ -74,6 +77,7 @@ static void presence_tell_owners(wl_presence_t *self, uint32_t shard, uint64_t a
                                  .after = after,
                                  .trim = trim,
                                  .asked_at = asked_at,
+                                 .rebuild = rebuild,
                              });
     wl_hub_flush(&self->hub);
 }
@@ -83,7 +87,7 @@ static void presence_ask_shards(wl_presence_t *self, int64_t now) {
         uint64_t after = 0;
         bool hurry = self->coverage != NULL && wl_coverage_wants_tour(self->coverage, shard, now);
         if (wl_owner_log_due(self->log, shard, now, hurry, &after)) {
-            presence_tell_owners(self, shard, after, now);
+            wl_presence_tell_owners(self, shard, after, now, false);
         }
     }
 }
@@ -102,7 +106,7 @@ static void presence_saved(wl_presence_t *self, const wl_presence_saved_t *saved
     /* with several processes nobody knows what the others still need: the log bounds itself */
     for (uint32_t shard = 0; !self->tours && shard < saved->seen_count; shard++) {
         if (saved->seen[shard] > 0) {
-            presence_tell_owners(self, shard, saved->seen[shard], 0);
+            wl_presence_tell_owners(self, shard, saved->seen[shard], 0, false);
         }
     }
 }
@@ -233,13 +237,15 @@ void wl_presence_owners_tick(wl_presence_t *self, int64_t now) {
     }
     if (self->join == NULL) {
         presence_ask_shards(self, now);
+        wl_presence_renew_tick(self, now);
     }
     wl_presence_saved_t saved;
     if (wl_presence_disk_saved(self->disk, false, &saved)) {
         presence_saved(self, &saved);
     }
-    if (now >= self->snapshot_at) {
+    if (now >= self->snapshot_at || self->snapshot_soon) {
         (void)wl_presence_save(self);
+        self->snapshot_soon = self->snapshot_soon && self->changed;
         self->snapshot_at = now + (int64_t)self->hub.settings->presence_snapshot_s * 1000;
     }
     if (now >= self->gauge_at) {
@@ -264,6 +270,7 @@ void wl_presence_owners_close(wl_presence_t *self) {
         presence_join_end(self);
     }
     wl_presence_disk_destroy(&self->disk);
+    wl_presence_rebuild_destroy(&self->renewal.rebuild);
     wl_presence_set_destroy(&self->set);
     wl_owner_log_destroy(&self->log);
 }

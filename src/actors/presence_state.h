@@ -2,6 +2,7 @@
  *     presence.c           life, messages, reads
  *     presence_changes.c   notices and commits: bits and marks
  *     presence_owners.c    the log of owners, snapshots on disk, the set of a writer
+ *     presence_renew.c     a set that is built anew beside the one that serves
  *     presence_tiers.c     leases, coverage, and what goes between tiers
  *     presence_check.c     questions of the reconciler
  *     presence_live.c      questions to lines on their way to whoever answers, and back */
@@ -14,6 +15,7 @@
 #include "actors/presence_feed.h"
 #include "actors/presence_follow.h"
 #include "actors/presence_join.h"
+#include "actors/presence_renewal.h"
 #include "base/slot.h"
 #include "domain/coverage.h"
 #include "domain/marks.h"
@@ -42,17 +44,19 @@ typedef struct wl_presence_held wl_presence_held_t;
 
 typedef struct {
     wl_hub_t hub;
-    wl_presence_set_t *set;          /* owned */
-    wl_owner_log_t *log;             /* owned; how far each shard was followed */
-    wl_presence_disk_t *disk;        /* owned */
-    uint64_t batch;                  /* counts messages taken: items of two never share a head */
-    bool ready;                      /* every shard has told its owners */
-    bool changed;                    /* since the last snapshot began */
-    uint64_t owners_told;            /* by shards at start */
-    bool sparse_said;                /* the warning about sparse ids was given */
-    int64_t opened_at;               /* monotonic ms */
-    int64_t snapshot_at;             /* when the next snapshot is due, monotonic ms */
-    int64_t gauge_at;                /* when gauges are due, monotonic ms */
+    wl_presence_set_t *set;   /* owned */
+    wl_owner_log_t *log;      /* owned; how far each shard was followed */
+    wl_presence_disk_t *disk; /* owned */
+    uint64_t batch;           /* counts messages taken: items of two never share a head */
+    bool ready;               /* every shard has told its owners */
+    bool changed;             /* since the last snapshot began */
+    uint64_t owners_told;     /* by shards at start */
+    bool sparse_said;         /* the warning about sparse ids was given */
+    int64_t opened_at;        /* monotonic ms */
+    int64_t snapshot_at;      /* when the next snapshot is due, monotonic ms */
+    int64_t gauge_at;         /* when gauges are due, monotonic ms */
+    bool snapshot_soon;       /* the set is another one: not to be waited with */
+    wl_presence_renewal_t renewal;
     struct wl_presence_check *check; /* owned; questions of the reconciler */
 
     /* changes on their way */

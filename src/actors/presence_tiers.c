@@ -1,4 +1,4 @@
-#include "actors/presence_state.h"
+#include "actors/presence_renew.h"
 #include "actors/store_options.h"
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -144,6 +144,10 @@ static void tiers_lost(void *arg, uint32_t partition) {
     wl_presence_t *self = arg;
     wl_presence_forget(self, partition);
     tiers_tell_cover(self, partition, false); /* also when it was not covered: marks go */
+}
+
+static void tiers_gap(void *arg) {
+    wl_presence_renew_after_gap(arg, wl_mono_now().ms);
 }
 
 void wl_presence_toured(wl_presence_t *self, uint32_t shard, int64_t asked_at,
@@ -335,6 +339,7 @@ wl_err_t wl_presence_tiers_open(wl_presence_t *self, wl_fault_t *fault) {
         .coverage = self->coverage,
         .take = tiers_take,
         .lost = tiers_lost,
+        .gap = tiers_gap,
         .heard = tiers_judge,
         .lived = tiers_lived_of_writer,
     };

@@ -99,13 +99,14 @@ static void shard_take(uint32_t shard) {
     while (neighbour_next(&self.fetchers[shard], &msg, 0)) {
         cr_assert_eq(msg.id, WL_MSG_TELL_OWNERS);
         cr_expect(!msg.head.tell_owners.trim, "the log is not ours");
-        self.scans += msg.head.tell_owners.after == 0;
+        self.scans += msg.head.tell_owners.after == 0 && !msg.head.tell_owners.rebuild;
         if (!self.tours_stop) {
             wl_owners_head_t head = {.shard = shard,
                                      .log_seq = self.log_seq,
                                      .last = true,
                                      .asked_at = msg.head.tell_owners.asked_at,
-                                     .commit_seq = 77};
+                                     .commit_seq = 77,
+                                     .rebuild = msg.head.tell_owners.rebuild};
             bool born = self.born != 0 && wl_uid_owner(self.born, 2) == shard;
             wl_owners_begin(self.stage.encoder, &head);
             wl_owners_add(self.stage.encoder, &(wl_owners_item_t){.uids = {&self.born, born}});

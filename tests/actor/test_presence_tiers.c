@@ -121,7 +121,7 @@ static void side_answer_tour(side_t *self, uint32_t shard, const wl_tell_owners_
     uint64_t commit_seq = atomic_load(&db->commits[shard]);
     uint64_t end = atomic_load(&db->log_count[shard]);
     uint64_t at = ask->after <= end ? ask->after : 0;
-    self->scans += ask->after == 0;
+    self->scans += ask->after == 0 && !ask->rebuild;
     do {
         uint32_t count = 0;
         while (count < 4096 && at < end) {
@@ -131,7 +131,8 @@ static void side_answer_tour(side_t *self, uint32_t shard, const wl_tell_owners_
                                  .log_seq = at,
                                  .last = at == end,
                                  .asked_at = ask->asked_at,
-                                 .commit_seq = commit_seq};
+                                 .commit_seq = commit_seq,
+                                 .rebuild = ask->rebuild};
         wl_owners_begin(self->encoder, &head);
         wl_owners_add(self->encoder, &(wl_owners_item_t){.uids = {uids, count}});
         while (wl_channel_send(self->stage.outbox, self->encoder) == WL_ERR_FULL) {

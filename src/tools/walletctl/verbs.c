@@ -13,6 +13,7 @@
 #include "tools/walletctl/consent.h"
 #include "tools/walletctl/keys.h"
 #include "tools/walletctl/line_test.h"
+#include "tools/walletctl/rebuild.h"
 #include "tools/walletctl/reconcile.h"
 #include "tools/walletctl/show.h"
 #include "tools/walletctl/statement.h"
@@ -312,6 +313,9 @@ static const ctl_verb_t verbs[] = {
      run_dlq_discard},
     {"presence stats", "", "members, memory and false positives of presence", 0, 0,
      run_presence_stats},
+    {"presence rebuild", "[--no-wait] [--status]",
+     "read presence anew from the database, without a pause, and watch it", 0, 0,
+     ctl_presence_rebuild},
     {"reconcile run", "[--dry-run] [--rate N] [--cap P] [--shard N] [--no-wait]",
      "compare database, caches and presence, repair what differs", 0, 0, ctl_reconcile_run},
     {"reconcile report", "[RUN] [--rounds] [--limit N]", "what was compared, found and repaired", 0,
