@@ -301,6 +301,30 @@ static bool tick_hurried(void *arg) {
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+/* A file of reports that is damaged is put aside: reports are no reason not to start. */
+static wl_err_t reports_open(wl_reconciler_t *self, wl_fault_t *fault) {
+    wl_store_text_t text;
+    wl_report_db_options_t options = wl_store_options_reports(self->hub.settings, &text);
+    wl_err_t err = wl_report_db_open(&options, &self->reports, fault);
+    if (err != WL_ERR_DAMAGED || options.path == NULL) {
+        return err;
+    }
+    static const char *const parts[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char from[sizeof text.path + 8];
+        char to[sizeof text.path + 24];
+        (void)snprintf(from, sizeof from, "%s%s", options.path, parts[i]);
+        (void)snprintf(to, sizeof to, "%s.damaged%s", options.path, parts[i]);
+        if (rename(from, to) != 0 && i == 0) {
+            return err;
+        }
+    }
+    wl_log(WL_LOG_ERROR, self->hub.name, "reports_damaged", "%s: %s: kept as %s.damaged",
+           options.path, fault->message, options.path);
+    WL_COUNT(&self->hub.counters, store_damaged, 1);
+    return wl_report_db_open(&options, &self->reports, fault);
+}
+
 static wl_err_t reconciler_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     wl_reconciler_t *self = arg;
     const wl_hub_handlers_t handlers = {.take = on_message,
@@ -321,9 +345,7 @@ static wl_err_t reconciler_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     self->batch = wl_intake_batch_new((uint32_t)self->hub.settings->queue_partitions);
     self->unpacker = wl_unpacker_new();
     msgpack_sbuffer_init(&self->body);
-    wl_store_text_t text;
-    wl_report_db_options_t options = wl_store_options_reports(self->hub.settings, &text);
-    return wl_report_db_open(&options, &self->reports, &boot->fault);
+    return reports_open(self, &boot->fault);
 }
 
 static void reconciler_close(void *arg) {
