@@ -80,10 +80,23 @@ static uint32_t users_missing(wl_presence_check_t *self, const wl_u64_list_t *ui
     return count;
 }
 
+/* A bit of somebody else's user would be asked by nobody, and kept for ever. */
+static bool users_ours(const wl_presence_check_t *self, const wl_u64_list_t *uids) {
+    const wl_hub_t *hub = &self->presence->hub;
+    uint32_t instances = wl_hub_instances(hub, WL_ACTOR_PRESENCE);
+    for (uint32_t i = 0; i < uids->count; i++) {
+        if (wl_uid_owner(uids->at[i], instances) != hub->instance) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void wl_presence_check_take(wl_presence_check_t *self, const wl_msg_t *msg) {
     wl_presence_t *presence = self->presence;
     const wl_check_head_t *head = &msg->head.check;
-    if (msg->count != 1 || msg->items.check[0].uids.count > WL_HAS_UIDS_MAX) {
+    if (msg->count != 1 || msg->items.check[0].uids.count > WL_HAS_UIDS_MAX ||
+        !users_ours(self, &msg->items.check[0].uids)) {
         WL_COUNT(&presence->hub.counters, msg_malformed, 1);
         return;
     }

@@ -2,6 +2,7 @@
 #include "actors/presence_check.h"
 
 #include "actors/presence.h"
+#include "base/slot.h"
 #include "read_path.h"
 
 static struct {
@@ -55,7 +56,18 @@ static void check(uint64_t ticket, uint64_t *uids, uint32_t count, bool mark) {
     stage_send(&self.stage);
 }
 
+static void world_open_two(void) {
+    stage_open(&self.stage);
+    self.stage.settings.presence_instances = 2;
+    self.shard = neighbour_open(WL_ACTOR_SHARD, 0);
+    self.cache = neighbour_open(WL_ACTOR_CACHE, 0);
+    self.frontend = neighbour_open(WL_ACTOR_FRONTEND, 0);
+    self.reconciler = neighbour_open(WL_ACTOR_RECONCILER, 0);
+    start();
+}
+
 TestSuite(presence_check, .init = world_open, .fini = world_close, .timeout = 60);
+TestSuite(presence_check_two, .init = world_open_two, .fini = world_close, .timeout = 60);
 
 Test(presence_check, bits_that_are_missing_are_named) {
     uint64_t owners[] = {5, 6};
@@ -106,4 +118,24 @@ Test(presence_check, marked_bits_are_on_disk_when_that_is_said) {
     uint64_t nobody[] = {43};
     check(5, nobody, 1, false);
     (void)neighbour_expect(&self.reconciler, WL_MSG_CHECKED, 1);
+}
+
+Test(presence_check_two, users_of_another_instance_are_counted_and_dropped) {
+    uint64_t ours = 1;
+    uint64_t theirs = 1;
+    while (wl_uid_owner(ours, 2) != 0) {
+        ours++;
+    }
+    while (wl_uid_owner(theirs, 2) != 1) {
+        theirs++;
+    }
+    uint64_t both[] = {ours, theirs};
+    tell_owners(NULL, 0);
+    check(1, both, 2, true);
+    check(2, &theirs, 1, false);
+    check(3, &ours, 1, false);
+    wl_msg_t told = neighbour_expect(&self.reconciler, WL_MSG_CHECKED, 1);
+    cr_expect_eq(told.head.checked.ticket, 3u, "only this one is answered");
+    cr_expect_eq(told.items.checked[0].missing.at[0], ours, "nothing of the first was marked");
+    stage_expect_counter(&self.stage, msg_malformed, 2);
 }

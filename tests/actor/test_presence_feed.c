@@ -397,3 +397,44 @@ Test(presence_feed, garbage_is_counted_and_nobody_else_notices) {
     reader_close(&reader);
     world_close();
 }
+
+/* A bit that was lost is lost for the readers as well, and no change would tell them. */
+Test(presence_feed, a_bit_that_the_reconciler_marks_is_told_to_readers) {
+    enum { LOST = 900, FIRST = 1000 };
+    static uint64_t uids[LOST];
+    static bool pending[LOST];
+    world_open();
+    neighbour_t reconciler = neighbour_open(WL_ACTOR_RECONCILER, 0);
+    reader_t reader = reader_open();
+    uint64_t next = reader_begin(&reader, 1);
+    uint64_t known = FIRST;
+    tell_owners(0, &known, 1, 77); /* its bit is there: it is told to nobody */
+    tell_owners(1, NULL, 0, 78);
+    for (uint64_t i = 0; i < LOST; i++) {
+        uids[i] = FIRST + i;
+    }
+    wl_check_begin(self.stage.encoder, &(wl_check_head_t){.ticket = 4, .mark = true});
+    wl_check_add(self.stage.encoder, &(wl_check_item_t){.uids = {uids, LOST}});
+    stage_send(&self.stage);
+    uint32_t ended = 0;
+    while (ended < LOST - 1) {
+        wl_msg_t content;
+        wl_msg_t feed = reader_next(&reader, WL_MSG_FEED, &content);
+        cr_assert_eq(feed.head.feed.seq, next++, "in the count: a gap would be seen");
+        cr_assert_eq(content.id, WL_MSG_NOTICE);
+        for (uint32_t i = 0; i < content.count; i++) {
+            const wl_notice_item_t *notice = &content.items.notice[i];
+            cr_assert(notice->uid > FIRST && notice->uid < FIRST + LOST);
+            cr_assert_eq(pending[notice->uid - FIRST], notice->state == WL_MARK_NONE,
+                         "first it comes, then it does not");
+            pending[notice->uid - FIRST] = notice->state != WL_MARK_NONE;
+            ended += notice->state == WL_MARK_NONE;
+        }
+    }
+    wl_msg_t told = neighbour_expect(&reconciler, WL_MSG_CHECKED, 0);
+    cr_expect_eq(told.head.checked.ticket, 4u);
+    cr_expect_eq(told.head.checked.error, (uint32_t)WL_OK);
+    neighbour_close(&reconciler);
+    reader_close(&reader);
+    world_close();
+}

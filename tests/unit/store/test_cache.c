@@ -266,3 +266,63 @@ Test(cache, accounts_for_the_memory_that_malloc_has_given) {
     wl_cache_close(&cache);
 #endif
 }
+
+/* Who only compares must not keep a user alive at the cost of one who is read. */
+Test(cache, a_peek_is_no_use) {
+    enum { USERS = 3000 };
+    wl_cache_t *peeked = cache_open(MIB / 4);
+    wl_cache_t *used = cache_open(MIB / 4);
+    const wl_asset_t *assets = NULL;
+    uint32_t count = 0;
+    cr_expect_not(wl_cache_peek(peeked, 1, &assets, &count));
+    for (uint64_t uid = 1; uid <= USERS; uid++) {
+        wl_asset_t asset = asset_make(uid, "cash", uid);
+        cr_assert_eq(wl_cache_fill(peeked, uid, &asset, 1, 1), WL_OK);
+        cr_assert_eq(wl_cache_fill(used, uid, &asset, 1, 1), WL_OK);
+        if (uid == 1) {
+            cr_assert(wl_cache_peek(peeked, 1, &assets, &count));
+            cr_expect(count == 1 && assets[0].version == 1);
+        }
+        (void)wl_cache_peek(peeked, 1, &assets, &count);
+        cr_assert(wl_cache_get(used, 1, &assets, &count), "it is used all the time");
+    }
+    cr_expect_not(wl_cache_peek(peeked, 1, &assets, &count), "it was never read");
+    wl_cache_close(&peeked);
+    wl_cache_close(&used);
+}
+
+Test(cache, a_walk_tells_who_is_there_throughout_once_whoever_comes_and_goes) {
+    enum { USERS = 4000, MAX = 64 };
+    static uint8_t seen[2 * USERS + 1];
+    uint64_t uids[MAX + WL_CACHE_WALK_MORE];
+    wl_cache_t *cache = cache_open(16 * MIB);
+    for (uint64_t uid = 1; uid <= USERS; uid++) {
+        wl_asset_t asset = asset_make(uid, "cash", uid);
+        cr_assert_eq(wl_cache_fill(cache, uid, &asset, uid % 7 != 0, 1), WL_OK);
+    }
+    uint64_t cursor = 0;
+    uint64_t step = 0;
+    do {
+        uint32_t count = wl_cache_walk(cache, &cursor, MAX, uids);
+        cr_assert_leq(count, MAX + WL_CACHE_WALK_MORE);
+        for (uint32_t i = 0; i < count; i++) {
+            cr_assert(uids[i] >= 1 && uids[i] <= 2 * USERS);
+            seen[uids[i]]++;
+        }
+        step++;
+        wl_cache_drop(cache, step * 3);
+        wl_asset_t asset = asset_make(USERS + step, "cash", 1);
+        cr_assert_eq(wl_cache_fill(cache, USERS + step, &asset, 1, 1), WL_OK);
+    } while (cursor != 0);
+    cr_expect_gt(step, 10u);
+    for (uint64_t uid = 1; uid <= 2 * USERS; uid++) {
+        bool stayed = uid <= USERS && uid % 7 != 0 && (uid % 3 != 0 || uid / 3 > step);
+        cr_assert(stayed ? seen[uid] == 1 : seen[uid] <= 1, "user %llu: %u",
+                  (unsigned long long)uid, seen[uid]);
+        cr_assert(uid > USERS || uid % 7 != 0 || seen[uid] == 0, "owns nothing");
+    }
+    cursor = UINT64_MAX; /* no cursor of ours */
+    cr_expect_eq(wl_cache_walk(cache, &cursor, MAX, uids), 0u);
+    cr_expect_eq(cursor, 0u);
+    wl_cache_close(&cache);
+}
