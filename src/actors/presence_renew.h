@@ -18,7 +18,8 @@ void wl_presence_renew_after_gap(wl_presence_t *self, int64_t now);
 void wl_presence_renew_take(wl_presence_t *self, const wl_msg_t *msg);
 void wl_presence_renew_tick(wl_presence_t *self, int64_t now);
 
-/* Of presence_owners.c: asks a shard for owners, or with asked_at 0 says that `after` is safely on disk. */
+/* Of presence_owners.c: asks a shard for owners. asked_at 0: says that `after` is safely on
+ * disk. */
 void wl_presence_tell_owners(wl_presence_t *self, uint32_t shard, uint64_t after, int64_t asked_at,
                              bool rebuild);
 

@@ -4,7 +4,6 @@
  *     presence_owners.c    the log of owners, snapshots on disk, the set of a writer
  *     presence_renew.c     a set that is built anew beside the one that serves
  *     presence_tiers.c     leases, coverage, and what goes between tiers
- *     presence_check.c     questions of the reconciler
  *     presence_live.c      questions to lines on their way to whoever answers, and back */
 #ifndef WL_ACTORS_PRESENCE_STATE_H
 #define WL_ACTORS_PRESENCE_STATE_H
@@ -39,8 +38,7 @@ typedef struct {
     bool held;     /* as judged last */
 } wl_presence_lease_t;
 
-/* An answer that waits until all readers know what it says. */
-typedef struct wl_presence_held wl_presence_held_t;
+typedef struct wl_presence_held wl_presence_held_t; /* an answer that waits for all readers */
 
 typedef struct {
     wl_hub_t hub;
@@ -58,7 +56,6 @@ typedef struct {
     bool snapshot_soon;       /* the set is another one: not to be waited with */
     wl_presence_renewal_t renewal;
     struct wl_presence_check *check; /* owned; questions of the reconciler */
-
     /* changes on their way */
     wl_marks_t *coming;         /* owned; (user, line) with a change on its way, or failing */
     bool coming_lost;           /* the full table could not keep one: nobody is cleared meanwhile */
