@@ -122,7 +122,8 @@ bool ctl_config_options_check(const ctl_config_options_t *self, const char *verb
         {"--rounds", self->rounds, "reconcile report"},
     };
     bool config = strncmp(verb, family, strlen(family)) == 0;
-    const char *word = config ? verb + strlen(family) : verb;
+    bool reconcile = strncmp(verb, "reconcile ", strlen("reconcile ")) == 0;
+    const char *word = config ? verb + strlen(family) : reconcile ? verb : "";
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].given && !word_in(rows[i].verbs, word)) {
             bool ours = strncmp(rows[i].verbs, "reconcile", 9) == 0;
