@@ -29,9 +29,10 @@ bool wl_cache_get(wl_cache_t *self, uint64_t uid, const wl_asset_t **ret_assets,
 /* The same for who only compares: the user does not become one that was used lately. */
 bool wl_cache_peek(const wl_cache_t *self, uint64_t uid, const wl_asset_t **ret_assets,
                    uint32_t *ret_count);
-/* Users with records, from *cursor on (0 = the beginning), about max of them; moves the cursor to
- * where to go on, 0 = that was all. Who is cached throughout a walk is told exactly once, whoever
- * comes and goes meanwhile. ret_uids: room for max + WL_CACHE_WALK_MORE. Returns how many. */
+/* Users with records, from *cursor on (0 = the beginning), about max of them, or fewer, also none,
+ * where few are cached; moves the cursor to where to go on, 0 = that was all. Who is cached
+ * throughout a walk is told exactly once, whoever comes and goes meanwhile. ret_uids: room for
+ * max + WL_CACHE_WALK_MORE. Returns how many. */
 enum { WL_CACHE_WALK_MORE = 1024 };
 uint32_t wl_cache_walk(const wl_cache_t *self, uint64_t *cursor, uint32_t max, uint64_t *ret_uids);
 

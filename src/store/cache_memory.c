@@ -18,6 +18,7 @@
 
 enum {
     BYTES_MAX_LEAST = 65536, /* half of it is fences */
+    WALK_BUCKETS = 65536,    /* looked at by one call: a big table that is empty takes long */
     BUCKET_SHARE = 256,      /* one bucket (8 bytes) for so many bytes: a user of one asset */
     CHUNK_OVERHEAD = 8,      /* what malloc adds to the usable bytes of a block */
 };
@@ -242,7 +243,8 @@ bool wl_cache_peek(const wl_cache_t *self, uint64_t uid, const wl_asset_t **ret_
 uint32_t wl_cache_walk(const wl_cache_t *self, uint64_t *cursor, uint32_t max, uint64_t *ret_uids) {
     uint32_t count = 0;
     uint64_t bucket = *cursor;
-    for (; bucket <= self->bucket_mask && count < max; bucket++) {
+    uint64_t end = bucket <= UINT64_MAX - WALK_BUCKETS ? bucket + WALK_BUCKETS : UINT64_MAX;
+    for (; bucket <= self->bucket_mask && bucket < end && count < max; bucket++) {
         const user_t *user = self->buckets[bucket];
         for (uint32_t deep = 0; user != NULL && deep < WL_CACHE_WALK_MORE; deep++) {
             if (user->count > 0) {

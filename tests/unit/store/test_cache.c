@@ -326,3 +326,26 @@ Test(cache, a_walk_tells_who_is_there_throughout_once_whoever_comes_and_goes) {
     cr_expect_eq(cursor, 0u);
     wl_cache_close(&cache);
 }
+
+/* Reads wait for a walk's step, so it must end although it finds nobody. */
+Test(cache, a_walk_of_a_big_table_with_one_user_takes_steps) {
+    uint64_t uids[1 + WL_CACHE_WALK_MORE];
+    wl_cache_t *cache = cache_open(256 * (size_t)MIB);
+    wl_asset_t asset = asset_make(42, "cash", 1);
+    cr_assert_eq(wl_cache_fill(cache, 42, &asset, 1, 1), WL_OK);
+    uint64_t cursor = 0;
+    uint32_t seen = 0;
+    uint32_t none = 0;
+    do {
+        uint64_t before = cursor;
+        uint32_t count = wl_cache_walk(cache, &cursor, 1, uids);
+        cr_assert(cursor == 0 || cursor > before, "it moves on");
+        cr_assert_leq(cursor, before + 65536u);
+        cr_assert(count == 0 || uids[0] == 42);
+        seen += count;
+        none += count == 0;
+    } while (cursor != 0);
+    cr_expect_eq(seen, 1u);
+    cr_expect_gt(none, 10u);
+    wl_cache_close(&cache);
+}
