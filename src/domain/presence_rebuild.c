@@ -133,10 +133,10 @@ void wl_presence_rebuild_swap(wl_presence_rebuild_t *self, wl_presence_set_t **s
     if (self->deaths != NULL) {
         rebuild_bury(self, *serving);
     }
-    if (self->owners >= OPTIMIZE_OWNERS_MIN) {
-        wl_presence_set_optimize(self->set);
-    }
-    wl_presence_set_t *old = *serving;
+    wl_presence_set_destroy(serving); /* before packing, which gives unused memory back */
     *serving = self->set;
-    self->set = old;
+    self->set = NULL;
+    if (self->owners >= OPTIMIZE_OWNERS_MIN) {
+        wl_presence_set_optimize(*serving);
+    }
 }

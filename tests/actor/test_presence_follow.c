@@ -505,3 +505,16 @@ Test(presence_follow, a_process_of_both_tiers_covers_what_it_holds_itself) {
     expect_unknown();
     world_close();
 }
+
+/* The death was in the gap: the log tells births only. */
+Test(presence_follow, a_gap_is_followed_by_a_rebuild) {
+    world_open("reader");
+    expect_covered();
+    writer_publish(&self.writers[0], self.writers[0].next++, stored_of(7, 1, true, 2));
+    cr_expect(passes_soon(7, true));
+    self.writers[0].next++; /* what said that 7 owns nothing any more */
+    for (int i = 0; i < 4 && !passes_soon(7, false); i++) {
+    } /* it takes up to 10 s to begin */
+    cr_expect_not(passes(7));
+    world_close();
+}

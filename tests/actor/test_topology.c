@@ -236,8 +236,8 @@ Test(topology, a_place_that_cannot_be_is_refused) {
         "chard.1=tcp://127.0.0.1:7801",  "shard.1=",
         "shard.1=tcp://127.0.0.1",       "shard.1=inproc://x",
         "config.0=tcp://127.0.0.1:7801", "console=tcp://127.0.0.1:7801",
-        "guard=tcp://127.0.0.1:7801",
-        "shard.1=tcp://10.0.0.1:7801",   "shard=tcp://127.0.0.1:65535",
+        "guard=tcp://127.0.0.1:7801",    "shard.1=tcp://10.0.0.1:7801",
+        "shard=tcp://127.0.0.1:65535",
     };
     for (size_t i = 0; i < sizeof remote / sizeof *remote; i++) {
         char assignment[96];
@@ -278,4 +278,24 @@ Test(topology, another_host_is_sent_to_once_it_is_there_and_never_waited_for) {
     zsock_destroy(&inbox);
     cr_assert_eq(wl_topology_listen(&settings, WL_ACTOR_CACHE, 1, &inbox, NULL), WL_OK);
     cr_expect_null(inbox, "nobody listens for another instance");
+}
+
+Test(topology, a_time_of_day_has_two_digits_each_and_exists) {
+    static const struct {
+        const char *assignment;
+        wl_err_t err;
+    } cases[] = {
+        {"presence.rebuild_at=", WL_OK},
+        {"presence.rebuild_at=00:00", WL_OK},
+        {"presence.rebuild_at=23:59", WL_OK},
+        {"presence.rebuild_at=24:00", WL_ERR_SETTINGS},
+        {"presence.rebuild_at=12:60", WL_ERR_SETTINGS},
+        {"presence.rebuild_at=4:30", WL_ERR_SETTINGS},
+        {"presence.rebuild_at=04-30", WL_ERR_SETTINGS},
+        {"presence.rebuild_at=aa:bb", WL_ERR_SETTINGS},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        wl_fault_t fault = {0};
+        cr_expect_eq(checked(cases[i].assignment, &fault), cases[i].err, "%s", cases[i].assignment);
+    }
 }
