@@ -257,7 +257,7 @@ static void take_tell_cached(wl_cache_compare_t *self, const wl_tell_cached_head
     if (self->remote != NULL) {
         scan_t *scan = wl_alloc(sizeof *scan);
         *scan = (scan_t){self, asked->ticket};
-        wl_cache_remote_scan(self->remote, after, max, on_scanned, scan);
+        wl_cache_remote_scan(self->remote, after, max / 2, on_scanned, scan);
         return;
     }
     uint32_t count = self->store == NULL ? 0 : wl_cache_walk(self->store, &after, max, self->uids);

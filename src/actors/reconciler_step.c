@@ -183,6 +183,7 @@ void wl_reconciler_take_cached(wl_reconciler_t *self, const wl_msg_t *msg) {
     const wl_cached_head_t *head = &msg->head.cached;
     wl_err_t err = (wl_err_t)head->error;
     bool whole = self->read != NULL && self->read_parts + 1 == self->run.shards;
+    uint64_t asked = 0;
     if (self->state != WL_STEP_READ) {
         return;
     }
@@ -196,6 +197,7 @@ void wl_reconciler_take_cached(wl_reconciler_t *self, const wl_msg_t *msg) {
                     bool read = whole && wl_presence_set_test(self->read, told->at[at]);
                     if (!read && wl_hub_shard(&self->hub, told->at[at]) == shard) {
                         uids[count++] = told->at[at];
+                        asked++;
                     }
                 }
                 count = uids_sort(uids, count);
@@ -211,6 +213,8 @@ void wl_reconciler_take_cached(wl_reconciler_t *self, const wl_msg_t *msg) {
     if (head->after == 0) {
         self->phase++;
         self->ended = self->phase >= wl_hub_instances(&self->hub, WL_ACTOR_CACHE);
+    } else if (self->ticket_count == 0 && asked == 0) {
+        return; /* nobody to look at in this piece of a large table: the next one */
     }
     step_read_done(self);
 }
@@ -499,8 +503,7 @@ void wl_reconciler_go(wl_reconciler_t *self) {
             wl_reconciler_fail(self, "an actor has not answered", WL_ERR_DEADLINE);
             return;
         }
-        bool reads_on = self->state == WL_STEP_READ && !wl_reconciler_from_cache(self);
-        if (self->ticket_count > 0 && !reads_on) {
+        if (self->ticket_count > 0) { /* one question to each at a time: reads come between them */
             return;
         }
         step_next(self);
