@@ -3,8 +3,11 @@
 #include "actors/reconciler_state.h"
 
 #include "actors/change_queue.h"
+#include "base/log.h"
 #include "base/slot.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,4 +90,32 @@ wl_err_t wl_reconciler_repair(wl_reconciler_t *self, bool *ret_marks) {
     }
     wl_reconciler_ask_flush(self, true);
     return restore(self);
+}
+
+/* ---- words --------------------------------------------------------------------------------- */
+
+void wl_reconciler_tell_found(wl_reconciler_t *self) {
+    uint32_t kinds[WL_DIFFERENCE_KINDS] = {0};
+    uint64_t last = 0;
+    for (uint32_t i = 0; i < self->found_count; i++) {
+        const wl_difference_t *found = &self->found[i].difference;
+        kinds[found->kind]++;
+        if (i == 0 || found->uid != last) {
+            wl_compare_sums_found(&self->sums, found->uid);
+        }
+        last = found->uid;
+    }
+    char text[160];
+    size_t used = 0;
+    for (unsigned k = 0; k < WL_DIFFERENCE_KINDS; k++) {
+        if (kinds[k] > 0 && used < sizeof text) {
+            used +=
+                (size_t)snprintf(text + used, sizeof text - used, "%s%u %s", used == 0 ? "" : ", ",
+                                 kinds[k], wl_difference_name((wl_difference_kind_t)k));
+        }
+    }
+    WL_COUNT(&self->hub.counters, reconcile_absent, kinds[WL_DIFFERENCE_ABSENT]);
+    wl_log(kinds[WL_DIFFERENCE_ABSENT] > 0 ? WL_LOG_ERROR : WL_LOG_WARN, self->hub.name,
+           "reconcile_found", "%s %" PRIu64 ", part %u: %s", self->run.rolling ? "round" : "run",
+           self->run.id, self->part.shard, text);
 }

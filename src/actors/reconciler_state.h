@@ -72,6 +72,7 @@ typedef struct {
     uint32_t step_users;
     uint64_t step_rows;   /* of all steps before this one */
     int64_t step_begun;   /* monotonic ms */
+    int64_t written_at;   /* monotonic ms: place and sums */
     int64_t not_before;   /* monotonic ms: nothing is done earlier */
     uint32_t failures;    /* steps since the last that ended */
     uint64_t round_users; /* of the last whole round, 0 = not known */
@@ -112,7 +113,6 @@ typedef struct {
 void wl_reconciler_fail(wl_reconciler_t *self, const char *what, wl_err_t err);
 void wl_reconciler_lose(wl_reconciler_t *self);
 void wl_reconciler_ended(wl_reconciler_t *self);
-/* How long a claim lasts without a word. */
 uint32_t wl_reconciler_hold_ms(const wl_reconciler_t *self);
 /* The database of one shard, NULL: cannot be opened now. */
 wl_asset_db_t *wl_reconciler_db(wl_reconciler_t *self, uint32_t shard);
@@ -139,7 +139,7 @@ void wl_reconciler_take(wl_reconciler_t *self, const wl_msg_t *msg);
 WL_MUST_USE wl_err_t wl_reconciler_look(wl_reconciler_t *self);
 
 /* ---- reconciler_repair.c, reconciler_admin.c ---- */
-/* Repairs what was found and is written down. */
+void wl_reconciler_tell_found(wl_reconciler_t *self); /* the log and the sums */
 WL_MUST_USE wl_err_t wl_reconciler_repair(wl_reconciler_t *self, bool *ret_marks);
 void wl_reconciler_take_admin(wl_reconciler_t *self, const wl_msg_t *msg);
 /* Users of the newest whole round, 0 = there was none. */
