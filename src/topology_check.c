@@ -1,4 +1,5 @@
 #include "base/check.h"
+#include "domain/compare_pace.h"
 #include "domain/shard_map.h"
 #include "place.h"
 #include "secure.h"
@@ -267,14 +268,17 @@ static wl_err_t check_stores(check_t *self) {
 }
 
 /* "HH:MM", or empty. */
-static wl_err_t check_rebuild_at(check_t *self) {
-    const char *at = self->settings->presence_rebuild_at;
-    bool shaped = strlen(at) == 5 && strspn(at, "0123456789") == 2 && at[2] == ':' &&
-                  strspn(at + 3, "0123456789") == 2;
-    bool sound = at[0] == '\0' || (shaped && memcmp(at, "24", 2) < 0 && at[3] < '6');
-    return sound ? WL_OK
-                 : wl_fault(self->fault, WL_ERR_SETTINGS, "presence.rebuild_at",
-                            "\"%s\" is not a time of day from 00:00 to 23:59", at);
+static wl_err_t check_time(check_t *self, const char *key, const char *at) {
+    int32_t minute = 0;
+    return wl_compare_at_parse(at, &minute)
+               ? WL_OK
+               : wl_fault(self->fault, WL_ERR_SETTINGS, key,
+                          "\"%s\" is not a time of day from 00:00 to 23:59", at);
+}
+
+static wl_err_t check_times(check_t *self) {
+    wl_err_t err = check_time(self, "presence.rebuild_at", self->settings->presence_rebuild_at);
+    return err == WL_OK ? check_time(self, "reconcile.at", self->settings->reconcile_at) : err;
 }
 
 /* Numbers that rest on each other. */
@@ -312,7 +316,7 @@ wl_err_t wl_topology_check(const wl_settings_t *settings, wl_fault_t *fault) {
         err = check_numbers(&check);
     }
     if (err == WL_OK) {
-        err = check_rebuild_at(&check);
+        err = check_times(&check);
     }
     return err == WL_OK ? wl_secure_check(settings, fault) : err;
 }

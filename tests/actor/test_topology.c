@@ -293,6 +293,9 @@ Test(topology, a_time_of_day_has_two_digits_each_and_exists) {
         {"presence.rebuild_at=4:30", WL_ERR_SETTINGS},
         {"presence.rebuild_at=04-30", WL_ERR_SETTINGS},
         {"presence.rebuild_at=aa:bb", WL_ERR_SETTINGS},
+        {"reconcile.at=", WL_OK},
+        {"reconcile.at=03:10", WL_OK},
+        {"reconcile.at=3:10", WL_ERR_SETTINGS},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         wl_fault_t fault = {0};
