@@ -19,6 +19,7 @@ enum {
     NOTE_BYTES = 200,
     BY_BYTES = 64,
     ARGS_OBJECTS_MAX = 100,
+    RATE_MAX = 10000000, /* records a second, as reconcile.rate */
 };
 
 static void pack_text(msgpack_packer *packer, const char *text) {
@@ -414,6 +415,9 @@ static wl_err_t run_read(const wl_reconciler_t *self, const msgpack_object *args
     }
     if (cap > 100) {
         return wl_fault(fault, WL_ERR_BAD_REQUEST, "cap", "cap: must be 0 to 100 percent");
+    }
+    if (rate > RATE_MAX) { /* as the setting; the store could not tell a larger one */
+        return wl_fault(fault, WL_ERR_BAD_REQUEST, "rate", "rate: must be at most %d", RATE_MAX);
     }
     run->cap_permille = (uint32_t)cap * 10;
     run->rate = rate;

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { FORGET_ROWS = 10000 }; /* of one statement, so that it takes part of a second */
+
 static const char *const state_names[WL_REPORT_STATE_COUNT] = {
 #define WL_REPORT_NAME(NAME, text, doc) [WL_REPORT_##NAME] = text,
     WL_REPORT_STATES(WL_REPORT_NAME)
@@ -41,6 +43,7 @@ wl_err_t wl_report_db_open(const wl_report_db_options_t *options, wl_report_db_t
     }
     wl_report_db_t *self = wl_alloc_zero(1, sizeof *self);
     memcpy(self->name, options->name, bytes);
+    self->forgets = true;
     wl_err_t err = wl_report_sql_open(&self->sql, options->path, &options->mysql, fault);
     if (err == WL_OK && options->path != NULL) { /* one process owns the file: its holders died */
         (void)wl_report_sql(&self->sql, "UPDATE reconcile_part SET holder = x'', held_until = 0");
@@ -137,43 +140,27 @@ static wl_err_t parts_insert(wl_report_db_t *self, const wl_report_run_t *run, u
     return err;
 }
 
-static wl_err_t runs_prune(wl_report_db_t *self, uint64_t id) {
-    static const char *const tables[] = {
-        "DELETE FROM reconcile_diff WHERE run <= ",
-        "DELETE FROM reconcile_part WHERE run <= ",
-        "DELETE FROM reconcile_run WHERE id <= ",
-    };
-    wl_err_t err = WL_OK;
-    for (size_t i = 0; err == WL_OK && id > WL_REPORT_RUNS_KEPT && i < 3; i++) {
-        (void)wl_report_sql(&self->sql, tables[i]);
-        wl_report_sql_number(&self->sql, id - WL_REPORT_RUNS_KEPT);
-        err = wl_report_sql_run(&self->sql, NULL);
-    }
-    return err;
-}
-
+/* The number first, then whether one is open: who begins between the two is seen, and who begins
+ * later has taken the number. */
 static wl_err_t run_begin(wl_report_db_t *self, const wl_report_run_t *run, uint64_t *ret_run) {
     uint64_t open = 0;
     uint64_t last = 0;
-    (void)wl_report_sql(&self->sql,
-                        "SELECT count(*) FROM reconcile_run WHERE state = 0 AND rolling = ");
-    wl_report_sql_number(&self->sql, run->rolling);
-    wl_err_t err = wl_report_ask(self, &open);
+    (void)wl_report_sql(&self->sql, "SELECT coalesce(max(id), 0) FROM reconcile_run");
+    wl_err_t err = wl_report_ask(self, &last);
+    if (err == WL_OK) {
+        (void)wl_report_sql(&self->sql,
+                            "SELECT count(*) FROM reconcile_run WHERE state = 0 AND rolling = ");
+        wl_report_sql_number(&self->sql, run->rolling);
+        err = wl_report_ask(self, &open);
+    }
     if (err == WL_OK && open > 0) {
         return WL_ERR_CONFLICT;
-    }
-    if (err == WL_OK) {
-        (void)wl_report_sql(&self->sql, "SELECT coalesce(max(id), 0) FROM reconcile_run");
-        err = wl_report_ask(self, &last);
     }
     *ret_run = last + 1;
     if (err == WL_OK) {
         err = run_insert(self, run, last + 1);
     }
-    if (err == WL_OK) {
-        err = parts_insert(self, run, last + 1);
-    }
-    return err == WL_OK ? runs_prune(self, last + 1) : err;
+    return err == WL_OK ? parts_insert(self, run, last + 1) : err;
 }
 
 wl_err_t wl_report_db_begin(wl_report_db_t *self, const wl_report_run_t *run, uint64_t *ret_run) {
@@ -185,8 +172,76 @@ wl_err_t wl_report_db_begin(wl_report_db_t *self, const wl_report_run_t *run, ui
     }
     if (err == WL_OK) {
         *ret_run = id;
+        self->forgets = true;
+        wl_report_forget(self);
     }
     return err;
+}
+
+/* ---- forgetting ------------------------------------------------------------------------------ */
+
+/* The newest of the runs, or rounds, that have ended and are too many; 0 = none. */
+static wl_err_t old_find(wl_report_db_t *self, bool rounds, uint64_t *ret) {
+    (void)wl_report_sql(&self->sql, "SELECT id FROM reconcile_run WHERE state <> 0 AND rolling = ");
+    wl_report_sql_number(&self->sql, rounds);
+    wl_report_sql_add(&self->sql, " ORDER BY id DESC LIMIT 1 OFFSET ");
+    wl_report_sql_number(&self->sql, WL_REPORT_RUNS_KEPT - 1);
+    wl_err_t err = wl_report_ask(self, ret);
+    if (err == WL_OK && *ret > 0) {
+        uint64_t newest = *ret;
+        (void)wl_report_sql(&self->sql,
+                            "SELECT min(id) FROM reconcile_run WHERE state <> 0 AND id <= ");
+        wl_report_sql_number(&self->sql, newest);
+        wl_report_sql_add(&self->sql, " AND rolling = ");
+        wl_report_sql_number(&self->sql, rounds);
+        err = wl_report_ask(self, ret);
+    }
+    return err;
+}
+
+static wl_err_t old_delete(wl_report_db_t *self, const char *what, uint64_t run, uint64_t upto) {
+    (void)wl_report_sql(&self->sql, what);
+    wl_report_sql_number(&self->sql, run);
+    if (upto > 0) {
+        wl_report_sql_add(&self->sql, " AND id <= ");
+        wl_report_sql_number(&self->sql, upto);
+    }
+    return wl_report_sql_run(&self->sql, NULL);
+}
+
+/* A piece of one run; with the last of its differences the run itself. */
+static wl_err_t old_forget(wl_report_db_t *self, uint64_t run) {
+    uint64_t upto = 0;
+    (void)wl_report_sql(&self->sql, "SELECT id FROM reconcile_diff WHERE run = ");
+    wl_report_sql_number(&self->sql, run);
+    wl_report_sql_add(&self->sql, " ORDER BY id LIMIT 1 OFFSET ");
+    wl_report_sql_number(&self->sql, FORGET_ROWS - 1);
+    wl_err_t err = wl_report_ask(self, &upto);
+    if (err == WL_OK) {
+        err = old_delete(self, "DELETE FROM reconcile_diff WHERE run = ", run, upto);
+    }
+    if (err == WL_OK && upto == 0) {
+        err = old_delete(self, "DELETE FROM reconcile_part WHERE run = ", run, 0);
+    }
+    if (err == WL_OK && upto == 0) {
+        err = old_delete(self, "DELETE FROM reconcile_run WHERE id = ", run, 0);
+    }
+    return err;
+}
+
+void wl_report_forget(wl_report_db_t *self) {
+    uint64_t run = 0;
+    if (!self->forgets) {
+        return;
+    }
+    wl_err_t err = old_find(self, false, &run);
+    if (err == WL_OK && run == 0) {
+        err = old_find(self, true, &run);
+    }
+    self->forgets = err != WL_OK || run > 0;
+    if (err == WL_OK && run > 0) {
+        (void)old_forget(self, run); /* what fails is tried again with the next piece */
+    }
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */

@@ -53,7 +53,8 @@ WL_MUST_USE wl_err_t wl_report_db_found(wl_report_db_t *self, uint64_t run, uint
                                         uint32_t count);
 /* The step's end, in one transaction: what is open becomes repaired, but for `left`; the place and
  * the sums of the part are these. part->state other than OPEN ends the part, and with the last of
- * its parts the run; note (may be NULL) is kept then. dry runs: everything open becomes left. */
+ * its parts the run; note (may be NULL) is kept then. dry runs: everything open becomes left. What
+ * is in `left` is left, whatever an earlier step or part has made of it. */
 WL_MUST_USE wl_err_t wl_report_db_step(wl_report_db_t *self, const wl_report_part_t *part,
                                        uint32_t hold_ms, const wl_difference_t *left,
                                        uint32_t left_count, const char *note);

@@ -12,6 +12,7 @@ enum { WL_REPORT_NAME_BYTES = 128 /* as the column has it */ };
 struct wl_report_db {
     wl_report_sql_t sql;
     char name[WL_REPORT_NAME_BYTES + 1];
+    bool forgets; /* there may be runs that are too old */
 };
 
 #define WL_REPORT_PART_COLUMNS "run, shard, state, holder, phase, reached, ended_at, body"
@@ -25,6 +26,9 @@ void wl_report_add_words(wl_report_db_t *self, const char *text);
 /* Parts of what was built, at most max. */
 WL_MUST_USE wl_err_t wl_report_read_parts(wl_report_db_t *self, wl_report_part_t *ret, uint32_t max,
                                           uint32_t *ret_count);
+/* Removes a piece of what is too old, if anything is. Not in a transaction: a run may have millions
+ * of differences, more than a server deletes within the timeout of a connection. */
+void wl_report_forget(wl_report_db_t *self);
 /* In a transaction: so that one run is closed by one. */
 WL_MUST_USE wl_err_t wl_report_lock_run(wl_report_db_t *self, uint64_t run);
 /* The run ends with its last part, as the worst of them did. note may be NULL. */

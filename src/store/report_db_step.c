@@ -86,6 +86,9 @@ wl_err_t wl_report_db_claim(wl_report_db_t *self, uint32_t hold_ms, wl_report_ru
             *ret_run = report.run;
             return part_get(self, run, shard, ret_part);
         }
+        if (err == WL_ERR_NOT_FOUND) {
+            wl_report_forget(self);
+        }
         if (err != WL_OK) {
             return err;
         }
@@ -175,13 +178,14 @@ wl_err_t wl_report_db_found(wl_report_db_t *self, uint64_t run, uint32_t shard, 
     return wl_report_sql_end(&self->sql, err);
 }
 
-/* What is open becomes repaired, but for those that are left. */
-static wl_err_t differences_settle(wl_report_db_t *self, const wl_report_part_t *part,
-                                   const wl_difference_t *left, uint32_t left_count) {
+/* Also what an earlier step has settled: after a crash a part may go on before the step that wrote
+ * it down, and the caches' part may see again what a shard's part had repaired. */
+static wl_err_t differences_leave(wl_report_db_t *self, uint64_t run, const wl_difference_t *left,
+                                  uint32_t left_count) {
     wl_err_t err = WL_OK;
     for (uint32_t i = 0; err == WL_OK && i < left_count; i++) {
         (void)wl_report_sql(&self->sql, "UPDATE reconcile_diff SET state = 2 WHERE run = ");
-        wl_report_sql_number(&self->sql, part->run);
+        wl_report_sql_number(&self->sql, run);
         wl_report_sql_add(&self->sql, " AND uid = ");
         wl_report_sql_number(&self->sql, left[i].uid);
         wl_report_sql_add(&self->sql, " AND line = ");
@@ -190,11 +194,24 @@ static wl_err_t differences_settle(wl_report_db_t *self, const wl_report_part_t 
         wl_report_sql_words(&self->sql, left[i].bucket);
         wl_report_sql_add(&self->sql, " AND kind = ");
         wl_report_sql_number(&self->sql, left[i].kind);
-        wl_report_sql_add(&self->sql, " AND state = 0");
         err = wl_report_sql_run(&self->sql, NULL);
     }
+    return err;
+}
+
+/* What is open becomes repaired, but for those that are left: in a dry run all of them. */
+static wl_err_t differences_settle(wl_report_db_t *self, const wl_report_part_t *part,
+                                   const wl_difference_t *left, uint32_t left_count) {
+    uint64_t dry_run = 0;
+    (void)wl_report_sql(&self->sql, "SELECT dry_run FROM reconcile_run WHERE id = ");
+    wl_report_sql_number(&self->sql, part->run);
+    wl_err_t err = wl_report_ask(self, &dry_run);
+    if (err == WL_OK && dry_run == 0) {
+        err = differences_leave(self, part->run, left, left_count);
+    }
     if (err == WL_OK) {
-        (void)wl_report_sql(&self->sql, "UPDATE reconcile_diff SET state = 1");
+        (void)wl_report_sql(&self->sql, "UPDATE reconcile_diff SET state = ");
+        wl_report_sql_number(&self->sql, dry_run == 0 ? WL_FOUND_REPAIRED : WL_FOUND_LEFT);
         wl_report_add_where(self, part->run, part->shard);
         wl_report_sql_add(&self->sql, " AND state = 0");
         err = wl_report_sql_run(&self->sql, NULL);
@@ -235,5 +252,9 @@ wl_err_t wl_report_db_step(wl_report_db_t *self, const wl_report_part_t *part, u
     if (err == WL_OK && part->state != WL_REPORT_OPEN) {
         err = wl_report_close_run(self, part->run, note);
     }
-    return wl_report_sql_end(&self->sql, err);
+    err = wl_report_sql_end(&self->sql, err);
+    if (err == WL_OK) {
+        wl_report_forget(self);
+    }
+    return err;
 }

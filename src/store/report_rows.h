@@ -7,7 +7,7 @@
 enum {
     WL_REPORT_BODY_MAX = 65536,         /* bytes of a part's sums */
     WL_REPORT_STEP_DIFFERENCES = 20000, /* of one call */
-    WL_REPORT_RUNS_KEPT = 200,          /* older runs go, with all that belongs to them */
+    WL_REPORT_RUNS_KEPT = 200,          /* and as many rounds; older ones go, bit by bit */
 };
 
 /* name in the database and on the wire */

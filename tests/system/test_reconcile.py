@@ -297,6 +297,13 @@ def test_wrong_ways(world):
     ctl(world.wallet, "run", "--cap", "101", code=1)
     ctl(world.wallet, "run", "--cap", "x", code=2)
     ctl(world.wallet, "run", "--shard", "2", code=1)
+    client = world.wallet.writer()  # walletctl itself refuses this
+    try:
+        client.call("admin.reconcile.run", author="me", rate=2 ** 64 - 1)
+        raise AssertionError("a rate that no report could tell was taken")
+    except harness.Error as error:
+        assert "rate" in str(error), error
+    client.close()
     ctl(world.wallet, "stop", "1", code=4)
     ctl(world.wallet, "stop", "77777", code=3)
     ctl(world.wallet, "report", "--cap", "3", code=2)

@@ -138,6 +138,45 @@ static void differences_are_written_once_and_settled(open_fn open_db) {
     wl_report_db_close(&db);
 }
 
+/* A process that was killed after it wrote a difference down may end earlier steps first, when not
+ * every place had been kept: those have nothing to do with it. */
+static void what_is_left_stays_left(open_fn open_db) {
+    wl_report_db_t *db = open_db("a");
+    wl_report_run_t run = a_run();
+    wl_difference_t found[2] = {a_difference(7, WL_DIFFERENCE_STALE),
+                                a_difference(8, WL_DIFFERENCE_STALE)};
+    wl_report_sums_t sums;
+    uint64_t id = 0;
+    cr_assert_eq(wl_report_db_begin(db, &run, &id), WL_OK);
+    wl_report_part_t part = claim(db, &run);
+    cr_assert_eq(wl_report_db_found(db, id, part.shard, HOLD_MS, found, 2), WL_OK);
+    step(db, &part, WL_REPORT_OPEN, NULL); /* after the kill: an earlier step */
+    cr_assert_eq(wl_report_db_found(db, id, part.shard, HOLD_MS, found, 2), WL_OK);
+    cr_assert_eq(wl_report_db_step(db, &part, HOLD_MS, found, 1, NULL), WL_OK);
+    cr_assert_eq(wl_report_db_sums(db, id, &sums), WL_OK);
+    cr_expect_eq(sums.found[WL_DIFFERENCE_STALE], 2u);
+    cr_expect_eq(sums.left[WL_DIFFERENCE_STALE], 1u);
+    cr_expect_eq(sums.repaired[WL_DIFFERENCE_STALE], 1u);
+    wl_report_db_close(&db);
+}
+
+static void a_dry_run_repairs_nothing(open_fn open_db) {
+    wl_report_db_t *db = open_db("a");
+    wl_report_run_t run = a_run();
+    wl_difference_t found = a_difference(7, WL_DIFFERENCE_STALE);
+    wl_report_sums_t sums;
+    uint64_t id = 0;
+    run.dry_run = true;
+    cr_assert_eq(wl_report_db_begin(db, &run, &id), WL_OK);
+    wl_report_part_t part = claim(db, &run);
+    cr_assert_eq(wl_report_db_found(db, id, part.shard, HOLD_MS, &found, 1), WL_OK);
+    step(db, &part, WL_REPORT_DONE, NULL); /* cut off, and then it was not there any more */
+    cr_assert_eq(wl_report_db_sums(db, id, &sums), WL_OK);
+    cr_expect_eq(sums.left[WL_DIFFERENCE_STALE], 1u);
+    cr_expect_eq(sums.repaired[WL_DIFFERENCE_STALE], 0u);
+    wl_report_db_close(&db);
+}
+
 static void the_worst_part_is_the_run(open_fn open_db) {
     wl_report_db_t *db = open_db("a");
     wl_report_run_t run = a_run();
@@ -217,6 +256,69 @@ static void old_runs_go(open_fn open_db) {
     wl_report_db_close(&db);
 }
 
+/* Rounds may be many: a night's report outlives them, and no run goes while it is open. */
+static void rounds_do_not_push_runs_out(open_fn open_db) {
+    wl_report_db_t *db = open_db("a");
+    wl_report_run_t run = a_run();
+    wl_report_run_t round = a_run();
+    wl_report_t report;
+    uint64_t ended = 0;
+    uint64_t open = 0;
+    uint64_t first = 0;
+    uint64_t id = 0;
+    round.rolling = true;
+    cr_assert_eq(wl_report_db_begin(db, &run, &ended), WL_OK);
+    cr_assert_eq(wl_report_db_stop(db, ended, ""), WL_OK);
+    cr_assert_eq(wl_report_db_begin(db, &run, &open), WL_OK);
+    for (uint32_t i = 0; i <= WL_REPORT_RUNS_KEPT; i++) {
+        cr_assert_eq(wl_report_db_begin(db, &round, &id), WL_OK);
+        first = i == 0 ? id : first;
+        cr_assert_eq(wl_report_db_stop(db, id, ""), WL_OK);
+    }
+    cr_expect_eq(wl_report_db_get(db, ended, &report), WL_OK);
+    cr_expect_eq(wl_report_db_get(db, open, &report), WL_OK);
+    cr_expect_eq(report.state, WL_REPORT_OPEN);
+    cr_expect_eq(wl_report_db_get(db, first, &report), WL_ERR_NOT_FOUND);
+    wl_report_db_close(&db);
+}
+
+/* A run with more differences than one statement deletes goes in pieces, and holds nobody up. */
+static void a_large_run_goes_in_pieces(open_fn open_db) {
+    wl_report_db_t *db = open_db("a");
+    wl_report_run_t run = a_run();
+    wl_report_t report;
+    wl_report_sums_t sums;
+    wl_report_part_t part = {0};
+    uint64_t first = 0;
+    uint64_t id = 0;
+    wl_difference_t *found = wl_alloc_zero(WL_REPORT_STEP_DIFFERENCES, sizeof *found);
+    for (uint32_t i = 0; i < WL_REPORT_STEP_DIFFERENCES; i++) {
+        found[i] = a_difference(i + 1, WL_DIFFERENCE_STALE);
+    }
+    cr_assert_eq(wl_report_db_begin(db, &run, &first), WL_OK);
+    part = claim(db, &run);
+    cr_assert_eq(
+        wl_report_db_found(db, first, part.shard, HOLD_MS, found, WL_REPORT_STEP_DIFFERENCES),
+        WL_OK);
+    wl_free(found);
+    cr_assert_eq(wl_report_db_stop(db, first, ""), WL_OK);
+    for (uint32_t i = 0; i < WL_REPORT_RUNS_KEPT; i++) {
+        cr_assert_eq(wl_report_db_begin(db, &run, &id), WL_OK);
+        cr_assert_eq(wl_report_db_stop(db, id, ""), WL_OK);
+    }
+    cr_expect_eq(wl_report_db_get(db, first, &report), WL_OK, "not all of it in one go");
+    uint32_t looks = 0;
+    while (wl_report_db_get(db, first, &report) == WL_OK && looks < 10) {
+        cr_assert_eq(wl_report_db_claim(db, HOLD_MS, &run, &part), WL_ERR_NOT_FOUND);
+        looks++;
+    }
+    cr_expect_lt(looks, 10u, "it never goes");
+    cr_assert_eq(wl_report_db_sums(db, first, &sums), WL_OK);
+    cr_expect_eq(sums.found[WL_DIFFERENCE_STALE], 0u);
+    cr_expect_eq(wl_report_db_get(db, first + 1, &report), WL_OK);
+    wl_report_db_close(&db);
+}
+
 /* ---- both stores ----------------------------------------------------------------------------- */
 
 static void file_world_open(void) {
@@ -236,9 +338,13 @@ TestSuite(report_db_mysql, .init = world_open, .fini = world_close, .timeout = 6
     }
 BOTH(a_run_goes_from_begin_to_end)
 BOTH(differences_are_written_once_and_settled)
+BOTH(what_is_left_stays_left)
+BOTH(a_dry_run_repairs_nothing)
 BOTH(the_worst_part_is_the_run)
 BOTH(runs_come_before_rounds_and_one_shard_may_do)
 BOTH(old_runs_go)
+BOTH(rounds_do_not_push_runs_out)
+BOTH(a_large_run_goes_in_pieces)
 
 /* ---- several writers ------------------------------------------------------------------------- */
 
@@ -315,6 +421,62 @@ Test(report_db_mysql, racing_writers_share_the_parts) {
     cr_expect_eq(taken, 64u, "each part once");
     cr_assert_eq(wl_report_db_get(db, id, &report), WL_OK);
     cr_expect_eq(report.state, WL_REPORT_DONE);
+    wl_report_db_close(&db);
+}
+
+enum { BEGINNERS = 4, BEGINNINGS = 100 };
+
+typedef struct {
+    pthread_barrier_t *together;
+    char name[16];
+    uint64_t run[BEGINNINGS]; /* 0 = another was faster */
+    uint32_t stopped;
+} beginner_t;
+
+static void *beginner_run(void *arg) {
+    beginner_t *self = arg;
+    wl_report_db_t *db = server_open(self->name);
+    for (uint32_t i = 0; i < BEGINNINGS; i++) {
+        wl_report_run_t run = a_run();
+        uint64_t id = 0;
+        (void)pthread_barrier_wait(self->together);
+        if (wl_report_db_begin(db, &run, &id) == WL_OK) {
+            self->run[i] = id;
+        }
+        (void)pthread_barrier_wait(self->together);
+        self->stopped += self->run[i] != 0 && wl_report_db_stop(db, self->run[i], "") == WL_OK;
+    }
+    wl_report_db_close(&db);
+    wl_mysql_thread_end();
+    return NULL;
+}
+
+/* All writers have the same time of day for their run. */
+Test(report_db_mysql, of_racing_writers_one_begins) {
+    pthread_barrier_t together;
+    pthread_t threads[BEGINNERS];
+    static beginner_t beginners[BEGINNERS];
+    wl_report_db_t *db = server_open("main"); /* makes the tables */
+    cr_assert_eq(pthread_barrier_init(&together, NULL, BEGINNERS), 0);
+    for (int i = 0; i < BEGINNERS; i++) {
+        beginners[i] = (beginner_t){.together = &together};
+        (void)snprintf(beginners[i].name, sizeof beginners[i].name, "b%d", i);
+        cr_assert_eq(pthread_create(&threads[i], NULL, beginner_run, &beginners[i]), 0);
+    }
+    for (int i = 0; i < BEGINNERS; i++) {
+        cr_assert_eq(pthread_join(threads[i], NULL), 0);
+    }
+    uint32_t begun = 0;
+    for (uint32_t i = 0; i < BEGINNINGS; i++) {
+        uint32_t at_once = 0;
+        for (int b = 0; b < BEGINNERS; b++) {
+            at_once += beginners[b].run[i] != 0;
+        }
+        cr_expect_leq(at_once, 1u, "%u runs at once", at_once);
+        begun += at_once;
+    }
+    cr_expect_gt(begun, BEGINNINGS / 2, "only %u began", begun);
+    (void)pthread_barrier_destroy(&together);
     wl_report_db_close(&db);
 }
 
