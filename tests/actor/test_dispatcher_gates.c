@@ -80,7 +80,7 @@ static void answer_next(gates_t *self) {
 
 /* Answers every pull until `entries` are left in the queue, or nothing comes any more. */
 static bool answer_until(gates_t *self, uint64_t entries) {
-    int64_t until = wl_mono_now().ms + PATIENCE_MS;
+    int64_t until = wl_mono_now().ms + 4 * PATIENCE_MS;
     while (queue_stats(self->world.queue).entries != entries && wl_mono_now().ms < until) {
         answer_next(self);
     }
