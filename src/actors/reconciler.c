@@ -252,7 +252,7 @@ static int64_t step_pause(const wl_reconciler_t *self) {
 
 static void drive(wl_reconciler_t *self) {
     int64_t now = wl_mono_now().ms;
-    if (self->hub.draining || self->hub.config == NULL) {
+    if (self->hub.draining || self->hub.config == NULL || !self->reaches) {
         return;
     }
     if (now >= self->plan_at) {
@@ -325,6 +325,17 @@ static wl_err_t reports_open(wl_reconciler_t *self, wl_fault_t *fault) {
     return wl_report_db_open(&options, &self->reports, fault);
 }
 
+/* A file belongs to the process of its shard: another one would make an empty one of that name, and
+ * take all copies for orphans. */
+static bool shards_reached(const wl_hub_t *hub) {
+    for (uint32_t i = 0; i < wl_hub_instances(hub, WL_ACTOR_SHARD); i++) {
+        if (!wl_topology_here(hub->settings, WL_ACTOR_SHARD, i)) {
+            return wl_store_shared(hub->settings);
+        }
+    }
+    return true;
+}
+
 static wl_err_t reconciler_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     wl_reconciler_t *self = arg;
     const wl_hub_handlers_t handlers = {.take = on_message,
@@ -345,6 +356,11 @@ static wl_err_t reconciler_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     self->batch = wl_intake_batch_new((uint32_t)self->hub.settings->queue_partitions);
     self->unpacker = wl_unpacker_new();
     msgpack_sbuffer_init(&self->body);
+    self->reaches = shards_reached(&self->hub);
+    if (!self->reaches) {
+        wl_log(WL_LOG_INFO, self->hub.name, "reconcile_off",
+               "nothing is compared here: files of shards are in another process");
+    }
     return reports_open(self, &boot->fault);
 }
 

@@ -429,6 +429,10 @@ static wl_err_t admin_run(wl_reconciler_t *self, const msgpack_object *args, msg
     wl_report_run_t run;
     uint64_t id = 0;
     wl_err_t err = run_read(self, args, &run, fault);
+    if (err == WL_OK && !self->reaches) {
+        return wl_fault(fault, WL_ERR_UNAVAILABLE, "run",
+                        "files of shards are in another process: nothing can be compared here");
+    }
     if (err == WL_OK) {
         err = wl_report_db_begin(self->reports, &run, &id);
     }

@@ -106,6 +106,7 @@ typedef struct {
     int64_t claim_at; /* monotonic ms: look for work again */
     int64_t plan_at;  /* monotonic ms: look at the clock again */
     bool away;        /* the reports' store did not answer, and that was said */
+    bool reaches;     /* the databases of all shards can be opened here */
 } wl_reconciler_t;
 
 /* ---- reconciler.c ---- */
@@ -114,8 +115,7 @@ void wl_reconciler_fail(wl_reconciler_t *self, const char *what, wl_err_t err);
 void wl_reconciler_lose(wl_reconciler_t *self);
 void wl_reconciler_ended(wl_reconciler_t *self);
 uint32_t wl_reconciler_hold_ms(const wl_reconciler_t *self);
-/* The database of one shard, NULL: cannot be opened now. */
-wl_asset_db_t *wl_reconciler_db(wl_reconciler_t *self, uint32_t shard);
+wl_asset_db_t *wl_reconciler_db(wl_reconciler_t *self, uint32_t shard); /* NULL: not now */
 bool wl_reconciler_from_cache(const wl_reconciler_t *self);
 
 /* ---- reconciler_step.c: go does what can be done now ---- */

@@ -43,7 +43,8 @@ const char *wl_store_options_queue(const wl_settings_t *settings, wl_store_text_
 
 wl_report_db_options_t wl_store_options_reports(const wl_settings_t *settings,
                                                 wl_store_text_t *text) {
-    wl_report_db_options_t options = {.name = settings->server_name};
+    const char *name = settings->server_name[0] == '\0' ? "walletd" : settings->server_name;
+    wl_report_db_options_t options = {.name = name};
     if (wl_store_shared(settings)) {
         options.mysql = wl_store_options_mysql(settings, 0, text);
         return options;
