@@ -105,16 +105,9 @@ static void user_judge(wl_cache_compare_t *self, question_t *question, uint32_t 
         question->equal++;
         return;
     }
-    wl_asset_t *live = wl_alloc_zero(count + 1, sizeof *live);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (assets[i].state != WL_STATE_GONE) {
-            live[kept++] = assets[i];
-        }
-    }
-    wl_compared_item_t item = {.uid = question->users[index], .assets = {live, kept}};
+    wl_compared_item_t item = {.uid = question->users[index],
+                               .assets = {(wl_asset_t *)assets, count}}; /* only read */
     wl_compared_add(compared_to(self, question, false), &item);
-    wl_free(live);
 }
 
 static void question_end(wl_cache_compare_t *self, question_t *question) {

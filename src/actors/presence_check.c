@@ -70,10 +70,13 @@ static void check_feed(wl_presence_check_t *self, uint32_t count) {
     }
 }
 
-static uint32_t users_missing(wl_presence_check_t *self, const wl_u64_list_t *uids) {
+/* Of users who are not covered here no "no" is ever said, so nothing is missing either; what is to
+ * be marked is marked all the same. */
+static uint32_t users_missing(wl_presence_check_t *self, const wl_u64_list_t *uids, bool all) {
     uint32_t count = 0;
     for (uint32_t i = 0; i < uids->count; i++) {
-        if (!wl_presence_set_test(self->presence->set, uids->at[i])) {
+        if (!wl_presence_set_test(self->presence->set, uids->at[i]) &&
+            (all || wl_presence_knows(self->presence, uids->at[i]))) {
             self->missing[count++] = uids->at[i];
         }
     }
@@ -104,7 +107,7 @@ void wl_presence_check_take(wl_presence_check_t *self, const wl_msg_t *msg) {
         check_answer(self, head->ticket, WL_ERR_UNAVAILABLE, 0);
         return;
     }
-    uint32_t missing = users_missing(self, &msg->items.check[0].uids);
+    uint32_t missing = users_missing(self, &msg->items.check[0].uids, head->mark);
     if (!head->mark) {
         check_answer(self, head->ticket, WL_OK, missing);
         return;

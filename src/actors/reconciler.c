@@ -143,6 +143,7 @@ static void part_begin(wl_reconciler_t *self) {
                self->part.shard);
     }
     self->failures = 0;
+    self->written_at = 0; /* the claim is short until the first step is written down */
     self->not_before = 0;
     self->round_users = 0;
     if (self->run.rolling) {
@@ -216,7 +217,7 @@ static void plan(wl_reconciler_t *self, int64_t now) {
     uint64_t run = 0;
     int64_t wall = wl_wall_now().ms;
     self->plan_at = now + PLAN_MS;
-    if (settings->reconcile_rolling_s * 1000 < PLAN_MS * 4) {
+    if (settings->reconcile_rolling_s > 0 && settings->reconcile_rolling_s * 1000 < PLAN_MS * 4) {
         self->plan_at = now + (int64_t)settings->reconcile_rolling_s * 250;
     }
     (void)wl_compare_at_parse(settings->reconcile_at, &minute);

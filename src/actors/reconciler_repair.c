@@ -75,13 +75,27 @@ static void drop(wl_reconciler_t *self, uint64_t uid) {
     wl_drop_add(to, &(wl_drop_item_t){.uids = {&uid, 1}});
 }
 
+/* A copy with something newer stays until that is in the database, and goes another time. */
+static bool restores(const wl_reconciler_t *self, uint64_t uid) {
+    for (uint32_t i = 0; i < self->restores.count; i++) {
+        if (self->restores.at[i].uid == uid) {
+            return true;
+        }
+    }
+    return false;
+}
+
 wl_err_t wl_reconciler_repair(wl_reconciler_t *self, bool *ret_marks) {
     *ret_marks = false;
+    wl_err_t err = restore(self);
+    if (err != WL_OK) {
+        return err;
+    }
     for (uint32_t i = 0; i < self->found_count; i++) {
         const wl_difference_t *found = &self->found[i].difference;
         bool first = i == 0 || self->found[i - 1].difference.uid != found->uid ||
                      self->found[i - 1].difference.repair != found->repair;
-        if (found->repair == WL_REPAIR_DROP && first) {
+        if (found->repair == WL_REPAIR_DROP && first && !restores(self, found->uid)) {
             drop(self, found->uid);
         } else if (found->repair == WL_REPAIR_MARK) {
             wl_reconciler_ask_bit(self, found->uid, true);
@@ -89,7 +103,23 @@ wl_err_t wl_reconciler_repair(wl_reconciler_t *self, bool *ret_marks) {
         }
     }
     wl_reconciler_ask_flush(self, true);
-    return restore(self);
+    return WL_OK;
+}
+
+/* Once a user's newer records are in the database the copy may go, too. */
+void wl_reconciler_drop_again(wl_reconciler_t *self) {
+    for (uint32_t i = 0; i < self->found_count; i++) {
+        bool waits = false;
+        uint64_t uid = self->found[i].difference.uid;
+        for (uint32_t k = 0; k < self->found_count && self->restores.count > 0; k++) {
+            const wl_difference_t *other = &self->found[k].difference;
+            waits = waits || (self->found[k].again && other->uid == uid &&
+                              other->repair == WL_REPAIR_RESTORE);
+        }
+        if (self->found[i].again && self->found[i].difference.repair == WL_REPAIR_DROP && !waits) {
+            drop(self, uid);
+        }
+    }
 }
 
 /* ---- words --------------------------------------------------------------------------------- */

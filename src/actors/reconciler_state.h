@@ -139,10 +139,10 @@ void wl_reconciler_take(wl_reconciler_t *self, const wl_msg_t *msg);
 WL_MUST_USE wl_err_t wl_reconciler_look(wl_reconciler_t *self);
 
 /* ---- reconciler_repair.c, reconciler_admin.c ---- */
+void wl_reconciler_drop_again(wl_reconciler_t *self);
 void wl_reconciler_tell_found(wl_reconciler_t *self); /* the log and the sums */
 WL_MUST_USE wl_err_t wl_reconciler_repair(wl_reconciler_t *self, bool *ret_marks);
 void wl_reconciler_take_admin(wl_reconciler_t *self, const wl_msg_t *msg);
-/* Users of the newest whole round, 0 = there was none. */
 uint64_t wl_reconciler_last_round(wl_reconciler_t *self);
 /* Are lines silent, now that this run has ended? */
 void wl_reconciler_judge_lines(wl_reconciler_t *self, uint64_t run);

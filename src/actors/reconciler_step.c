@@ -70,6 +70,9 @@ static void user_compare(wl_reconciler_t *self, const wl_asset_t *rows, uint32_t
     self->step_users++;
     if (self->read != NULL) {
         wl_presence_set_mark(self->read, uid);
+        if (wl_presence_set_members(self->read) > WL_RECONCILE_READ_MAX) {
+            wl_presence_set_destroy(&self->read);
+        }
     }
 }
 
@@ -119,7 +122,7 @@ static void step_read(wl_reconciler_t *self) {
     int64_t until = wl_mono_now().ms + READ_MS;
     wl_err_t err = WL_OK;
     if (wl_reconciler_from_cache(self)) {
-        if (wl_hub_instances(&self->hub, WL_ACTOR_CACHE) == 0) {
+        if (self->phase >= wl_hub_instances(&self->hub, WL_ACTOR_CACHE)) { /* fewer than it had */
             self->ended = true;
             step_read_done(self);
         } else if (self->ticket_count == 0) {
@@ -423,6 +426,7 @@ static void step_verified(wl_reconciler_t *self) {
     uint32_t left = given_fill(self, true);
     int64_t now = wl_mono_now().ms;
     if (left > 0 && now < self->verify_until) {
+        wl_reconciler_drop_again(self);
         look_begin(self, WL_STEP_VERIFY);
         self->not_before = now + VERIFY_EVERY_MS;
         return;

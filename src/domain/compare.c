@@ -145,8 +145,9 @@ uint32_t wl_compare(const wl_config_t *config, const wl_asset_t *db, uint32_t db
     wl_difference_t found;
     for (uint32_t i = 0; i < db_count; i++) {
         const wl_asset_t *other = find(copy, copy_count, &db[i]);
-        if (other != NULL && other->state == WL_STATE_GONE) {
-            other = NULL;
+        bool gone = other != NULL && other->state == WL_STATE_GONE;
+        if (gone && (db[i].state == WL_STATE_GONE || other->version <= db[i].version)) {
+            other = NULL; /* a newer deletion wins like any newer record */
         }
         if (judge_stored(config, db, db_count, &db[i], other, &found)) {
             if (count < max) {

@@ -3,7 +3,8 @@
  *
  * The newest version wins, whichever side has it: a copy that is behind goes, and is read anew from
  * the database; a copy that is ahead of the database goes back into it, unless its line would not
- * accept it. Tombstones count as absent from a copy and present in the database. */
+ * accept it. A copy's tombstone counts only when it
+ * is newer than the database's record: then that is deleted. */
 #ifndef WL_DOMAIN_COMPARE_H
 #define WL_DOMAIN_COMPARE_H
 

@@ -47,5 +47,6 @@ int64_t wl_compare_round_ms(uint64_t users, uint32_t step_users, int64_t worked_
     }
     even = even < ROUND_PAUSE_MAX_MS ? even : ROUND_PAUSE_MAX_MS;
     int64_t load = worked_ms * 100 / (int64_t)(load_percent == 0 ? 1 : load_percent);
-    return load > even ? load : even;
+    int64_t pause = load > even ? load : even; /* less than a claim lasts */
+    return pause < ROUND_PAUSE_MAX_MS ? pause : ROUND_PAUSE_MAX_MS;
 }

@@ -99,6 +99,16 @@ Test(compare, a_tombstone_is_newer_than_the_copy_it_deletes) {
     FINDS(&db, 1, &newer, 1, WL_DIFFERENCE_AHEAD, WL_REPAIR_RESTORE);
 }
 
+Test(compare, a_newer_deletion_in_the_copy_goes_to_the_database) {
+    wl_asset_t db = record("", 5, 100);
+    wl_asset_t newer = gone(record("", 7, 0));
+    wl_asset_t older = gone(record("", 5, 0));
+    FINDS(&db, 1, &newer, 1, WL_DIFFERENCE_AHEAD, WL_REPAIR_RESTORE);
+    FINDS(&db, 1, &older, 1, WL_DIFFERENCE_MISSING, WL_REPAIR_DROP);
+    wl_difference_t found;
+    cr_expect_eq(wl_compare(sample_config(), NULL, 0, &newer, 1, &found, 1), 0u);
+}
+
 Test(compare, nothing_comes_back_after_a_consent_was_withdrawn) {
     wl_asset_t consent = gone(record(WL_BUCKET_CONSENT, 50, 0));
     wl_asset_t copy = record("", 6, 100);
