@@ -31,7 +31,8 @@
     A(KEEPER, keeper)         \
     A(INTAKE, intake)         \
     A(FRONTEND, frontend)     \
-    A(CONFIG, config)
+    A(CONFIG, config)         \
+    A(TRAIL, trail)
 
 typedef enum {
 #define WL_ACTOR_ENUM(NAME, name) WL_ACTOR_##NAME,
