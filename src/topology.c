@@ -15,7 +15,7 @@ enum {
     HEARTBEAT_MS = 10000,    /* finds half-open connections */
     HEARTBEAT_TIMEOUT_MS = 30000,
     BACKLOG = 1024,  /* connections waiting to be accepted */
-    TRAIL_HWM = 500, /* of the trail, each up to 16 KiB: what comes beyond is counted, not kept */
+    TRAIL_HWM = 200, /* of the trail, each up to 64 KiB: what comes beyond is counted, not kept */
     PEER_HWM = 1000, /* messages to another host, each a batch; the kernel holds some more */
     PEER_HEARTBEAT_MS = 1000, /* a host that is away is noticed before its leases end */
     PEER_HEARTBEAT_TIMEOUT_MS = 3000,

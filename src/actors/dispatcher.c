@@ -54,7 +54,7 @@ static void on_message(void *arg, const wl_msg_t *msg) {
 static void on_turn_end(void *arg) {
     wl_dispatcher_t *self = arg;
     if (!wl_dispatcher_hold(self)) {
-        wl_trail_teller_flush(&self->trail);
+        wl_trail_teller_turn(&self->trail);
         return;
     }
     wl_dispatcher_read(self);
@@ -63,7 +63,7 @@ static void on_turn_end(void *arg) {
         wl_dispatcher_pump(self);
         wl_dispatcher_settle(self, SETTLE_AT);
     }
-    wl_trail_teller_flush(&self->trail);
+    wl_trail_teller_turn(&self->trail);
 }
 
 static void on_configured(void *arg) {

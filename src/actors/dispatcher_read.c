@@ -27,6 +27,7 @@ enum {
     DEAD_MARKED_MAX = 100000, /* newest dead letters marked at start; older ones lose the label */
     TURN_MS = 50,             /* longest turn of reading */
     TURN_CHANGES = 8192,      /* of one turn, so that messages are taken in between */
+    TURN_MERGED_TOLD = 256,   /* merged notifications of a turn that the trail is told */
     DIRECT_FLYING_MAX = 4096, /* payloads on their way to shards; more are pulled in turn */
 };
 
@@ -44,7 +45,15 @@ static wl_err_t read_add(wl_dispatcher_t *self, const wl_pending_add_t *add, uin
     return err;
 }
 
-static void trail_tell(wl_dispatcher_t *self, wl_trail_what_t what, const wl_pending_add_t *add) {
+/* Of a flood of notifications that change nothing, as the pull that covers them is due, a few in
+ * each turn are told. */
+static void trail_tell(wl_dispatcher_t *self, wl_trail_what_t what, const wl_pending_add_t *add,
+                       bool merged) {
+    self->turn_merged += merged;
+    if (merged && self->turn_merged > TURN_MERGED_TOLD) {
+        wl_trail_skip(&self->trail);
+        return;
+    }
     wl_trail_tell(&self->trail, &(wl_trail_event_t){.uid = add->uid,
                                                     .at = self->turn_wall,
                                                     .what = what,
@@ -117,7 +126,7 @@ static bool entry_take_changes(wl_dispatcher_t *self, const wl_queue_entry_t *en
         if (read_add(self, &add, &seq, &merged) != WL_OK) {
             return entry_stuck(self, lane, entry, i);
         }
-        trail_tell(self, asked ? WL_TRAIL_ASKED : WL_TRAIL_NOTIFIED, &add);
+        trail_tell(self, asked ? WL_TRAIL_ASKED : WL_TRAIL_NOTIFIED, &add, merged);
         if (!merged) {
             wl_dispatcher_notice(self, entry->line, change->uid, seq, WL_MARK_PENDING);
         }
@@ -197,9 +206,9 @@ static wl_err_t entry_take_group(wl_dispatcher_t *self, const wl_queue_entry_t *
         return err;
     }
     add.version = version;
-    trail_tell(self, WL_TRAIL_PAYLOAD, &add);
+    trail_tell(self, WL_TRAIL_PAYLOAD, &add, false);
     if (!sane && lane->config != NULL) {
-        trail_tell(self, WL_TRAIL_QUARANTINED, &add);
+        trail_tell(self, WL_TRAIL_QUARANTINED, &add, false);
     }
     if (fresh && sane && !wl_dispatcher_away(self, add.uid) && count <= WL_PAYLOAD_ASSETS_MAX &&
         wl_pending_flying(self->pending, lane->line) < DIRECT_FLYING_MAX &&
@@ -348,6 +357,7 @@ void wl_dispatcher_read(wl_dispatcher_t *self) {
         return;
     }
     self->turn_changes = 0;
+    self->turn_merged = 0;
     self->turn_at = wl_mono_now().ms;
     self->turn_wall = wl_wall_now().ms;
     if (self->retries_left &&
@@ -460,6 +470,6 @@ void wl_dispatcher_take_hint(wl_dispatcher_t *self, const char *line, uint64_t u
     if (wl_pending_add(self->pending, &add, &seq, &merged) == WL_OK && !merged) {
         wl_dispatcher_notice(self, line, uid, seq, WL_MARK_PENDING);
         self->turn_wall = wl_wall_now().ms;
-        trail_tell(self, WL_TRAIL_LOOKED, &add);
+        trail_tell(self, WL_TRAIL_LOOKED, &add, false);
     }
 }

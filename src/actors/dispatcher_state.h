@@ -53,6 +53,7 @@ struct wl_dispatcher {
     bool stop;                           /* this turn has read enough, or nothing more fits */
     bool retries_left;                   /* rows of the retry table that did not fit */
     size_t turn_changes;                 /* added in this turn */
+    uint32_t turn_merged;                /* of those: a pull that covers them was due */
     int64_t turn_at;                     /* monotonic ms when it began */
     int64_t turn_wall;                   /* the same as wall ms, for the trail */
     wl_lane_t *catching;                 /* the lane whose passed-over entries are being read */

@@ -442,7 +442,7 @@ static void on_message(void *arg, const wl_msg_t *msg) {
 static void on_turn_end(void *arg) {
     shard_t *self = arg;
     shard_commit(self);
-    wl_trail_teller_flush(&self->trail.teller);
+    wl_trail_teller_turn(&self->trail.teller);
 }
 
 /* Wipes what purged rows have left in the database's log, a moment after the commits, so that many
@@ -457,7 +457,8 @@ static void on_tick(void *arg) {
 }
 
 static bool tick_hurried(void *arg) {
-    return ((const shard_t *)arg)->withdrawn;
+    const shard_t *self = arg;
+    return self->withdrawn || wl_trail_teller_waits(&self->trail.teller);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

@@ -166,12 +166,36 @@ static void ring_list(wl_trail_story_t *self, ring_t *ring) {
     }
 }
 
+/* What comes first in one millisecond: actors tell of it apart, and not at once. */
+static int what_rank(wl_trail_what_t what) {
+    switch ((int)what) {
+    case WL_TRAIL_STORED:
+    case WL_TRAIL_CONFIRMED:
+    case WL_TRAIL_OLDER:
+    case WL_TRAIL_QUARANTINED:
+    case WL_TRAIL_NO_CONSENT:
+    case WL_TRAIL_NOTHING: return 1;
+    case WL_TRAIL_FAILED: return 2;
+    case WL_TRAIL_RETRY:
+    case WL_TRAIL_DEAD:
+    case WL_TRAIL_GIVEN_UP: return 3;
+    default: return 0;
+    }
+}
+
+static bool told_before(const wl_trail_told_t *one, const wl_trail_told_t *other) {
+    if (one->event.at != other->event.at) {
+        return one->event.at < other->event.at;
+    }
+    return what_rank(one->event.what) < what_rank(other->event.what);
+}
+
 /* Insertion keeps the order of what came at one moment, and what came is nearly sorted. */
 static void told_sort(wl_trail_story_t *self) {
     for (uint32_t i = 1; i < self->count; i++) {
         const wl_trail_told_t *one = self->told[i];
         uint32_t to = i;
-        while (to > 0 && self->told[to - 1]->event.at > one->event.at) {
+        while (to > 0 && told_before(one, self->told[to - 1])) {
             self->told[to] = self->told[to - 1];
             to--;
         }
@@ -397,7 +421,7 @@ static void words_of_others(words_t *self, const wl_trail_event_t *event) {
         }
         break;
     case WL_TRAIL_DROPPED:
-        words_add(self, "%" PRIu64 " events of some users were lost here: too many came at once",
+        words_add(self, "%" PRIu64 " events of some users are missing here: too many came at once",
                   event->number);
         break;
     default: words_add(self, "%s", wl_trail_what_name(event->what));

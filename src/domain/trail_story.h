@@ -41,8 +41,8 @@ void wl_trail_story_destroy(wl_trail_story_t **self); /* NULL and *NULL are acce
  * everybody. Those are at most a quarter of what is told. */
 void wl_trail_story_add(wl_trail_story_t *self, const uint8_t *bytes, size_t count, bool shared);
 
-/* Events that are told; the oldest has index 0. Ordered by their moments, and those of one
- * millisecond as they came. Ends the adding. */
+/* Events that are told; the oldest has index 0. Ordered by their moments; of one millisecond
+ * what was said, what was stored, what failed, what follows; else as they came. Ends the adding. */
 uint32_t wl_trail_story_end(wl_trail_story_t *self);
 const wl_trail_told_t *wl_trail_story_at(const wl_trail_story_t *self, uint32_t index);
 uint64_t wl_trail_story_left_out(const wl_trail_story_t *self); /* matching, but beyond the limit */

@@ -79,10 +79,12 @@ class Story:
         self.told += what
 
         def there():
+            nonlocal seen
             seen = [e["what"] for e in explain(self.wallet, line=self.line)["events"] if e["line"]]
-            assert seen[:len(self.told)] == self.told[:len(seen)], (seen, self.told)
             return len(seen) >= len(self.told)
+        seen = []
         harness.until(there, 30, f"{self.line}: {self.told}")
+        assert seen == self.told, (seen, self.told)
 
 
 def redrive(writer):
