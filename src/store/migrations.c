@@ -70,8 +70,8 @@ static const wl_migration_t queue_steps[] = {
     {3, "003_dead_pair", "CREATE INDEX dead_letter_pair ON dead_letter(uid, line);"},
 };
 
-/* A block is many events of one bin of users (store/trail_db.h). meta: how many events there are, and
- * since when all of them; 0 = since the file was made. */
+/* A block is many events of one bin of users (store/trail_db.h). meta: how many events there are,
+ * and since when all of them; 0 = since the file was made. */
 static const wl_migration_t trail_steps[] = {
     {1, "001_trail",
      "CREATE TABLE block(id INTEGER PRIMARY KEY, bin INTEGER NOT NULL, first_at INTEGER NOT NULL,"

@@ -1,6 +1,6 @@
 /* trail_db.h: the file of the trail: events of users, newest kept, oldest deleted. It is no truth:
- * what it loses is only not told. SQLite in WAL mode, synchronous=NORMAL: killed, walletd loses what
- * was not flushed; without power the last seconds, and never the whole file.
+ * what it loses is only not told. SQLite in WAL mode, synchronous=NORMAL: killed, walletd loses
+ * what was not flushed; without power the last seconds, and never the whole file.
  *
  * Two events come for each change, and one is asked for a few times a day. So events are not rows:
  * users are cut into 256 bins by a hash, each bin fills a block in memory, and a block is one row.
@@ -52,8 +52,8 @@ void wl_trail_db_close(wl_trail_db_t **self); /* what was not flushed is lost; N
 void wl_trail_db_add(wl_trail_db_t *self, int64_t at, const uint8_t *event, size_t count);
 
 /* Writes what is in memory and deletes a little of what is too old or too much. On an error
- * *ret_lost events are gone and the next flush tries the next ones; WL_ERR_DAMAGED: close it, set it
- * aside and open it again. */
+ * *ret_lost events are gone and the next flush tries the next ones; WL_ERR_DAMAGED: close it, set
+ * it aside and open it again. */
 WL_MUST_USE wl_err_t wl_trail_db_flush(wl_trail_db_t *self, int64_t now, uint64_t *ret_lost);
 uint64_t wl_trail_db_waiting(const wl_trail_db_t *self); /* events in memory */
 
