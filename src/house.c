@@ -16,6 +16,7 @@
 #include "actors/query.h"
 #include "actors/reconciler.h"
 #include "actors/shard.h"
+#include "actors/trail.h"
 #include "base/alloc.h"
 #include "base/check.h"
 
@@ -35,8 +36,8 @@ static const wl_actor_kind_t stop_order[] = {
     WL_ACTOR_FRONTEND, WL_ACTOR_INTAKE,  WL_ACTOR_RECONCILER, WL_ACTOR_DISPATCHER,
     WL_ACTOR_KEEPER, /* nothing is served any more: another writer may begin */
     WL_ACTOR_PULLER,   WL_ACTOR_SHARD,   WL_ACTOR_PRESENCE,   WL_ACTOR_CACHE,
-    WL_ACTOR_QUERY,    WL_ACTOR_DETAILS, WL_ACTOR_FETCHER,    WL_ACTOR_CONFIG,
-    WL_ACTOR_CONSOLE,  WL_ACTOR_GUARD, /* as long as anything is bound */
+    WL_ACTOR_QUERY,    WL_ACTOR_DETAILS, WL_ACTOR_FETCHER,    WL_ACTOR_TRAIL,
+    WL_ACTOR_CONFIG,   WL_ACTOR_CONSOLE, WL_ACTOR_GUARD, /* as long as anything is bound */
 };
 static_assert(sizeof stop_order / sizeof *stop_order == WL_ACTOR_KINDS, "every kind is stopped");
 

@@ -15,6 +15,7 @@ enum {
     HEARTBEAT_MS = 10000,    /* finds half-open connections */
     HEARTBEAT_TIMEOUT_MS = 30000,
     BACKLOG = 1024,  /* connections waiting to be accepted */
+    TRAIL_HWM = 200, /* of the trail, each up to 64 KiB: what comes beyond is counted, not kept */
     PEER_HWM = 1000, /* messages to another host, each a batch; the kernel holds some more */
     PEER_HEARTBEAT_MS = 1000, /* a host that is away is noticed before its leases end */
     PEER_HEARTBEAT_TIMEOUT_MS = 3000,
@@ -46,7 +47,7 @@ static const tier_t kind_tiers[WL_ACTOR_KINDS] = {
     [WL_ACTOR_INTAKE] = TIER_WRITER,     [WL_ACTOR_FRONTEND] = TIER_READER,
     [WL_ACTOR_KEEPER] = TIER_WRITER,     [WL_ACTOR_CONFIG] = TIER_BOTH,
     [WL_ACTOR_GUARD] = TIER_BOTH,        [WL_ACTOR_DETAILS] = TIER_READER,
-    [WL_ACTOR_RECONCILER] = TIER_WRITER,
+    [WL_ACTOR_RECONCILER] = TIER_WRITER, [WL_ACTOR_TRAIL] = TIER_WRITER,
 };
 
 bool wl_role_reads(const wl_settings_t *settings) {
@@ -70,6 +71,7 @@ static uint32_t kind_instances(const wl_settings_t *settings, wl_actor_kind_t ki
     case WL_ACTOR_DISPATCHER: return (uint32_t)settings->queue_partitions;
     case WL_ACTOR_INTAKE: return wl_settings_list_count(settings->intake_endpoint);
     case WL_ACTOR_FRONTEND: return wl_settings_list_count(settings->frontend_endpoint);
+    case WL_ACTOR_TRAIL: return settings->trail_enabled ? 1 : 0;
     case WL_ACTOR_GUARD:
     case WL_ACTOR_KEEPER:
     case WL_ACTOR_RECONCILER:
@@ -128,9 +130,13 @@ static zsock_t *socket_new(int type, int hwm) {
     return socket;
 }
 
+static int mailbox_hwm(wl_actor_kind_t kind) {
+    return kind == WL_ACTOR_TRAIL ? TRAIL_HWM : WL_MAILBOX_HWM;
+}
+
 wl_err_t wl_topology_inbox(wl_actor_kind_t kind, uint32_t instance, zsock_t **ret,
                            wl_fault_t *fault) {
-    zsock_t *inbox = socket_new(ZMQ_PULL, WL_MAILBOX_HWM);
+    zsock_t *inbox = socket_new(ZMQ_PULL, mailbox_hwm(kind));
     zsock_set_linger(inbox, 0);
     if (zsock_bind(inbox, "inproc://%s.%u", wl_actor_kind_name(kind), instance) == -1) {
         zsock_destroy(&inbox);
@@ -142,7 +148,7 @@ wl_err_t wl_topology_inbox(wl_actor_kind_t kind, uint32_t instance, zsock_t **re
 }
 
 wl_err_t wl_topology_outbox(wl_actor_kind_t kind, uint32_t instance, zsock_t **ret) {
-    zsock_t *outbox = socket_new(ZMQ_PUSH, WL_MAILBOX_HWM);
+    zsock_t *outbox = socket_new(ZMQ_PUSH, mailbox_hwm(kind));
     zsock_set_linger(outbox, 0);
     if (zsock_connect(outbox, "inproc://%s.%u", wl_actor_kind_name(kind), instance) == -1) {
         zsock_destroy(&outbox);

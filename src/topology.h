@@ -32,7 +32,8 @@
     A(RECONCILER, reconciler) \
     A(INTAKE, intake)         \
     A(FRONTEND, frontend)     \
-    A(CONFIG, config)
+    A(CONFIG, config)         \
+    A(TRAIL, trail)
 
 typedef enum {
 #define WL_ACTOR_ENUM(NAME, name) WL_ACTOR_##NAME,

@@ -372,6 +372,8 @@ static void on_message(void *arg, const wl_msg_t *msg) {
     wl_config_actor_t *self = arg;
     if (msg->id == WL_MSG_TRIAL) {
         wl_config_trial_take(self, msg);
+    } else if (msg->id == WL_MSG_TRAIL_ASK && wl_hub_instances(&self->hub, WL_ACTOR_TRAIL) > 0) {
+        wl_config_tell_shown(self, msg);
     } else if (msg->id == WL_MSG_ADMIN &&
                msg->head.admin.intake < wl_hub_instances(&self->hub, WL_ACTOR_INTAKE)) {
         for (uint32_t i = 0; i < msg->count; i++) {

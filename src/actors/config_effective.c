@@ -162,3 +162,33 @@ wl_err_t wl_config_view_effective(wl_config_actor_t *self, const msgpack_object 
     json_decref(shown);
     return WL_OK;
 }
+
+/* ---- for the trail --------------------------------------------------------------------------- */
+
+/* Of scene and app version nothing is known there: a rollout that asks for them takes nobody. */
+void wl_config_tell_shown(wl_config_actor_t *self, const wl_msg_t *msg) {
+    const wl_config_live_t *live = self->live;
+    wl_fault_t problem = {.message = ""};
+    WL_AUTO(wl_uid_set)
+    whitelist = live == NULL ? NULL : whitelist_load(self, live->rollout.whitelist, &problem);
+    for (uint32_t i = 0; live != NULL && i < msg->count; i++) {
+        wl_rollout_asker_t asker = {msg->items.trail_ask[i].uid, "", ""};
+        bool candidate =
+            live->candidate_config != NULL && wl_rollout_takes(&live->rollout, whitelist, &asker);
+        const wl_config_t *config = candidate ? live->candidate_config : live->config;
+        json_t *rules = wl_effective_rules(&live->rollout, whitelist, problem.message, &asker);
+        json_t *why = why_write(live, rules, candidate);
+        wl_trail_shown_item_t item = {.asked = msg->items.trail_ask[i].asked, .seq = live->seq};
+        (void)snprintf(item.version, sizeof item.version, "%s", config->version);
+        (void)snprintf(item.source, sizeof item.source, "%s", wl_config_source_name(live->source));
+        (void)snprintf(item.variant, sizeof item.variant, "%s", candidate ? "candidate" : "base");
+        (void)snprintf(item.why, sizeof item.why, "%s", json_string_value(why));
+        json_decref(rules);
+        json_decref(why);
+        wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_TRAIL, 0, WL_MSG_TRAIL_SHOWN, 0);
+        if (!wl_encoder_begun(to)) {
+            wl_trail_shown_begin(to, NULL);
+        }
+        wl_trail_shown_add(to, &item);
+    }
+}

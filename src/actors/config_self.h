@@ -94,6 +94,9 @@ wl_config_view_fn wl_config_view_effective; /* config_effective.c */
 wl_config_view_fn wl_config_view_draft;     /* config_drafts.c */
 wl_config_view_fn wl_config_view_upload;    /* config_upload.c */
 
+/* Tells the trail which variant users are shown, as far as uids say (config_effective.c). */
+void wl_config_tell_shown(wl_config_actor_t *self, const wl_msg_t *msg);
+
 /* Both documents, compiled alone and with each other, their samples judged: what has to hold before
  * anything is proposed. WL_ERR_BAD_REQUEST or WL_ERR_TOO_BIG with fault->where, line, column. The
  * caller owns *ret. */

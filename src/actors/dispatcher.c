@@ -54,6 +54,7 @@ static void on_message(void *arg, const wl_msg_t *msg) {
 static void on_turn_end(void *arg) {
     wl_dispatcher_t *self = arg;
     if (!wl_dispatcher_hold(self)) {
+        wl_trail_teller_turn(&self->trail);
         return;
     }
     wl_dispatcher_read(self);
@@ -62,6 +63,7 @@ static void on_turn_end(void *arg) {
         wl_dispatcher_pump(self);
         wl_dispatcher_settle(self, SETTLE_AT);
     }
+    wl_trail_teller_turn(&self->trail);
 }
 
 static void on_configured(void *arg) {
@@ -129,6 +131,7 @@ static wl_err_t dispatcher_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
         return err;
     }
     WL_ASSERT(wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER) <= WL_PARTITIONS_MAX);
+    wl_trail_teller_open(&self->trail, &self->hub);
     self->pending = wl_pending_new((uint32_t)settings->dispatcher_keys_max);
     self->settlement = wl_settlement_new();
     wl_dispatcher_open_gates(self);

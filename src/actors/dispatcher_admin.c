@@ -265,6 +265,19 @@ static wl_err_t read_choice(const msgpack_object *args, char text[WL_LINE_ID_MAX
     return err;
 }
 
+static void letter_trail(wl_dispatcher_t *self, wl_trail_what_t what, const wl_retry_row_t *row) {
+    wl_trail_tell(&self->trail,
+                  &(wl_trail_event_t){
+                      .uid = row->uid, .at = wl_wall_now().ms, .what = what, .line = row->line});
+}
+
+/* Also those of partitions that are held elsewhere: it was asked for here. */
+static void on_redriven(const wl_retry_row_t *row, void *arg) {
+    wl_dispatcher_t *self = arg;
+    letter_trail(self, WL_TRAIL_REDRIVE, row);
+    wl_dispatcher_take_retry(row, self);
+}
+
 static wl_err_t admin_dead_redrive(wl_dispatcher_t *self, const msgpack_object *args,
                                    msgpack_packer *packer, wl_fault_t *fault) {
     char text[WL_LINE_ID_MAX + 1] = "";
@@ -274,7 +287,7 @@ static wl_err_t admin_dead_redrive(wl_dispatcher_t *self, const msgpack_object *
     wl_err_t err = read_choice(args, text, &line, &id, fault);
     if (err == WL_OK) {
         err = wl_queue_dead_redrive(self->queue, id, line, WL_DEAD_BATCH_MAX, wl_wall_now().ms,
-                                    wl_dispatcher_take_retry, self, &count);
+                                    on_redriven, self, &count);
     }
     if (err == WL_ERR_NOT_FOUND) {
         return wl_fault(fault, err, "id", "there is no such letter");
@@ -298,6 +311,7 @@ static void letter_forget(wl_dispatcher_t *self, const char *line, uint64_t uid)
  * until the next change or look. */
 static void on_discarded(const wl_retry_row_t *row, void *arg) {
     wl_dispatcher_t *self = arg;
+    letter_trail(self, WL_TRAIL_DISCARDED, row);
     if (wl_dispatcher_owns(self, row->uid)) {
         letter_forget(self, row->line, row->uid);
         return;

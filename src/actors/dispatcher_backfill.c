@@ -239,6 +239,10 @@ static bool backfill_pull(wl_dispatcher_t *self, backfill_t *job, uint64_t uid) 
         (void)wl_backfill_window_end(job->window, uid, false);
     }
     WL_COUNT(&self->hub.counters, backfill_users, 1);
+    wl_trail_tell(&self->trail, &(wl_trail_event_t){.uid = uid,
+                                                    .at = wl_wall_now().ms,
+                                                    .what = WL_TRAIL_BACKFILL,
+                                                    .line = job->line});
     return true;
 }
 

@@ -304,7 +304,13 @@ static void consent_done(wl_dispatcher_t *self, const char *line, const wl_done_
         return;
     }
     consent->effective = true;
-    if (consent->record.state != WL_STATE_AVAILABLE) {
+    bool granted = consent->record.state == WL_STATE_AVAILABLE;
+    wl_trail_tell(&self->trail,
+                  &(wl_trail_event_t){.uid = done->uid,
+                                      .at = wl_wall_now().ms,
+                                      .what = granted ? WL_TRAIL_GRANTED : WL_TRAIL_WITHDRAWN,
+                                      .line = consent->record.line});
+    if (!granted) {
         consent_drop_work(self, consent);
         return;
     }

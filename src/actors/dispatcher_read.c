@@ -27,6 +27,7 @@ enum {
     DEAD_MARKED_MAX = 100000, /* newest dead letters marked at start; older ones lose the label */
     TURN_MS = 50,             /* longest turn of reading */
     TURN_CHANGES = 8192,      /* of one turn, so that messages are taken in between */
+    TURN_MERGED_TOLD = 256,   /* merged notifications of a turn that the trail is told */
     DIRECT_FLYING_MAX = 4096, /* payloads on their way to shards; more are pulled in turn */
 };
 
@@ -42,6 +43,24 @@ static wl_err_t read_add(wl_dispatcher_t *self, const wl_pending_add_t *add, uin
         self->turn_changes++;
     }
     return err;
+}
+
+/* Of a flood of notifications that change nothing, as the pull that covers them is due, a few in
+ * each turn are told. */
+static void trail_tell(wl_dispatcher_t *self, wl_trail_what_t what, const wl_pending_add_t *add,
+                       bool merged) {
+    self->turn_merged += merged;
+    if (merged && self->turn_merged > TURN_MERGED_TOLD) {
+        wl_trail_skip(&self->trail);
+        return;
+    }
+    wl_trail_tell(&self->trail, &(wl_trail_event_t){.uid = add->uid,
+                                                    .at = self->turn_wall,
+                                                    .what = what,
+                                                    .line = add->line,
+                                                    .bucket = add->bucket,
+                                                    .version = add->version,
+                                                    .notified_at = add->notified_at.ms});
 }
 
 /* Where to go on in an entry: announces it unless a part of it was added before. */
@@ -87,6 +106,7 @@ static bool entry_take_changes(wl_dispatcher_t *self, const wl_queue_entry_t *en
         return true;
     }
     uint32_t pairs = 0;
+    bool asked = entry->kind == WL_ENTRY_REFRESH;
     for (size_t i = 0; i < count; i++) { /* a user 0 cannot be asked for */
         if (self->changes[i].uid != 0) {
             self->changes[pairs++] = self->changes[i];
@@ -99,13 +119,14 @@ static bool entry_take_changes(wl_dispatcher_t *self, const wl_queue_entry_t *en
                                 .bucket = change->bucket,
                                 .version = change->version,
                                 .entry_id = entry->id,
-                                .interactive = entry->kind == WL_ENTRY_REFRESH,
+                                .interactive = asked,
                                 .notified_at = {entry->at}};
         uint64_t seq = 0;
         bool merged = false;
         if (read_add(self, &add, &seq, &merged) != WL_OK) {
             return entry_stuck(self, lane, entry, i);
         }
+        trail_tell(self, asked ? WL_TRAIL_ASKED : WL_TRAIL_NOTIFIED, &add, merged);
         if (!merged) {
             wl_dispatcher_notice(self, entry->line, change->uid, seq, WL_MARK_PENDING);
         }
@@ -178,10 +199,16 @@ static wl_err_t entry_take_group(wl_dispatcher_t *self, const wl_queue_entry_t *
     wl_pending_pull_t pull;
     bool fresh = strcmp(wl_pending_state(self->pending, lane->line, add.uid), "none") == 0;
     bool sane = lane->config != NULL && assets_sane(self, lane, assets, count);
+    uint64_t version = add.version;
     add.version = sane ? add.version : 0; /* else the line is asked and may know better */
     wl_err_t err = read_add(self, &add, &seq, &merged);
     if (err != WL_OK) {
         return err;
+    }
+    add.version = version;
+    trail_tell(self, WL_TRAIL_PAYLOAD, &add, false);
+    if (!sane && lane->config != NULL) {
+        trail_tell(self, WL_TRAIL_QUARANTINED, &add, false);
     }
     if (fresh && sane && !wl_dispatcher_away(self, add.uid) && count <= WL_PAYLOAD_ASSETS_MAX &&
         wl_pending_flying(self->pending, lane->line) < DIRECT_FLYING_MAX &&
@@ -330,7 +357,9 @@ void wl_dispatcher_read(wl_dispatcher_t *self) {
         return;
     }
     self->turn_changes = 0;
+    self->turn_merged = 0;
     self->turn_at = wl_mono_now().ms;
+    self->turn_wall = wl_wall_now().ms;
     if (self->retries_left &&
         wl_pending_stats(self->pending).keys < self->hub.settings->dispatcher_keys_max / 2) {
         wl_err_t err = wl_dispatcher_load_retries(self);
@@ -440,5 +469,7 @@ void wl_dispatcher_take_hint(wl_dispatcher_t *self, const char *line, uint64_t u
     bool merged = false;
     if (wl_pending_add(self->pending, &add, &seq, &merged) == WL_OK && !merged) {
         wl_dispatcher_notice(self, line, uid, seq, WL_MARK_PENDING);
+        self->turn_wall = wl_wall_now().ms;
+        trail_tell(self, WL_TRAIL_LOOKED, &add, false);
     }
 }

@@ -27,11 +27,23 @@ static int64_t fail_delay_ms(wl_lane_t *lane, uint32_t attempts, wl_mono_ms_t no
     return delay_ms;
 }
 
+static void fail_trail(wl_dispatcher_t *self, wl_trail_what_t what, const wl_lane_t *lane,
+                       const wl_pending_pull_t *pull, const wl_trail_event_t *more) {
+    wl_trail_event_t event = *more;
+    event.uid = pull->uid;
+    event.at = wl_wall_now().ms;
+    event.what = what;
+    event.line = lane->line;
+    event.notified_at = pull->notified_at.ms;
+    wl_trail_tell(&self->trail, &event);
+}
+
 static void fail_give_up(wl_dispatcher_t *self, const wl_lane_t *lane,
                          const wl_pending_pull_t *pull, uint32_t attempts, const char *reason) {
     if (pull->notified_at.ms == 0) {
         /* Nobody said that anything has changed, a user only looked: the copy is as good as before,
          * and the next look asks again. A retry in the store is another matter, and stays. */
+        fail_trail(self, WL_TRAIL_GIVEN_UP, lane, pull, &(wl_trail_event_t){.attempt = attempts});
         wl_dispatcher_notice(self, lane->line, pull->uid, pull->seq, WL_MARK_NONE);
         return;
     }
@@ -39,6 +51,8 @@ static void fail_give_up(wl_dispatcher_t *self, const wl_lane_t *lane,
     memcpy(letter.line, lane->line, sizeof letter.line);
     (void)snprintf(letter.reason, sizeof letter.reason, "%s", reason);
     wl_settlement_dead(self->settlement, &letter);
+    fail_trail(self, WL_TRAIL_DEAD, lane, pull,
+               &(wl_trail_event_t){.attempt = attempts, .text = reason});
     wl_dispatcher_notice(self, lane->line, pull->uid, pull->seq, WL_MARK_FAILING);
     WL_COUNT(&self->hub.counters, queue_dead, 1);
     char who[16];
@@ -56,6 +70,8 @@ static void fail_retry(wl_dispatcher_t *self, const wl_lane_t *lane, const wl_pe
     memcpy(row.line, lane->line, sizeof row.line);
     (void)snprintf(row.reason, sizeof row.reason, "%s", reason);
     wl_settlement_retry(self->settlement, &row);
+    fail_trail(self, WL_TRAIL_RETRY, lane, pull,
+               &(wl_trail_event_t){.attempt = attempts, .number = (uint64_t)delay_ms});
     WL_COUNT(&self->hub.counters, queue_retries, 1);
 }
 
@@ -66,8 +82,9 @@ static void fail_tell(wl_dispatcher_t *self, const wl_lane_t *lane, const wl_pen
                          WL_MARK_FAILING);
 }
 
-void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, uint64_t seq,
-                        wl_pull_outcome_t outcome, const char *reason) {
+/* told: the trail knows already why it failed. */
+static void pull_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, uint64_t seq,
+                      wl_pull_outcome_t outcome, const char *reason, bool told) {
     wl_pending_pull_t pull;
     if (!wl_pending_flight(self->pending, lane->line, uid, seq, &pull)) {
         return; /* a late duplicate: what it reports was done again */
@@ -78,6 +95,11 @@ void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, ui
     bool permanent = outcome == WL_PULL_PERMANENT || lane->config == NULL;
     bool give_up = permanent || pull.notified_at.ms == 0 || attempts >= lane->config->attempts_max;
     wl_mono_ms_t due = now;
+    if (!told) {
+        wl_trail_event_t why = {.attempt = attempts, .outcome = (uint8_t)outcome, .text = reason};
+        bool refused = outcome == WL_PULL_REFUSED;
+        fail_trail(self, refused ? WL_TRAIL_QUARANTINED : WL_TRAIL_FAILED, lane, &pull, &why);
+    }
     if (give_up) {
         fail_give_up(self, lane, &pull, attempts, reason);
     } else {
@@ -90,6 +112,11 @@ void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, ui
         fail_tell(self, lane, &pull);
     }
     wl_dispatcher_backfill_ended(self, lane->line, uid, false);
+}
+
+void wl_dispatcher_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, uint64_t seq,
+                        wl_pull_outcome_t outcome, const char *reason) {
+    pull_fail(self, lane, uid, seq, outcome, reason, false);
 }
 
 /* ---- outcomes -------------------------------------------------------------------------------- */
@@ -118,7 +145,9 @@ void wl_dispatcher_take_done(wl_dispatcher_t *self, const wl_msg_t *msg) {
             WL_COUNT(&self->hub.counters, msg_malformed, 1);
         } else if (done->outcome != WL_PULL_OK) {
             wl_pull_outcome_t outcome = (wl_pull_outcome_t)done->outcome;
-            wl_dispatcher_fail(self, lane, done->uid, done->seq, outcome, done_reason(outcome));
+            /* the shard has told which record it refused */
+            pull_fail(self, lane, done->uid, done->seq, outcome, done_reason(outcome),
+                      outcome == WL_PULL_REFUSED);
         } else if (wl_pending_done(self->pending, lane->line, done->uid, done->seq)) {
             wl_recovery_note(&lane->recovery, true, mono);
             wl_settlement_end(self->settlement, done->uid, lane->line);

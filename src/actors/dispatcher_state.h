@@ -18,6 +18,7 @@
 #include "actors/dispatcher_tally.h"
 #include "actors/hub.h"
 #include "actors/settlement.h"
+#include "actors/trail_teller.h"
 #include "base/clock.h"
 #include "domain/marks.h"
 #include "domain/pending.h"
@@ -35,6 +36,7 @@ struct wl_dispatcher {
     wl_lane_t *lanes[WL_LANES_MAX]; /* owned; pointers do not move */
     uint32_t lane_count;
     wl_gate_t *gates; /* owned; one for each shard */
+    wl_trail_teller_t trail;
 
     /* dispatcher_lease.c */
     uint64_t epoch;         /* of the lease under which it works; 0: it does not */
@@ -51,7 +53,9 @@ struct wl_dispatcher {
     bool stop;                           /* this turn has read enough, or nothing more fits */
     bool retries_left;                   /* rows of the retry table that did not fit */
     size_t turn_changes;                 /* added in this turn */
+    uint32_t turn_merged;                /* of those: a pull that covers them was due */
     int64_t turn_at;                     /* monotonic ms when it began */
+    int64_t turn_wall;                   /* the same as wall ms, for the trail */
     wl_lane_t *catching;                 /* the lane whose passed-over entries are being read */
     wl_decoder_t *decoder;               /* owned; of payload entries */
     wl_change_t changes[WL_CHANGES_MAX]; /* of the entry being read */

@@ -235,6 +235,33 @@ static void fetcher_take_users(fetcher_t *self, const wl_tell_users_head_t *aske
     wl_users_add(to, &(wl_users_item_t){.uids = {count > 0 ? self->page : NULL, count}});
 }
 
+/* ---- for the trail --------------------------------------------------------------------------- */
+
+/* Operators ask rarely: a read of its own for each. */
+static void fetcher_take_trail(fetcher_t *self, const wl_msg_t *msg) {
+    for (uint32_t i = 0; i < msg->count; i++) {
+        const wl_trail_ask_item_t *asked = &msg->items.trail_ask[i];
+        if (wl_hub_shard(&self->hub, asked->uid) != self->shard ||
+            !wl_topology_here(self->hub.settings, WL_ACTOR_TRAIL, 0)) {
+            WL_COUNT(&self->hub.counters, msg_malformed, 1);
+            continue;
+        }
+        wl_asset_rows_clear(&self->rows);
+        wl_err_t err = wl_asset_db_fetch(self->db, asked->uid, &self->rows);
+        fetcher_note(self, err);
+        uint32_t count = err == WL_OK ? self->rows.count : 0;
+        wl_trail_now_item_t item = {.asked = asked->asked,
+                                    .uid = asked->uid,
+                                    .error = (uint32_t)err,
+                                    .assets = {count > 0 ? self->rows.at : NULL, count}};
+        wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_TRAIL, 0, WL_MSG_TRAIL_NOW, 0);
+        if (!wl_encoder_begun(to)) {
+            wl_trail_now_begin(to, NULL);
+        }
+        wl_trail_now_add(to, &item);
+    }
+}
+
 static void fetcher_take(void *actor, const wl_msg_t *msg) {
     fetcher_t *self = actor;
     switch ((int)msg->id) {
@@ -242,6 +269,7 @@ static void fetcher_take(void *actor, const wl_msg_t *msg) {
     case WL_MSG_PULL: fetcher_note(self, wl_fetcher_consent_pull(self->consent, msg)); break;
     case WL_MSG_LIVE: fetcher_note(self, wl_fetcher_consent_live(self->consent, msg)); break;
     case WL_MSG_TELL_USERS: fetcher_take_users(self, &msg->head.tell_users); break;
+    case WL_MSG_TRAIL_ASK: fetcher_take_trail(self, msg); break;
     case WL_MSG_TELL_OWNERS:
         if (self->tours != NULL) {
             wl_owner_tours_take(self->tours, &msg->head.tell_owners);

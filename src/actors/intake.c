@@ -1,6 +1,7 @@
 #include "actors/intake.h"
 
 #include "actors/access.h"
+#include "actors/admin_owner.h"
 #include "actors/change_queue.h"
 #include "actors/hub.h"
 #include "actors/intake_batch.h"
@@ -78,26 +79,20 @@ static void intake_acknowledge(intake_t *self, const wl_intake_waiter_t *waiter)
 
 /* ---- what clients ask ------------------------------------------------------------------------ */
 
-static wl_actor_kind_t admin_owner(wl_method_t method) {
-    if (wl_method_config(method)) {
-        return WL_ACTOR_CONFIG;
-    }
-    if (wl_method_reconcile(method)) {
-        return WL_ACTOR_RECONCILER;
-    }
-    bool console = method == WL_METHOD_ADMIN_STATS || method == WL_METHOD_ADMIN_PRESENCE_STATS ||
-                   method == WL_METHOD_ADMIN_PRESENCE_REBUILD;
-    return console ? WL_ACTOR_CONSOLE : WL_ACTOR_DISPATCHER;
-}
-
 /* Hands an operator's request to its owner; a ticket remembers who asked. */
-static wl_err_t intake_take_admin(intake_t *self, const wl_rpc_request_t *request) {
+static wl_err_t intake_take_admin(intake_t *self, const wl_rpc_request_t *request,
+                                  wl_fault_t *fault) {
     int64_t wait_ms = request->deadline_ms > 0 && request->deadline_ms < ADMIN_MS
                           ? request->deadline_ms
                           : ADMIN_MS;
     if (request->notification) { /* nobody would learn the outcome */
         WL_COUNT(&self->hub.counters, rpc_malformed, 1);
         return WL_OK;
+    }
+    wl_actor_kind_t owner = wl_admin_owner(request->method);
+    if (wl_hub_instances(&self->hub, owner) == 0) {
+        return wl_fault(fault, WL_ERR_NOT_FOUND, "trail.enabled",
+                        "nothing is kept that could be explained: trail.enabled is no");
     }
     wl_ticket_t *ticket =
         wl_tickets_take(self->tickets, &request->peer, request->msgid, wl_mono_now().ms + wait_ms);
@@ -106,7 +101,7 @@ static wl_err_t intake_take_admin(intake_t *self, const wl_rpc_request_t *reques
     }
     ticket->method = request->method;
     ticket->uid = 0;
-    wl_encoder_t *to = wl_hub_to(&self->hub, admin_owner(request->method), 0, WL_MSG_ADMIN, 0);
+    wl_encoder_t *to = wl_hub_to(&self->hub, owner, 0, WL_MSG_ADMIN, 0);
     if (!wl_encoder_begun(to)) {
         wl_admin_head_t head = {.intake = self->hub.instance};
         wl_admin_begin(to, &head);
@@ -167,7 +162,7 @@ static wl_err_t intake_take_method(intake_t *self, const wl_rpc_request_t *reque
     case WL_METHOD_REFRESH:
         *ret_key = "queued";
         return wl_intake_notes_refresh(&self->notes, request->args, ret_count, fault);
-    default: return intake_take_admin(self, request); /* the port has no others */
+    default: return intake_take_admin(self, request, fault); /* the port has no others */
     }
 }
 

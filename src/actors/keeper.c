@@ -67,6 +67,7 @@ static void keeper_tell(keeper_t *self, const wl_lease_item_t *item) {
     for (uint32_t i = 0; i < wl_hub_instances(&self->hub, WL_ACTOR_PULLER); i++) {
         keeper_tell_one(self, WL_ACTOR_PULLER, i, item);
     }
+    keeper_tell_one(self, WL_ACTOR_TRAIL, 0, item); /* if there is one */
     keeper_tell_one(self, WL_ACTOR_DISPATCHER, item->partition, item);
 }
 

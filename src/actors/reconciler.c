@@ -2,6 +2,7 @@
 
 #include "actors/reconciler_state.h"
 #include "actors/store_options.h"
+#include "actors/trail_teller.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -288,16 +289,18 @@ static void on_message(void *arg, const wl_msg_t *msg) {
 
 static void on_turn_end(void *arg) {
     drive(arg);
+    wl_trail_teller_turn(((wl_reconciler_t *)arg)->trail);
 }
 
 static void on_tick(void *arg) {
-    drive(arg);
+    on_turn_end(arg);
 }
 
 static bool tick_hurried(void *arg) {
     const wl_reconciler_t *self = arg;
     bool pauses = self->state == WL_STEP_PAUSE && self->not_before - wl_mono_now().ms > 1000;
-    return self->state == WL_STEP_NONE ? self->claim_at == 0 : !pauses;
+    bool busy = self->state == WL_STEP_NONE ? self->claim_at == 0 : !pauses;
+    return busy || wl_trail_teller_waits(self->trail);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -357,6 +360,8 @@ static wl_err_t reconciler_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     self->batch = wl_intake_batch_new((uint32_t)self->hub.settings->queue_partitions);
     self->unpacker = wl_unpacker_new();
     msgpack_sbuffer_init(&self->body);
+    self->trail = wl_alloc_zero(1, sizeof *self->trail);
+    wl_trail_teller_open(self->trail, &self->hub);
     self->reaches = shards_reached(&self->hub);
     if (!self->reaches) {
         wl_log(WL_LOG_INFO, self->hub.name, "reconcile_off",
@@ -391,6 +396,7 @@ static void reconciler_close(void *arg) {
     wl_free(self->found);
     wl_free(self->given);
     wl_free(self->seen);
+    wl_free(self->trail);
     wl_hub_close(&self->hub);
 }
 

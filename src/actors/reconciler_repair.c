@@ -3,6 +3,8 @@
 #include "actors/reconciler_state.h"
 
 #include "actors/change_queue.h"
+#include "actors/trail_teller.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/slot.h"
 
@@ -85,6 +87,23 @@ static bool restores(const wl_reconciler_t *self, uint64_t uid) {
     return false;
 }
 
+/* Whoever asks later why the user sees this should hear of it. */
+static void repair_tell(wl_reconciler_t *self, const wl_difference_t *found) {
+    char text[WL_TRAIL_TEXT_MAX + 1];
+    (void)snprintf(text, sizeof text, "%s, %s: %s", wl_difference_name(found->kind),
+                   wl_repair_name(found->repair), found->cause);
+    wl_trail_event_t event = {
+        .uid = found->uid,
+        .at = wl_wall_now().ms,
+        .what = WL_TRAIL_REPAIR,
+        .line = found->line,
+        .bucket = found->bucket,
+        .version = found->repair == WL_REPAIR_RESTORE ? found->in_copy : found->in_db,
+        .before = found->repair == WL_REPAIR_RESTORE ? found->in_db : found->in_copy,
+        .text = text};
+    wl_trail_tell(self->trail, &event);
+}
+
 wl_err_t wl_reconciler_repair(wl_reconciler_t *self, bool *ret_marks) {
     *ret_marks = false;
     wl_err_t err = restore(self);
@@ -93,6 +112,7 @@ wl_err_t wl_reconciler_repair(wl_reconciler_t *self, bool *ret_marks) {
     }
     for (uint32_t i = 0; i < self->found_count; i++) {
         const wl_difference_t *found = &self->found[i].difference;
+        repair_tell(self, found);
         bool first = i == 0 || self->found[i - 1].difference.uid != found->uid ||
                      self->found[i - 1].difference.repair != found->repair;
         if (found->repair == WL_REPAIR_DROP && first && !restores(self, found->uid)) {

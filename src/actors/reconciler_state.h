@@ -59,6 +59,7 @@ typedef struct {
     wl_asset_rows_t rows;                    /* of one read, reused */
     wl_unpacker_t *unpacker;                 /* owned */
     msgpack_sbuffer body;                    /* of an answer, or of packed sums */
+    struct wl_trail_teller *trail;           /* owned; what was repaired */
 
     /* the part that is worked at */
     wl_report_run_t run;
@@ -144,7 +145,6 @@ void wl_reconciler_tell_found(wl_reconciler_t *self); /* the log and the sums */
 WL_MUST_USE wl_err_t wl_reconciler_repair(wl_reconciler_t *self, bool *ret_marks);
 void wl_reconciler_take_admin(wl_reconciler_t *self, const wl_msg_t *msg);
 uint64_t wl_reconciler_last_round(wl_reconciler_t *self);
-/* Are lines silent, now that this run has ended? */
-void wl_reconciler_judge_lines(wl_reconciler_t *self, uint64_t run);
+void wl_reconciler_judge_lines(wl_reconciler_t *self, uint64_t run); /* once it has ended */
 
 #endif

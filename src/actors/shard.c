@@ -2,6 +2,7 @@
 
 #include "actors/hub.h"
 #include "actors/shard_consent.h"
+#include "actors/shard_trail.h"
 #include "actors/store_batch.h"
 #include "actors/store_options.h"
 #include "base/alloc.h"
@@ -40,6 +41,7 @@ typedef struct {
     int64_t shut_until;          /* monotonic ms: nothing is tried before */
     wl_refused_item_t refused;   /* the stale epoch that was told last, in this transaction */
     uint64_t hand_backs;         /* batches handed back: no two share a head */
+    wl_shard_trail_t trail;
 } shard_t;
 
 /* ---- one transaction ------------------------------------------------------------------------- */
@@ -71,6 +73,7 @@ static wl_err_t shard_keep(shard_t *self, const wl_asset_t *asset, wl_apply_resu
             return err;
         }
         wl_store_batch_own_extra(self->batch, kept);
+        self->batch->stands[asset - self->batch->assets] = kept->version;
     }
     item->kept_count++;
     item->owns = item->owns || kept->state != WL_STATE_GONE;
@@ -90,6 +93,13 @@ static wl_err_t shard_check_consent(shard_t *self, const wl_line_t *line, const 
     }
     *ret_allowed = !needed || item->consent == WL_CONSENT_STANDS;
     return err;
+}
+
+/* A user without assets of a line that needs a consent: was the line asked at all? */
+static wl_err_t shard_check_absent(shard_t *self, const wl_line_t *line, wl_stored_user_t *item) {
+    static const wl_asset_t none = {.version = 0};
+    bool allowed = false;
+    return shard_check_consent(self, line, &none, item, &allowed);
 }
 
 /* A consent record. Once it is withdrawn, nothing of the line that this transaction has stored for
@@ -132,6 +142,11 @@ static void shard_judge_consent(const shard_t *self, const wl_asset_t *asset,
     }
 }
 
+/* What the trail will tell, should the transaction commit. */
+static void shard_note(shard_t *self, const wl_asset_t *asset, wl_store_fate_t fate) {
+    self->batch->fates[asset - self->batch->assets] = fate;
+}
+
 /* An error ends the transaction. */
 static wl_err_t shard_apply_asset(shard_t *self, const wl_line_t *line, const wl_asset_t *asset,
                                   wl_stored_user_t *item) {
@@ -140,6 +155,7 @@ static wl_err_t shard_apply_asset(shard_t *self, const wl_line_t *line, const wl
     wl_apply_result_t result = WL_APPLY_OLDER;
     wl_err_t err = shard_check_consent(self, line, asset, item, &allowed);
     if (err != WL_OK || !allowed) {
+        shard_note(self, asset, WL_STORE_FATE_BARRED);
         self->batch->barred += err == WL_OK;
         return err;
     }
@@ -151,11 +167,13 @@ static wl_err_t shard_apply_asset(shard_t *self, const wl_line_t *line, const wl
     }
     if (record_refused || !sane || result == WL_APPLY_FULL) {
         item->outcome = WL_PULL_REFUSED;
+        shard_note(self, asset, WL_STORE_FATE_REFUSED);
         self->batch->refused++;
         return WL_OK;
     }
     self->batch->stored += result == WL_APPLY_STORED;
     self->batch->older += result == WL_APPLY_OLDER;
+    shard_note(self, asset, wl_shard_trail_fate(result));
     bool consent_again = result == WL_APPLY_TOUCHED && wl_asset_is_consent(asset);
     err = shard_keep(self, asset, consent_again ? WL_APPLY_OLDER : result, item);
     if (err == WL_OK) {
@@ -172,6 +190,9 @@ static wl_err_t shard_apply_item(shard_t *self, wl_stored_user_t *item) {
     item->kept_count = 0;
     item->owns = false;
     item->consent = WL_CONSENT_UNKNOWN;
+    if (item->asset_count == 0 && wl_trail_teller_on(&self->trail.teller)) {
+        err = shard_check_absent(self, line, item);
+    }
     for (uint32_t i = 0; err == WL_OK && i < item->asset_count; i++) {
         err = shard_apply_asset(self, line, &batch->assets[item->asset_first + i], item);
     }
@@ -237,6 +258,7 @@ static void shard_tell_stored(shard_t *self, uint64_t commit_seq) {
     self->refused = (wl_refused_item_t){.partition = UINT32_MAX};
     uint32_t presences = wl_hub_instances(&self->hub, WL_ACTOR_PRESENCE);
     uint64_t log_seq = wl_asset_db_owner_seq(self->db);
+    self->trail.committed_at = wl_wall_now().ms;
     for (size_t i = 0; i < self->batch->item_count; i++) {
         const wl_stored_user_t *from = &self->batch->items[i];
         const wl_stored_line_t *shared = &self->batch->heads[from->head];
@@ -245,6 +267,7 @@ static void shard_tell_stored(shard_t *self, uint64_t commit_seq) {
             shard_tell_refused(self, shared);
             continue;
         }
+        wl_shard_trail_tell(&self->trail, self->batch, from);
         uint32_t presence = wl_uid_owner(from->uid, presences);
         wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_PRESENCE, presence, WL_MSG_STORED,
                                      commit_seq * WL_STORE_BATCH_HEADS + from->head);
@@ -417,7 +440,9 @@ static void on_message(void *arg, const wl_msg_t *msg) {
 }
 
 static void on_turn_end(void *arg) {
-    shard_commit(arg);
+    shard_t *self = arg;
+    shard_commit(self);
+    wl_trail_teller_turn(&self->trail.teller);
 }
 
 /* Wipes what purged rows have left in the database's log, a moment after the commits, so that many
@@ -432,7 +457,8 @@ static void on_tick(void *arg) {
 }
 
 static bool tick_hurried(void *arg) {
-    return ((const shard_t *)arg)->withdrawn;
+    const shard_t *self = arg;
+    return self->withdrawn || wl_trail_teller_waits(&self->trail.teller);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -450,6 +476,8 @@ static wl_err_t shard_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     }
     WL_ASSERT(wl_hub_instances(&self->hub, WL_ACTOR_PRESENCE) <= PRESENCE_MAX);
     self->batch = wl_store_batch_new();
+    wl_trail_teller_open(&self->trail.teller, &self->hub);
+    self->trail.key = wl_random_u64();
     self->withdrawn = true; /* maybe, by a process that died before it was wiped */
     wl_store_text_t text;
     wl_asset_db_options_t options =

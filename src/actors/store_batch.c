@@ -25,6 +25,8 @@ void wl_store_batch_destroy(wl_store_batch_t **pointer) {
     wl_free(self->uids);
     wl_free(self->assets);
     wl_free(self->kept);
+    wl_free(self->fates);
+    wl_free(self->stands);
     msgpack_zone_free(self->zone);
     wl_free(self);
     *pointer = NULL;
@@ -71,6 +73,8 @@ static void batch_reserve(wl_store_batch_t *self, uint32_t assets) {
         self->asset_room = (self->asset_count + assets) * 2;
         self->assets = wl_realloc_array(self->assets, self->asset_room, sizeof *self->assets);
         self->kept = wl_realloc_array(self->kept, self->asset_room, sizeof *self->kept);
+        self->fates = wl_realloc_array(self->fates, self->asset_room, sizeof *self->fates);
+        self->stands = wl_realloc_array(self->stands, self->asset_room, sizeof *self->stands);
     }
 }
 
@@ -95,6 +99,8 @@ void wl_store_batch_add(wl_store_batch_t *self, const wl_store_head_t *head,
                                .head = batch_head(self, head),
                                .asked = item->outcome};
     for (uint32_t i = 0; i < item->assets.count; i++) {
+        self->fates[self->asset_count] = WL_STORE_FATE_NONE;
+        self->stands[self->asset_count] = 0;
         wl_asset_t *asset = &self->assets[self->asset_count++];
         *asset = item->assets.at[i];
         wl_store_batch_own_extra(self, asset);

@@ -24,6 +24,16 @@ typedef struct {
 /* What is known about the consent of an item's user to its line. */
 enum { WL_CONSENT_UNKNOWN = 0, WL_CONSENT_STANDS = 1, WL_CONSENT_MISSING = 2 };
 
+/* What became of one asset. */
+typedef enum {
+    WL_STORE_FATE_NONE, /* not tried */
+    WL_STORE_FATE_STORED,
+    WL_STORE_FATE_TOUCHED,
+    WL_STORE_FATE_OLDER,
+    WL_STORE_FATE_REFUSED, /* by a rule of the line, or of the store */
+    WL_STORE_FATE_BARRED,  /* there is no consent */
+} wl_store_fate_t;
+
 /* One user to store, copied out of a message. */
 typedef struct {
     uint64_t uid;
@@ -46,8 +56,10 @@ typedef struct {
     size_t *order;           /* owned; the items by uid */
     uint64_t *uids;          /* owned; ascending, each once */
     wl_asset_t *assets;      /* owned; extras lie in zone */
-    wl_asset_t *kept;   /* owned; what stands in the database after applying, in the same places */
-    msgpack_zone *zone; /* owned; emptied with the batch */
+    wl_asset_t *kept; /* owned; what stands in the database after applying, in the same places */
+    wl_store_fate_t *fates; /* owned; of each asset, by the transaction */
+    uint64_t *stands;       /* owned; OLDER: the version that stands */
+    msgpack_zone *zone;     /* owned; emptied with the batch */
     size_t item_count;
     size_t item_room;
     size_t asset_count;

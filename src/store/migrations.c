@@ -91,10 +91,24 @@ static const wl_migration_t report_steps[] = {
      "CREATE INDEX reconcile_diff_open ON reconcile_diff(run, shard, state);"},
 };
 
+/* A block is many events of one bin of users (store/trail_db.h). meta: how many events there are,
+ * and since when all of them; 0 = since the file was made. */
+static const wl_migration_t trail_steps[] = {
+    {1, "001_trail",
+     "CREATE TABLE block(id INTEGER PRIMARY KEY, bin INTEGER NOT NULL, first_at INTEGER NOT NULL,"
+     " last_at INTEGER NOT NULL, events INTEGER NOT NULL, bytes BLOB NOT NULL);"
+     "CREATE INDEX block_bin ON block(bin);"
+     "CREATE TABLE meta(id INTEGER PRIMARY KEY CHECK(id = 1), events INTEGER NOT NULL,"
+     " since INTEGER NOT NULL);"
+     "INSERT INTO meta VALUES(1, 0, 0);"},
+};
+
 const wl_schema_t wl_schema_asset_db = {
     0x574c4144u /* "WLAD" */, sizeof asset_db_steps / sizeof *asset_db_steps, asset_db_steps};
 const wl_schema_t wl_schema_queue = {0x574c5155u /* "WLQU" */,
                                      sizeof queue_steps / sizeof *queue_steps, queue_steps};
+const wl_schema_t wl_schema_trail = {0x574c5452u /* "WLTR" */,
+                                     sizeof trail_steps / sizeof *trail_steps, trail_steps};
 
 const wl_schema_t wl_schema_reports = {0x574c5250u /* "WLRP" */,
                                        sizeof report_steps / sizeof *report_steps, report_steps};

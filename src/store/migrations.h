@@ -23,6 +23,7 @@ typedef struct {
 extern const wl_schema_t wl_schema_asset_db;
 extern const wl_schema_t wl_schema_queue;
 extern const wl_schema_t wl_schema_reports;
+extern const wl_schema_t wl_schema_trail;
 
 /* Brings the file up to schema->count, each step in its own transaction, so a killed process leaves
  * a whole step or none. Several handles may do this at once. WL_ERR_SETTINGS: the file has seen

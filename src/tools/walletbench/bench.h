@@ -71,6 +71,8 @@ bench_result_t bench_sync_sqlite(const bench_setup_t *setup);
 bench_result_t bench_intake_redis(const bench_setup_t *setup);
 bench_result_t bench_sync_mysql(const bench_setup_t *setup);
 bench_result_t bench_line_stalled(const bench_setup_t *setup);
+bench_result_t bench_sync_trail(const bench_setup_t *setup);
+bench_result_t bench_intake_trail(const bench_setup_t *setup);
 /* fresh_bench.c */
 bench_result_t bench_fresh_p50(const bench_setup_t *setup);
 bench_result_t bench_fresh_p99(const bench_setup_t *setup);

@@ -170,3 +170,42 @@ bench_result_t bench_line_stalled(const bench_setup_t *setup) {
     bench_walletd_stop(&sides.healthy);
     return result;
 }
+
+/* ---- what the trail costs ----------------------------------------------------------------- */
+
+static double untold_sync(void *arg) {
+    sides_t *sides = arg;
+    return bench_writer_sync(&sides->healthy, sides->changes, 0);
+}
+
+/* The other side keeps nothing to be explained. */
+bench_result_t bench_sync_trail(const bench_setup_t *setup) {
+    sides_t sides = {.setup = setup};
+    sides.changes = setup->quick ? SYNC_QUICK : SYNC_FULL;
+    bench_writer_start(setup, "told", "", false, "", &sides.walletd);
+    bench_writer_start(setup, "untold", "", false, "[trail]\nenabled = no\n", &sides.healthy);
+    bench_result_t result = bench_pairs(setup, "changes/s", sync_ours, untold_sync, &sides);
+    stored_check(&sides.walletd, sides.changes * (setup->pairs + 1));
+    stored_check(&sides.healthy, sides.changes * (setup->pairs + 1));
+    bench_walletd_stop(&sides.walletd);
+    bench_walletd_stop(&sides.healthy);
+    return result;
+}
+
+static double untold_intake(void *arg) {
+    sides_t *sides = arg;
+    sides_t other = *sides;
+    other.walletd = sides->healthy;
+    return intake_ours(&other);
+}
+
+bench_result_t bench_intake_trail(const bench_setup_t *setup) {
+    static const char limits[] = ", \"rate\": 50, \"burst\": 1, \"concurrency\": 1";
+    sides_t sides = {.setup = setup};
+    bench_writer_start(setup, "told", limits, false, "", &sides.walletd);
+    bench_writer_start(setup, "untold", limits, false, "[trail]\nenabled = no\n", &sides.healthy);
+    bench_result_t result = bench_pairs(setup, "changes/s", intake_ours, untold_intake, &sides);
+    bench_walletd_stop(&sides.walletd);
+    bench_walletd_stop(&sides.healthy);
+    return result;
+}

@@ -11,6 +11,7 @@
 #include "tools/walletctl/config_users.h"
 #include "tools/walletctl/config_validate.h"
 #include "tools/walletctl/consent.h"
+#include "tools/walletctl/explain.h"
 #include "tools/walletctl/keys.h"
 #include "tools/walletctl/line_test.h"
 #include "tools/walletctl/rebuild.h"
@@ -311,6 +312,8 @@ static const ctl_verb_t verbs[] = {
     {"dlq redrive", "[ID] [--line LINE]", "try dead letters again", 0, 1, run_dlq_redrive},
     {"dlq discard", "[ID] [--line LINE] --note TEXT", "give dead letters up for good", 0, 1,
      run_dlq_discard},
+    {"explain", "UID [--line LINE] [--limit N]", "what a user has now, and how it came about", 1, 1,
+     ctl_explain},
     {"presence stats", "", "members, memory and false positives of presence", 0, 0,
      run_presence_stats},
     {"presence rebuild", "[--no-wait] [--status]",
