@@ -217,6 +217,12 @@ def test_planted(world):
     rows = ctl(world.wallet, "differences", str(run["run"]), "--limit", "100000")["differences"]
     assert len(rows) == sum(planted.values()), len(rows)
     assert all(row["state"] == "repaired" for row in rows), rows[:3]
+    client = world.wallet.writer()
+    for row in random.sample(rows, 5):  # and whoever asks later is told
+        events = harness.until(lambda: [e for e in client.call("admin.explain", uid=int(row["uid"]))["events"]
+                                        if e["what"] == "repair"], 10, f"{row} is explained")
+        assert any(row["kind"] in e["reason"] and e["line"] == row["line"] for e in events), (row, events)
+    client.close()
     world.wallet.wait_quiet(60)
     check(world)
     again = ctl(world.wallet, "run")["runs"][0]
