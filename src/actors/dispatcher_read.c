@@ -89,8 +89,9 @@ static void entry_damaged(wl_dispatcher_t *self, const wl_queue_entry_t *entry,
     wl_dead_letter_t letter = {
         .at = wl_wall_now().ms, .body = entry->body, .body_bytes = entry->body_bytes};
     memcpy(letter.line, entry->line, sizeof letter.line);
+    letter.failure = WL_FAILURE_UNDECODABLE;
     (void)snprintf(letter.reason, sizeof letter.reason, "%s", reason);
-    wl_settlement_dead(self->settlement, &letter);
+    wl_settlement_dead(self->settlement, &letter, NULL);
     wl_settlement_ack(self->settlement, entry->id);
     WL_COUNT(&self->hub.counters, queue_damaged, 1);
     WL_COUNT(&self->hub.counters, queue_dead, 1);
@@ -126,6 +127,8 @@ static bool entry_take_changes(wl_dispatcher_t *self, const wl_queue_entry_t *en
         if (read_add(self, &add, &seq, &merged) != WL_OK) {
             return entry_stuck(self, lane, entry, i);
         }
+        wl_settlement_recall(self->settlement, change->uid, entry->line, entry->history,
+                             pairs == 1 ? entry->history_bytes : 0);
         trail_tell(self, asked ? WL_TRAIL_ASKED : WL_TRAIL_NOTIFIED, &add, merged);
         if (!merged) {
             wl_dispatcher_notice(self, entry->line, change->uid, seq, WL_MARK_PENDING);
@@ -395,7 +398,7 @@ void wl_dispatcher_take_retry(const wl_retry_row_t *row, void *arg) {
      * looked: it takes over what was notified, or its failure would forget the row. */
     if (strcmp(wl_pending_state(self->pending, row->line, row->uid), "sleeping") == 0 ||
         row->uid == 0) {
-        wl_settlement_stored(self->settlement, row->uid, row->line);
+        wl_settlement_stored(self->settlement, row);
         return;
     }
     int64_t wait_ms = row->due_at - wl_wall_now().ms;
@@ -423,7 +426,7 @@ void wl_dispatcher_take_retry(const wl_retry_row_t *row, void *arg) {
         self->retries_left = true;
         return;
     }
-    wl_settlement_stored(self->settlement, row->uid, row->line);
+    wl_settlement_stored(self->settlement, row);
     if (row->attempts > 0) {
         wl_dispatcher_notice(self, row->line, row->uid, seq, WL_MARK_FAILING);
     } else {

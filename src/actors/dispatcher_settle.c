@@ -3,6 +3,7 @@
 #include "actors/dispatcher_state.h"
 
 #include "actors/line_flow.h"
+#include "base/failure.h"
 #include "base/log.h"
 #include "base/random.h"
 
@@ -27,6 +28,11 @@ static int64_t fail_delay_ms(wl_lane_t *lane, uint32_t attempts, wl_mono_ms_t no
     return delay_ms;
 }
 
+static_assert(sizeof((wl_attempt_t){.at = 0}).reason == sizeof((wl_retry_row_t){.uid = 0}).reason &&
+                  sizeof((wl_attempt_t){.at = 0}).reason ==
+                      sizeof((wl_dead_letter_t){.uid = 0}).reason,
+              "reasons are copied as they are");
+
 static void fail_trail(wl_dispatcher_t *self, wl_trail_what_t what, const wl_lane_t *lane,
                        const wl_pending_pull_t *pull, const wl_trail_event_t *more) {
     wl_trail_event_t event = *more;
@@ -39,7 +45,8 @@ static void fail_trail(wl_dispatcher_t *self, wl_trail_what_t what, const wl_lan
 }
 
 static void fail_give_up(wl_dispatcher_t *self, const wl_lane_t *lane,
-                         const wl_pending_pull_t *pull, uint32_t attempts, const char *reason) {
+                         const wl_pending_pull_t *pull, uint32_t attempts,
+                         const wl_attempt_t *attempt) {
     if (pull->notified_at.ms == 0) {
         /* Nobody said that anything has changed, a user only looked: the copy is as good as before,
          * and the next look asks again. A retry in the store is another matter, and stays. */
@@ -47,29 +54,30 @@ static void fail_give_up(wl_dispatcher_t *self, const wl_lane_t *lane,
         wl_dispatcher_notice(self, lane->line, pull->uid, pull->seq, WL_MARK_NONE);
         return;
     }
-    wl_dead_letter_t letter = {.uid = pull->uid, .attempts = attempts, .at = wl_wall_now().ms};
+    wl_dead_letter_t letter = {.uid = pull->uid, .attempts = attempts, .at = attempt->at};
     memcpy(letter.line, lane->line, sizeof letter.line);
-    (void)snprintf(letter.reason, sizeof letter.reason, "%s", reason);
-    wl_settlement_dead(self->settlement, &letter);
+    memcpy(letter.reason, attempt->reason, sizeof letter.reason);
+    letter.failure = attempt->failure;
+    wl_settlement_dead(self->settlement, &letter, attempt);
     fail_trail(self, WL_TRAIL_DEAD, lane, pull,
-               &(wl_trail_event_t){.attempt = attempts, .text = reason});
+               &(wl_trail_event_t){.attempt = attempts, .text = attempt->reason});
     wl_dispatcher_notice(self, lane->line, pull->uid, pull->seq, WL_MARK_FAILING);
     WL_COUNT(&self->hub.counters, queue_dead, 1);
     char who[16];
     wl_log_uid(pull->uid, who);
     wl_log(WL_LOG_WARN, self->hub.name, "dead_letter", "%s of line %s after %u attempts: %s", who,
-           lane->line, attempts, reason);
+           lane->line, attempts, attempt->reason);
 }
 
 static void fail_retry(wl_dispatcher_t *self, const wl_lane_t *lane, const wl_pending_pull_t *pull,
-                       uint32_t attempts, int64_t delay_ms, const char *reason) {
+                       uint32_t attempts, int64_t delay_ms, const wl_attempt_t *attempt) {
     wl_retry_row_t row = {.uid = pull->uid,
                           .attempts = attempts,
-                          .due_at = wl_wall_now().ms + delay_ms,
+                          .due_at = attempt->at + delay_ms,
                           .notified_at = pull->notified_at.ms};
     memcpy(row.line, lane->line, sizeof row.line);
-    (void)snprintf(row.reason, sizeof row.reason, "%s", reason);
-    wl_settlement_retry(self->settlement, &row);
+    memcpy(row.reason, attempt->reason, sizeof row.reason);
+    wl_settlement_retry(self->settlement, &row, attempt);
     fail_trail(self, WL_TRAIL_RETRY, lane, pull,
                &(wl_trail_event_t){.attempt = attempts, .number = (uint64_t)delay_ms});
     WL_COUNT(&self->hub.counters, queue_retries, 1);
@@ -95,17 +103,20 @@ static void pull_fail(wl_dispatcher_t *self, wl_lane_t *lane, uint64_t uid, uint
     bool permanent = outcome == WL_PULL_PERMANENT || lane->config == NULL;
     bool give_up = permanent || pull.notified_at.ms == 0 || attempts >= lane->config->attempts_max;
     wl_mono_ms_t due = now;
+    wl_attempt_t attempt = {.at = wl_wall_now().ms};
+    attempt.failure = (uint8_t)wl_failure_of(reason, outcome == WL_PULL_REFUSED);
+    (void)snprintf(attempt.reason, sizeof attempt.reason, "%s", reason);
     if (!told) {
         wl_trail_event_t why = {.attempt = attempts, .outcome = (uint8_t)outcome, .text = reason};
         bool refused = outcome == WL_PULL_REFUSED;
         fail_trail(self, refused ? WL_TRAIL_QUARANTINED : WL_TRAIL_FAILED, lane, &pull, &why);
     }
     if (give_up) {
-        fail_give_up(self, lane, &pull, attempts, reason);
+        fail_give_up(self, lane, &pull, attempts, &attempt);
     } else {
         int64_t delay_ms = fail_delay_ms(lane, attempts, now);
         due.ms += delay_ms;
-        fail_retry(self, lane, &pull, attempts, delay_ms, reason);
+        fail_retry(self, lane, &pull, attempts, delay_ms, &attempt);
     }
     (void)wl_pending_fail(self->pending, lane->line, uid, seq, due, give_up, &attempts);
     if (!give_up) {

@@ -7,7 +7,8 @@
  *     dispatcher_settle.c  outcomes -> retries, dead letters, acknowledgements
  *     dispatcher_consent.c users give and withdraw their consent to a line
  *     dispatcher_tally.c   numbers of all dispatchers of the process, for operators
- *     dispatcher_admin.c   operators; dispatcher_backfill.h: all users of a line once more */
+ *     dispatcher_admin.c   operators; dispatcher_letters.c: their dead letters;
+ *                          dispatcher_backfill.h: all users of a line once more */
 #ifndef WL_ACTORS_DISPATCHER_STATE_H
 #define WL_ACTORS_DISPATCHER_STATE_H
 
@@ -20,6 +21,7 @@
 #include "actors/settlement.h"
 #include "actors/trail_teller.h"
 #include "base/clock.h"
+#include "base/failure.h"
 #include "domain/marks.h"
 #include "domain/pending.h"
 #include "domain/retry.h"
@@ -124,7 +126,22 @@ void wl_dispatcher_settle(wl_dispatcher_t *self, size_t least);
 
 /* ---- dispatcher_admin.c ---------------------------------------------------------------------- */
 void wl_dispatcher_take_admin(wl_dispatcher_t *self, const wl_msg_t *msg);
+
+/* ---- dispatcher_letters.c -------------------------------------------------------------------- */
 /* Another dispatcher has discarded dead letters of our users. */
 void wl_dispatcher_take_notice(wl_dispatcher_t *self, const wl_msg_t *msg);
+/* The answers to operators; show() packs into self->body. */
+WL_MUST_USE wl_err_t wl_dispatcher_letters_list(wl_dispatcher_t *self, const msgpack_object *args,
+                                                msgpack_packer *packer, wl_fault_t *fault);
+WL_MUST_USE wl_err_t wl_dispatcher_letters_show(wl_dispatcher_t *self, const msgpack_object *args,
+                                                wl_fault_t *fault);
+WL_MUST_USE wl_err_t wl_dispatcher_letters_redrive(wl_dispatcher_t *self,
+                                                   const msgpack_object *args,
+                                                   msgpack_packer *packer, wl_fault_t *fault);
+WL_MUST_USE wl_err_t wl_dispatcher_letters_discard(wl_dispatcher_t *self,
+                                                   const msgpack_object *args,
+                                                   msgpack_packer *packer, wl_fault_t *fault);
+/* "classes": [{class, count}] of those that have letters. */
+void wl_dispatcher_pack_classes(const uint64_t counts[WL_FAILURE_COUNT], msgpack_packer *packer);
 
 #endif

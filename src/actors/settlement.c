@@ -9,6 +9,8 @@
 
 enum { COLLECT_STEP = 512 };
 
+static_assert((int)WL_ATTEMPTS_BYTES_MAX <= (int)WL_HISTORY_BYTES_MAX, "the store keeps every history");
+
 typedef struct {
     uint64_t uid;
     char line[40]; /* cleared behind the text, so that equal keys are equal bytes */
@@ -20,9 +22,11 @@ typedef struct pair {
     struct pair *prev; /* in the list of changed pairs */
     struct pair *next;
     wl_retry_row_t *row; /* owned; to be written, NULL = to be removed or nothing to do */
-    bool stored;         /* a row stands in the store */
-    bool changed;        /* is in the list */
-    bool spilled;        /* nobody holds the pair: once written, its row is remembered no longer */
+    uint8_t *history;    /* owned; packed attempts that failed, NULL = none known */
+    size_t history_bytes;
+    bool stored;  /* a row stands in the store */
+    bool changed; /* is in the list */
+    bool spilled; /* nobody holds the pair: once written, its row is remembered no longer */
 } pair_t;
 
 /* A growing list of equal elements. */
@@ -45,7 +49,7 @@ struct wl_settlement {
     pair_t *pairs;   /* uthash: every pair with a row in the store or a change to write */
     pair_t *changes; /* list of those to write */
     size_t change_count;
-    LIST_OF(wl_dead_letter_t) dead; /* bodies owned */
+    LIST_OF(wl_dead_letter_t) dead; /* bodies and histories owned */
     LIST_OF(uint64_t) acks;
     LIST_OF(wl_retry_row_t) retries; /* of one write, memory kept */
     LIST_OF(wl_retry_row_t) ends;
@@ -62,14 +66,20 @@ static void settlement_forget(wl_settlement_t *self, pair_t *pair) {
     }
     HASH_DEL(self->pairs, pair);
     wl_free(pair->row);
+    wl_free(pair->history);
     wl_free(pair);
+}
+
+static void owned_free(const void *owned) {
+    void *pointer = NULL;
+    memcpy(&pointer, &owned, sizeof pointer); /* our own copy */
+    wl_free(pointer);
 }
 
 static void settlement_drop_dead(wl_settlement_t *self) {
     for (size_t i = 0; i < self->dead.count; i++) {
-        void *body = NULL;
-        memcpy(&body, &self->dead.at[i].body, sizeof body); /* our own copy */
-        wl_free(body);
+        owned_free(self->dead.at[i].body);
+        owned_free(self->dead.at[i].history);
     }
     self->dead.count = 0;
 }
@@ -125,8 +135,38 @@ static void settlement_change(wl_settlement_t *self, pair_t *pair) {
     }
 }
 
-void wl_settlement_stored(wl_settlement_t *self, uint64_t uid, const char *line) {
-    pair_t *pair = settlement_have(self, uid, line);
+/* What is known already is newer than what the store has. */
+static void pair_learn(pair_t *pair, const void *history, size_t bytes) {
+    if (pair->history == NULL && bytes > 0) {
+        pair->history = memcpy(wl_alloc(bytes), history, bytes);
+        pair->history_bytes = bytes;
+    }
+}
+
+/* Damaged bytes of the store are left behind: the history begins anew. */
+static void pair_add(pair_t *pair, const wl_attempt_t *attempt) {
+    wl_attempts_t attempts;
+    uint8_t packed[WL_ATTEMPTS_BYTES_MAX];
+    if (wl_attempts_unpack(pair->history, pair->history_bytes, &attempts) != WL_OK) {
+        attempts.count = 0;
+    }
+    wl_attempts_add(&attempts, attempt);
+    size_t bytes = wl_attempts_pack(&attempts, packed);
+    wl_free(pair->history);
+    pair->history = memcpy(wl_alloc(bytes), packed, bytes);
+    pair->history_bytes = bytes;
+}
+
+void wl_settlement_recall(wl_settlement_t *self, uint64_t uid, const char *line,
+                          const void *history, size_t bytes) {
+    if (bytes > 0) {
+        pair_learn(settlement_have(self, uid, line), history, bytes);
+    }
+}
+
+void wl_settlement_stored(wl_settlement_t *self, const wl_retry_row_t *row) {
+    pair_t *pair = settlement_have(self, row->uid, row->line);
+    pair_learn(pair, row->history, row->history_bytes);
     pair->stored = true;
     pair->spilled = false;
     if (pair->changed && pair->row == NULL) { /* redriven meanwhile: the row must not be removed */
@@ -136,19 +176,26 @@ void wl_settlement_stored(wl_settlement_t *self, uint64_t uid, const char *line)
     }
 }
 
-void wl_settlement_retry(wl_settlement_t *self, const wl_retry_row_t *row) {
+static pair_t *settlement_put(wl_settlement_t *self, const wl_retry_row_t *row) {
     pair_t *pair = settlement_have(self, row->uid, row->line);
     if (pair->row == NULL) {
         pair->row = wl_alloc(sizeof *pair->row);
     }
     *pair->row = *row;
+    pair->row->history = NULL; /* the pair's, once it is written */
+    pair->row->history_bytes = 0;
     pair->spilled = false;
     settlement_change(self, pair);
+    return pair;
+}
+
+void wl_settlement_retry(wl_settlement_t *self, const wl_retry_row_t *row,
+                         const wl_attempt_t *attempt) {
+    pair_add(settlement_put(self, row), attempt);
 }
 
 void wl_settlement_spill(wl_settlement_t *self, const wl_retry_row_t *row) {
-    wl_settlement_retry(self, row);
-    settlement_find(self, row->uid, row->line)->spilled = true;
+    settlement_put(self, row)->spilled = true;
 }
 
 void wl_settlement_end(wl_settlement_t *self, uint64_t uid, const char *line) {
@@ -164,7 +211,10 @@ void wl_settlement_end(wl_settlement_t *self, uint64_t uid, const char *line) {
         return;
     }
     wl_free(pair->row);
+    wl_free(pair->history);
     pair->row = NULL;
+    pair->history = NULL;
+    pair->history_bytes = 0;
     settlement_change(self, pair);
 }
 
@@ -173,7 +223,23 @@ void wl_settlement_forget(wl_settlement_t *self, uint64_t uid, const char *line)
     wl_settlement_end(self, uid, line);
 }
 
-void wl_settlement_dead(wl_settlement_t *self, const wl_dead_letter_t *letter) {
+/* The history of a pair that is given up goes with its letter. */
+static void letter_take_history(wl_settlement_t *self, wl_dead_letter_t *letter,
+                                const wl_attempt_t *attempt) {
+    letter->history = NULL;
+    letter->history_bytes = 0;
+    if (attempt != NULL) {
+        pair_t *pair = settlement_have(self, letter->uid, letter->line);
+        pair_add(pair, attempt);
+        letter->history = pair->history;
+        letter->history_bytes = pair->history_bytes;
+        pair->history = NULL;
+        pair->history_bytes = 0;
+    }
+}
+
+void wl_settlement_dead(wl_settlement_t *self, const wl_dead_letter_t *letter,
+                        const wl_attempt_t *attempt) {
     wl_dead_letter_t copy = *letter;
     if (letter->body_bytes > 0) {
         void *body = wl_alloc(letter->body_bytes);
@@ -182,6 +248,7 @@ void wl_settlement_dead(wl_settlement_t *self, const wl_dead_letter_t *letter) {
     } else {
         copy.body = NULL;
     }
+    letter_take_history(self, &copy, attempt);
     LIST_ADD(&self->dead, copy);
     wl_settlement_end(self, letter->uid, letter->line);
 }
@@ -232,6 +299,8 @@ wl_err_t wl_settlement_write(wl_settlement_t *self, wl_queue_t *queue, size_t *r
     DL_FOREACH(self->changes, pair) {
         if (pair->row != NULL) {
             LIST_ADD(&self->retries, *pair->row);
+            self->retries.at[self->retries.count - 1].history = pair->history;
+            self->retries.at[self->retries.count - 1].history_bytes = pair->history_bytes;
         } else {
             wl_retry_row_t row = {.uid = pair->key.uid};
             memcpy(row.line, pair->key.line, sizeof row.line);

@@ -68,6 +68,24 @@ static const wl_migration_t queue_steps[] = {
      "INSERT INTO tally VALUES(1, 1, 0, 0, 0);"},
     {2, "002_job", "CREATE TABLE job(name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;"},
     {3, "003_dead_pair", "CREATE INDEX dead_letter_pair ON dead_letter(uid, line);"},
+    /* class: wl_failure_t; 0 = of a letter that is older than this step, until the next open.
+     * dead_class counts them, whatever statement adds or removes one. */
+    {4, "004_history",
+     "ALTER TABLE retry ADD COLUMN history BLOB;"
+     "ALTER TABLE dead_letter ADD COLUMN class INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE dead_letter ADD COLUMN history BLOB;"
+     "CREATE INDEX dead_letter_class ON dead_letter(class);"
+     "CREATE TABLE dead_class(class INTEGER PRIMARY KEY, count INTEGER NOT NULL);"
+     "INSERT INTO dead_class SELECT 0, count(*) FROM dead_letter;"
+     "CREATE TRIGGER dead_born AFTER INSERT ON dead_letter BEGIN"
+     " INSERT INTO dead_class VALUES(new.class, 1)"
+     " ON CONFLICT(class) DO UPDATE SET count = count + 1; END;"
+     "CREATE TRIGGER dead_gone AFTER DELETE ON dead_letter BEGIN"
+     " UPDATE dead_class SET count = count - 1 WHERE class = old.class; END;"
+     "CREATE TRIGGER dead_told AFTER UPDATE OF class ON dead_letter BEGIN"
+     " UPDATE dead_class SET count = count - 1 WHERE class = old.class;"
+     " INSERT INTO dead_class VALUES(new.class, 1)"
+     " ON CONFLICT(class) DO UPDATE SET count = count + 1; END;"},
 };
 
 /* Texts are blobs, as in MySQL, and numbers above 2^63 negative. */

@@ -9,8 +9,8 @@
 
 /* Which dead letters, and what to say about them. */
 typedef struct {
-    uint64_t id;      /* 0 = the oldest */
-    const char *line; /* NULL = all */
+    uint64_t id; /* 0 = the oldest of those that the filter lets through */
+    wl_dead_filter_t filter;
     size_t max;       /* at most WL_DEAD_BATCH_MAX */
     const char *note; /* of the audit, never NULL */
     int64_t now_ms;   /* of redrive */
@@ -26,8 +26,9 @@ typedef struct {
     wl_err_t (*retries)(wl_queue_t *self, wl_retry_fn tell, void *arg);
     wl_err_t (*stats)(wl_queue_t *self, wl_queue_stats_t *ret);
     /* last: ids are at most that */
-    wl_err_t (*dead_list)(wl_queue_t *self, const char *line, uint64_t last, size_t max,
-                          wl_dead_fn tell, void *arg);
+    wl_err_t (*dead_list)(wl_queue_t *self, const wl_dead_filter_t *filter, uint64_t last,
+                          size_t max, wl_dead_fn tell, void *arg);
+    wl_err_t (*dead_classes)(wl_queue_t *self, uint64_t ret_counts[WL_FAILURE_COUNT]);
     wl_err_t (*dead_get)(wl_queue_t *self, uint64_t id, wl_dead_fn tell, void *arg); /* id > 0 */
     wl_err_t (*dead_redrive)(wl_queue_t *self, const wl_dead_choice_t *choice, wl_retry_fn tell,
                              void *arg, uint64_t *ret_count);
@@ -39,6 +40,11 @@ typedef struct {
     wl_err_t (*job_put)(wl_queue_t *self, const char *name, const void *body, size_t bytes);
     wl_err_t (*jobs)(wl_queue_t *self, uint32_t partition, wl_job_fn tell, void *arg);
 } wl_queue_ops_t;
+
+/* Does the filter let this letter through? */
+bool wl_dead_filter_takes(const wl_dead_filter_t *filter, const wl_dead_letter_t *letter);
+/* The filter in words, for the audit: " line=cash class=timeout". */
+void wl_dead_filter_words(const wl_dead_filter_t *filter, char *ret, size_t room);
 
 /* The first member of each backend's handle. */
 struct wl_queue {

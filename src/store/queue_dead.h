@@ -16,15 +16,26 @@ enum { WL_DEAD_BATCH_MAX = 10000 };
 
 typedef void (*wl_dead_fn)(const wl_dead_letter_t *letter, void *arg);
 
-/* Dead letters, newest first (ids descend), of one line or all (line NULL), with id < before (0 =
- * from the newest), at most max. Letters are borrowed for the call. */
-WL_MUST_USE wl_err_t wl_queue_dead_list(wl_queue_t *self, const char *line, uint64_t before,
-                                        size_t max, wl_dead_fn tell, void *arg);
+/* Which letters: those to which all that is said applies; {0} = all. */
+typedef struct {
+    const char *line;     /* NULL = any */
+    uint64_t uid;         /* 0 = anybody's */
+    wl_failure_t failure; /* WL_FAILURE_NONE = any */
+} wl_dead_filter_t;
+
+/* Dead letters, newest first (ids descend), of those that the filter lets through (NULL = all),
+ * with id < before (0 = from the newest), at most max. Letters are borrowed for the call. Redis
+ * looks at all letters up to the last one told. */
+WL_MUST_USE wl_err_t wl_queue_dead_list(wl_queue_t *self, const wl_dead_filter_t *filter,
+                                        uint64_t before, size_t max, wl_dead_fn tell, void *arg);
+/* How many letters of each class there are, by wl_failure_t. Kept up to date: costs the same at any
+ * size. Letters that a program before classes wrote in Redis count as WL_FAILURE_OTHER. */
+WL_MUST_USE wl_err_t wl_queue_dead_classes(wl_queue_t *self, uint64_t ret_counts[WL_FAILURE_COUNT]);
 /* WL_ERR_NOT_FOUND: no such letter. */
 WL_MUST_USE wl_err_t wl_queue_dead_get(wl_queue_t *self, uint64_t id, wl_dead_fn tell, void *arg);
 
-/* Tries letters again: the one with id; or, with id 0, the oldest of a line, or of all when line is
- * NULL (of each partition in turn).
+/* Tries letters again: the one with id; or, with id 0, the oldest that the filter lets through (of
+ * each partition in turn). Their histories go with them.
  * SQLite: they become retries with attempts 0 and due_at and notified_at now_ms, in place of a
  * retry of the same (uid, line); then tells each row, so that the dispatcher can take it up at
  * once; told rows are durable. tell may be NULL.
@@ -33,15 +44,17 @@ WL_MUST_USE wl_err_t wl_queue_dead_get(wl_queue_t *self, uint64_t id, wl_dead_fn
  * Entries that did not decode (body set) cannot be redriven and are passed over. *ret_count =
  * letters moved. WL_ERR_NOT_FOUND: no letter with that id that can be moved. After another error
  * some may have been moved. */
-WL_MUST_USE wl_err_t wl_queue_dead_redrive(wl_queue_t *self, uint64_t id, const char *line,
-                                           size_t max, int64_t now_ms, wl_retry_fn tell, void *arg,
+WL_MUST_USE wl_err_t wl_queue_dead_redrive(wl_queue_t *self, uint64_t id,
+                                           const wl_dead_filter_t *filter, size_t max,
+                                           int64_t now_ms, wl_retry_fn tell, void *arg,
                                            uint64_t *ret_count);
 /* Removes letters, chosen in the same way, with or without a body; note says why (NULL = ""). Then
  * tells uid and line of each that has a user: nobody brings that change any more. tell may be
  * NULL. */
-WL_MUST_USE wl_err_t wl_queue_dead_discard(wl_queue_t *self, uint64_t id, const char *line,
-                                           const char *note, size_t max, wl_retry_fn tell,
-                                           void *arg, uint64_t *ret_count);
+WL_MUST_USE wl_err_t wl_queue_dead_discard(wl_queue_t *self, uint64_t id,
+                                           const wl_dead_filter_t *filter, const char *note,
+                                           size_t max, wl_retry_fn tell, void *arg,
+                                           uint64_t *ret_count);
 
 /* Removes all letters of a (user, line) for good, without a line in the audit table: whoever asks
  * keeps a record of it. *ret_count = letters removed. Of use SETTLE: looks at every letter of its

@@ -37,7 +37,7 @@ typedef struct {
     uint64_t first; /* numbers still to be read */
     uint64_t last;  /* first > last: none */
     wl_dead_letter_t at[PAGE_LETTERS];
-    char *bodies;    /* owned, of this page */
+    char *bodies;    /* owned, of this page, and its histories */
     size_t bytes;    /* of bodies */
     size_t count;    /* of this page */
     size_t next;     /* of this page, to be told */
@@ -55,7 +55,7 @@ static wl_err_t walk_take(const redisReply *reply, void *arg) {
     for (size_t i = 0; i < reply->elements; i++) {
         wl_dead_letter_t *letter = &self->at[self->count];
         if (wl_queue_row_letter(reply->element[i], self->partition, letter) == WL_OK) {
-            bytes += letter->body_bytes;
+            bytes += letter->body_bytes + letter->history_bytes;
             self->count++;
         }
     }
@@ -68,6 +68,11 @@ static wl_err_t walk_take(const redisReply *reply, void *arg) {
             memcpy(self->bodies + at, letter->body, letter->body_bytes);
             letter->body = self->bodies + at;
             at += letter->body_bytes;
+        }
+        if (letter->history != NULL) {
+            memcpy(self->bodies + at, letter->history, letter->history_bytes);
+            letter->history = self->bodies + at;
+            at += letter->history_bytes;
         }
     }
     return WL_OK;
@@ -101,12 +106,13 @@ static wl_err_t walk_page(walk_t *self) {
     return WL_OK;
 }
 
-/* The next letter of a line (NULL: of all), without moving on; NULL: there is none. */
-static wl_err_t walk_peek(walk_t *self, const char *line, const wl_dead_letter_t **ret) {
+/* The next letter that the filter lets through, without moving on; NULL: there is none. */
+static wl_err_t walk_peek(walk_t *self, const wl_dead_filter_t *filter,
+                          const wl_dead_letter_t **ret) {
     for (;;) {
         for (; self->next < self->count; self->next++) {
             const wl_dead_letter_t *letter = &self->at[self->next];
-            if (line == NULL || strcmp(letter->line, line) == 0) {
+            if (wl_dead_filter_takes(filter, letter)) {
                 *ret = letter;
                 return WL_OK;
             }
@@ -142,12 +148,13 @@ static void walk_free(walk_t *self) {
 /* ---- list, get ------------------------------------------------------------------------------- */
 
 /* The walk that stands at the newest letter; NULL: all are at their end. */
-static wl_err_t walks_newest(walk_t **walks, uint32_t count, const char *line, walk_t **ret) {
+static wl_err_t walks_newest(walk_t **walks, uint32_t count, const wl_dead_filter_t *filter,
+                             walk_t **ret) {
     uint64_t newest = 0;
     *ret = NULL;
     for (uint32_t p = 0; p < count; p++) {
         const wl_dead_letter_t *letter = NULL;
-        wl_err_t err = walk_peek(walks[p], line, &letter);
+        wl_err_t err = walk_peek(walks[p], filter, &letter);
         if (err != WL_OK) {
             return err;
         }
@@ -159,8 +166,8 @@ static wl_err_t walks_newest(walk_t **walks, uint32_t count, const char *line, w
     return WL_OK;
 }
 
-wl_err_t wl_queue_redis_dead_list(wl_queue_t *queue, const char *line, uint64_t last, size_t max,
-                                  wl_dead_fn tell, void *arg) {
+wl_err_t wl_queue_redis_dead_list(wl_queue_t *queue, const wl_dead_filter_t *filter, uint64_t last,
+                                  size_t max, wl_dead_fn tell, void *arg) {
     wl_queue_redis_t *self = (wl_queue_redis_t *)queue;
     walk_t *walks[WL_PARTITIONS_MAX] = {NULL};
     for (uint32_t p = 0; p < queue->partitions; p++) {
@@ -172,7 +179,7 @@ wl_err_t wl_queue_redis_dead_list(wl_queue_t *queue, const char *line, uint64_t 
     wl_err_t err = WL_OK;
     for (size_t told = 0; err == WL_OK && told < max; told++) {
         walk_t *newest = NULL;
-        err = walks_newest(walks, queue->partitions, line, &newest);
+        err = walks_newest(walks, queue->partitions, filter, &newest);
         if (err != WL_OK || newest == NULL) {
             break;
         }
@@ -192,7 +199,8 @@ wl_err_t wl_queue_redis_dead_get(wl_queue_t *queue, uint64_t id, wl_dead_fn tell
                             letter_number(id));
     wl_queue_redis_rouse(walk->self, walk->self->parts[walk->partition].dead);
     const wl_dead_letter_t *letter = NULL;
-    wl_err_t err = walk_peek(walk, NULL, &letter);
+    wl_dead_filter_t any = {.line = NULL};
+    wl_err_t err = walk_peek(walk, &any, &letter);
     if (err == WL_OK && letter == NULL) {
         err = WL_ERR_NOT_FOUND;
     }
@@ -240,8 +248,13 @@ static wl_queue_args_t *step_begin(wl_queue_redis_t *self, const work_t *work, u
     }
     wl_queue_args_word(args, part->dead);
     wl_queue_args_word(args, part->audit);
-    wl_queue_args_text(args, "%" PRId64 " operator %s id=%" PRIu64 " line=%s", wl_wall_now().ms,
-                       work->verb, choice->id, choice->line == NULL ? "*" : choice->line);
+    if (!work->redrive) {
+        wl_queue_args_word(args, part->state);
+    }
+    char which[120];
+    wl_dead_filter_words(&choice->filter, which, sizeof which);
+    wl_queue_args_text(args, "%" PRId64 " operator %s id=%" PRIu64 " %s", wl_wall_now().ms,
+                       work->verb, choice->id, which);
     wl_queue_args_word(args, choice->note);
     wl_queue_args_text(args, "%d", AUDIT_LINES_MAX);
     return args;
@@ -261,6 +274,12 @@ static void work_tell(const work_t *work, const wl_dead_letter_t *letters, size_
     }
 }
 
+static const void *history_copy(const wl_dead_letter_t *letter) {
+    return letter->history_bytes == 0
+               ? NULL
+               : memcpy(wl_alloc(letter->history_bytes), letter->history, letter->history_bytes);
+}
+
 /* Up to STEP_LETTERS of a partition. *ret_end: there are no more. */
 static wl_err_t work_step(wl_queue_redis_t *self, work_t *work, walk_t *walk, bool *ret_end) {
     uint8_t bodies[STEP_LETTERS][CHANGE_BYTES];
@@ -271,10 +290,11 @@ static wl_err_t work_step(wl_queue_redis_t *self, work_t *work, walk_t *walk, bo
     while (err == WL_OK && !*ret_end && count < STEP_LETTERS &&
            work->done + count < work->choice->max) {
         const wl_dead_letter_t *letter = NULL;
-        err = walk_peek(walk, work->choice->line, &letter);
+        err = walk_peek(walk, &work->choice->filter, &letter);
         *ret_end = letter == NULL;
         if (letter != NULL && !(work->redrive && letter->body != NULL)) {
-            letters[count++] = *letter;
+            letters[count] = *letter;
+            letters[count++].history = history_copy(letter); /* the page may go before the step */
         }
         walk->next++;
     }
@@ -284,16 +304,22 @@ static wl_err_t work_step(wl_queue_redis_t *self, work_t *work, walk_t *walk, bo
         if (work->redrive) {
             wl_queue_row_head(args, work->choice->now_ms, WL_ENTRY_CHANGES, letters[i].line);
             wl_queue_args_add(args, bodies[i], change_pack(letters[i].uid, bodies[i]));
+            wl_queue_args_add(args, letters[i].history, letters[i].history_bytes);
         }
     }
     uint64_t moved = 0;
     if (err == WL_OK && count > 0) {
         err = wl_queue_redis_ask(self,
                                  work->redrive ? wl_queue_script_redrive : wl_queue_script_discard,
-                                 work->redrive ? 4 : 2, moved_take, &moved);
+                                 work->redrive ? 4 : 3, moved_take, &moved);
     }
     work->done += moved;
     work_tell(work, letters, err == WL_OK ? count : 0);
+    for (size_t i = 0; i < count; i++) {
+        void *history = NULL;
+        memcpy(&history, &letters[i].history, sizeof history); /* our own copy */
+        wl_free(history);
+    }
     wl_free(letters);
     return err;
 }
@@ -373,12 +399,65 @@ wl_err_t wl_queue_redis_dead_forget(wl_queue_t *queue, uint64_t uid, const char 
         (void)snprintf(start, sizeof start, "%s%s", first ? "" : "(", forgot.last);
         wl_queue_args_t *args = wl_queue_redis_begin(self);
         wl_queue_args_word(args, part->dead);
+        wl_queue_args_word(args, part->state);
         wl_queue_args_text(args, "%" PRIu64, uid);
         wl_queue_args_word(args, line);
         wl_queue_args_word(args, start);
         wl_queue_args_text(args, "%d", FORGET_LETTERS);
-        err = wl_queue_redis_ask(self, wl_queue_script_forget, 1, forgot_take, &forgot);
+        err = wl_queue_redis_ask(self, wl_queue_script_forget, 2, forgot_take, &forgot);
     }
     *ret_count = forgot.gone;
+    return err;
+}
+
+/* ---- classes --------------------------------------------------------------------------------- */
+
+/* Of one partition: all letters, then those of each class. */
+static wl_err_t classes_take(const redisReply *reply, void *arg) {
+    uint64_t *counts = arg;
+    uint64_t all = 0;
+    uint64_t told = 0;
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != WL_FAILURE_COUNT ||
+        wl_queue_redis_number(reply->element[0], &all) != WL_OK) {
+        return WL_ERR_DAMAGED;
+    }
+    for (size_t i = 1; i < reply->elements; i++) {
+        const redisReply *one = reply->element[i];
+        uint64_t count = 0;
+        if (one->type != REDIS_REPLY_INTEGER) {
+            return WL_ERR_DAMAGED;
+        }
+        count = one->integer > 0 ? (uint64_t)one->integer : 0;
+        count = count < all - told ? count : all - told;
+        told += count;
+        counts[i] += count;
+    }
+    counts[WL_FAILURE_OTHER] += all - told;
+    return WL_OK;
+}
+
+wl_err_t wl_queue_redis_dead_classes(wl_queue_t *queue, uint64_t ret_counts[WL_FAILURE_COUNT]) {
+    wl_queue_redis_t *self = (wl_queue_redis_t *)queue;
+    uint64_t counts[WL_FAILURE_COUNT] = {0};
+    wl_queue_question_t questions[WL_PARTITIONS_MAX];
+    wl_queue_redis_rouse(self, self->parts[self->partition].dead);
+    for (uint32_t p = 0; p < queue->partitions; p++) {
+        questions[p] = (wl_queue_question_t){.take = classes_take, .arg = counts};
+        wl_queue_args_t *args = wl_queue_redis_begin(self);
+        wl_queue_args_word(args, self->parts[p].dead);
+        wl_queue_args_word(args, self->parts[p].state);
+        for (unsigned i = WL_FAILURE_NONE + 1; i < WL_FAILURE_COUNT; i++) {
+            wl_queue_args_word(args, wl_failure_word(i));
+        }
+        wl_queue_redis_send(self, wl_queue_script_classes, 2, &questions[p]);
+    }
+    wl_queue_redis_wait(self);
+    wl_err_t err = WL_OK;
+    for (uint32_t p = 0; err == WL_OK && p < queue->partitions; p++) {
+        err = questions[p].err;
+    }
+    if (err == WL_OK) {
+        memcpy(ret_counts, counts, sizeof counts);
+    }
     return err;
 }

@@ -6,33 +6,50 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { AUDIT_ROWS_MAX = 10000 };
+enum {
+    AUDIT_ROWS_MAX = 10000,
+    TELL_LETTERS = 1000, /* given their classes by one transaction */
+};
 
 /* The letters of one redrive or discard, read before any of them is changed. */
 typedef struct {
-    wl_retry_row_t *rows; /* owned; what they become as retries */
+    wl_retry_row_t *rows; /* owned, with their histories; what they become as retries */
     uint64_t *ids;        /* owned */
     size_t count;
 } picked_t;
 
 static void picked_release(picked_t *self) {
+    for (size_t i = 0; i < self->count; i++) {
+        void *history = NULL;
+        memcpy(&history, &self->rows[i].history, sizeof history); /* our own copy */
+        wl_free(history);
+    }
     wl_free(self->rows);
     wl_free(self->ids);
 }
 
-/* The parameters ?1 .. ?3 of both selections. */
+/* The parameters ?1 .. ?3 of all selections. */
 static void range_bind(sqlite3_stmt *sql, uint64_t first, uint64_t last, const char *line) {
     (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)first);
     (void)sqlite3_bind_int64(sql, 2, (sqlite3_int64)last);
     (void)sqlite3_bind_text(sql, 3, line, -1, SQLITE_STATIC); /* NULL binds NULL */
 }
 
+/* Few letters of many: an index finds those of a user, else those of a class. */
+static sqlite3_stmt *list_statement(wl_queue_sqlite_t *self, const wl_dead_filter_t *filter) {
+    return self->sql[filter->uid != 0       ? WL_QUEUE_SQL_DEAD_OF_UID
+                     : filter->failure != 0 ? WL_QUEUE_SQL_DEAD_OF_CLASS
+                                            : WL_QUEUE_SQL_DEAD_LIST];
+}
+
 static wl_err_t letters_tell(wl_queue_sqlite_t *self, uint64_t first, uint64_t last,
-                             const char *line, size_t max, wl_dead_fn tell, void *arg,
+                             const wl_dead_filter_t *filter, size_t max, wl_dead_fn tell, void *arg,
                              size_t *ret_count) {
-    sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_DEAD_LIST];
-    range_bind(sql, first, last, line);
+    sqlite3_stmt *sql = list_statement(self, filter);
+    range_bind(sql, first, last, filter->line);
     (void)sqlite3_bind_int64(sql, 4, (sqlite3_int64)max);
+    (void)sqlite3_bind_int64(sql, 5, (sqlite3_int64)filter->uid);
+    (void)sqlite3_bind_int(sql, 6, (int)filter->failure);
     bool row = false;
     wl_err_t err = wl_sqlite_step(sql, &row);
     *ret_count = 0;
@@ -48,6 +65,9 @@ static wl_err_t letters_tell(wl_queue_sqlite_t *self, uint64_t first, uint64_t l
             letter.body = body == NULL ? "" : body; /* an empty blob reads as NULL */
             letter.body_bytes = (size_t)sqlite3_column_bytes(sql, 6);
         }
+        int class = sqlite3_column_int(sql, 7);
+        letter.failure = class > 0 && class < UINT8_MAX ? (uint8_t) class : WL_FAILURE_OTHER;
+        letter.history = wl_queue_sqlite_history(sql, 8, &letter.history_bytes);
         tell(&letter, arg);
         (*ret_count)++;
         err = wl_sqlite_step(sql, &row);
@@ -56,15 +76,16 @@ static wl_err_t letters_tell(wl_queue_sqlite_t *self, uint64_t first, uint64_t l
     return err;
 }
 
-wl_err_t wl_queue_sqlite_dead_list(wl_queue_t *queue, const char *line, uint64_t last, size_t max,
-                                   wl_dead_fn tell, void *arg) {
+wl_err_t wl_queue_sqlite_dead_list(wl_queue_t *queue, const wl_dead_filter_t *filter, uint64_t last,
+                                   size_t max, wl_dead_fn tell, void *arg) {
     size_t count = 0;
-    return letters_tell((wl_queue_sqlite_t *)queue, 1, last, line, max, tell, arg, &count);
+    return letters_tell((wl_queue_sqlite_t *)queue, 1, last, filter, max, tell, arg, &count);
 }
 
 wl_err_t wl_queue_sqlite_dead_get(wl_queue_t *queue, uint64_t id, wl_dead_fn tell, void *arg) {
     size_t count = 0;
-    wl_err_t err = letters_tell((wl_queue_sqlite_t *)queue, id, id, NULL, 1, tell, arg, &count);
+    wl_dead_filter_t any = {.line = NULL};
+    wl_err_t err = letters_tell((wl_queue_sqlite_t *)queue, id, id, &any, 1, tell, arg, &count);
     return err == WL_OK && count == 0 ? WL_ERR_NOT_FOUND : err;
 }
 
@@ -76,9 +97,11 @@ static wl_err_t letters_pick(wl_queue_sqlite_t *self, const wl_dead_choice_t *ch
     size_t max = choice->max;
     ret->rows = wl_alloc_zero(max, sizeof *ret->rows);
     ret->ids = wl_alloc_zero(max, sizeof *ret->ids);
-    range_bind(sql, id == 0 ? 1 : id, id == 0 ? (uint64_t)INT64_MAX : id, choice->line);
+    range_bind(sql, id == 0 ? 1 : id, id == 0 ? (uint64_t)INT64_MAX : id, choice->filter.line);
     (void)sqlite3_bind_int(sql, 4, bodies);
     (void)sqlite3_bind_int64(sql, 5, (sqlite3_int64)max);
+    (void)sqlite3_bind_int64(sql, 6, (sqlite3_int64)choice->filter.uid);
+    (void)sqlite3_bind_int(sql, 7, (int)choice->filter.failure);
     bool row = false;
     wl_err_t err = wl_sqlite_step(sql, &row);
     while (err == WL_OK && row && ret->count < max) {
@@ -87,6 +110,10 @@ static wl_err_t letters_pick(wl_queue_sqlite_t *self, const wl_dead_choice_t *ch
         retry->uid = (uint64_t)sqlite3_column_int64(sql, 1);
         (void)wl_sqlite_text(sql, 2, retry->line, sizeof retry->line);
         (void)wl_sqlite_text(sql, 3, retry->reason, sizeof retry->reason);
+        const void *history = wl_queue_sqlite_history(sql, 4, &retry->history_bytes);
+        if (history != NULL) {
+            retry->history = memcpy(wl_alloc(retry->history_bytes), history, retry->history_bytes);
+        }
         err = wl_sqlite_step(sql, &row);
     }
     wl_sqlite_reset(sql);
@@ -106,10 +133,11 @@ static wl_err_t letters_delete(wl_queue_sqlite_t *self, const picked_t *picked) 
 /* One line of the audit table; the oldest beyond the bound goes. */
 static wl_err_t audit_add(wl_queue_sqlite_t *self, const char *verb, const wl_dead_choice_t *choice,
                           size_t count) {
-    char what[160];
-    (void)snprintf(what, sizeof what, "%s id=%llu line=%s count=%zu", verb,
-                   (unsigned long long)choice->id, choice->line == NULL ? "*" : choice->line,
-                   count);
+    char which[120];
+    char what[200];
+    wl_dead_filter_words(&choice->filter, which, sizeof which);
+    (void)snprintf(what, sizeof what, "%s id=%llu %s count=%zu", verb,
+                   (unsigned long long)choice->id, which, count);
     sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_AUDIT];
     (void)sqlite3_bind_int64(sql, 1, wl_wall_now().ms);
     (void)sqlite3_bind_text(sql, 2, "operator", -1, SQLITE_STATIC);
@@ -228,5 +256,74 @@ wl_err_t wl_queue_sqlite_dead_forget(wl_queue_t *queue, uint64_t uid, const char
     if (err == WL_OK) {
         *ret_count = (uint64_t)gone;
     }
+    return err;
+}
+
+/* ---- classes --------------------------------------------------------------------------------- */
+
+wl_err_t wl_queue_sqlite_dead_classes(wl_queue_t *queue, uint64_t ret_counts[WL_FAILURE_COUNT]) {
+    wl_queue_sqlite_t *self = (wl_queue_sqlite_t *)queue;
+    sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_DEAD_CLASSES];
+    uint64_t counts[WL_FAILURE_COUNT] = {0};
+    bool row = false;
+    wl_err_t err = wl_sqlite_step(sql, &row);
+    while (err == WL_OK && row) {
+        int64_t class = sqlite3_column_int64(sql, 0);
+        int64_t count = sqlite3_column_int64(sql, 1);
+        bool known = class > 0 && class < WL_FAILURE_COUNT;
+        counts[known ? class : WL_FAILURE_OTHER] += count > 0 ? (uint64_t)count : 0;
+        err = wl_sqlite_step(sql, &row);
+    }
+    wl_sqlite_reset(sql);
+    if (err == WL_OK) {
+        memcpy(ret_counts, counts, sizeof counts);
+    }
+    return err;
+}
+
+typedef struct {
+    sqlite3_int64 ids[TELL_LETTERS];
+    wl_failure_t failures[TELL_LETTERS];
+    size_t count;
+} untold_t;
+
+static wl_err_t untold_read(wl_queue_sqlite_t *self, untold_t *ret) {
+    sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_DEAD_UNTOLD];
+    bool row = false;
+    (void)sqlite3_bind_int(sql, 1, TELL_LETTERS);
+    wl_err_t err = wl_sqlite_step(sql, &row);
+    ret->count = 0;
+    while (err == WL_OK && row && ret->count < TELL_LETTERS) {
+        char reason[97] = "";
+        (void)wl_sqlite_text(sql, 1, reason, sizeof reason);
+        ret->ids[ret->count] = sqlite3_column_int64(sql, 0);
+        ret->failures[ret->count++] = wl_failure_of(reason, false);
+        err = wl_sqlite_step(sql, &row);
+    }
+    wl_sqlite_reset(sql);
+    return err;
+}
+
+/* Another handle may do the same at the same time: the classes are the same. */
+wl_err_t wl_queue_sqlite_dead_tell(wl_queue_sqlite_t *self) {
+    untold_t *untold = wl_alloc(sizeof *untold);
+    wl_err_t err = untold_read(self, untold);
+    while (err == WL_OK && untold->count > 0) {
+        err = wl_queue_sqlite_begin(self);
+        if (err != WL_OK) {
+            break;
+        }
+        for (size_t i = 0; err == WL_OK && i < untold->count; i++) {
+            sqlite3_stmt *sql = self->sql[WL_QUEUE_SQL_DEAD_TELL];
+            (void)sqlite3_bind_int64(sql, 1, untold->ids[i]);
+            (void)sqlite3_bind_int(sql, 2, (int)untold->failures[i]);
+            err = wl_sqlite_run(sql);
+        }
+        err = wl_queue_sqlite_end(self, err, &(wl_queue_tally_t){.dead = 0});
+        if (err == WL_OK) {
+            err = untold_read(self, untold);
+        }
+    }
+    wl_free(untold);
     return err;
 }

@@ -349,6 +349,7 @@ static const wl_queue_ops_t redis_ops = {
     .retries = wl_queue_redis_retries,
     .stats = wl_queue_redis_stats,
     .dead_list = wl_queue_redis_dead_list,
+    .dead_classes = wl_queue_redis_dead_classes,
     .dead_get = wl_queue_redis_dead_get,
     .dead_redrive = wl_queue_redis_dead_redrive,
     .dead_discard = wl_queue_redis_dead_discard,

@@ -86,8 +86,11 @@ WL_MUST_USE wl_err_t wl_queue_redis_read(wl_queue_t *self, uint64_t after, size_
 WL_MUST_USE wl_err_t wl_queue_redis_settle(wl_queue_t *self, const wl_settle_t *settle);
 WL_MUST_USE wl_err_t wl_queue_redis_retries(wl_queue_t *self, wl_retry_fn tell, void *arg);
 WL_MUST_USE wl_err_t wl_queue_redis_stats(wl_queue_t *self, wl_queue_stats_t *ret);
-WL_MUST_USE wl_err_t wl_queue_redis_dead_list(wl_queue_t *self, const char *line, uint64_t last,
-                                              size_t max, wl_dead_fn tell, void *arg);
+WL_MUST_USE wl_err_t wl_queue_redis_dead_list(wl_queue_t *self, const wl_dead_filter_t *filter,
+                                              uint64_t last, size_t max, wl_dead_fn tell,
+                                              void *arg);
+WL_MUST_USE wl_err_t wl_queue_redis_dead_classes(wl_queue_t *self,
+                                                 uint64_t ret_counts[WL_FAILURE_COUNT]);
 WL_MUST_USE wl_err_t wl_queue_redis_dead_get(wl_queue_t *self, uint64_t id, wl_dead_fn tell,
                                              void *arg);
 WL_MUST_USE wl_err_t wl_queue_redis_dead_redrive(wl_queue_t *self, const wl_dead_choice_t *choice,

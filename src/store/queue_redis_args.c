@@ -60,11 +60,15 @@ void wl_queue_args_word(wl_queue_args_t *self, const char *word) {
     wl_queue_args_add(self, word, strlen(word));
 }
 
-void wl_queue_args_text(wl_queue_args_t *self, const char *format, ...) {
-    if (self->text_room - self->text_bytes <= TEXT_MAX) {
-        self->text_room = (self->text_room + TEXT_MAX + 1) * 2;
+static void text_reserve(wl_queue_args_t *self, size_t bytes) {
+    if (self->text_room - self->text_bytes <= bytes) {
+        self->text_room = (self->text_room + bytes + 1) * 2;
         self->text = wl_realloc_array(self->text, self->text_room, 1);
     }
+}
+
+void wl_queue_args_text(wl_queue_args_t *self, const char *format, ...) {
+    text_reserve(self, TEXT_MAX);
     va_list values;
     va_start(values, format);
     int wanted = vsnprintf(self->text + self->text_bytes, TEXT_MAX + 1, format, values);
@@ -73,6 +77,20 @@ void wl_queue_args_text(wl_queue_args_t *self, const char *format, ...) {
     size_t bytes = wanted > TEXT_MAX ? TEXT_MAX : (size_t)wanted;
     args_push(self, NULL, self->text_bytes, bytes);
     self->text_bytes += bytes;
+}
+
+void wl_queue_args_tail(wl_queue_args_t *self, const void *at, size_t bytes) {
+    WL_ASSERT(self->count > 0);
+    uint32_t last = self->count - 1;
+    WL_ASSERT(self->at[last].at == NULL &&
+              self->text_at[last] + self->at[last].bytes == self->text_bytes);
+    if (bytes > 0) {
+        text_reserve(self, bytes);
+        memcpy(self->text + self->text_bytes, at, bytes);
+        self->text_bytes += bytes;
+        self->at[last].bytes += bytes;
+        self->bytes += bytes;
+    }
 }
 
 uint32_t wl_queue_args_count(const wl_queue_args_t *self) {

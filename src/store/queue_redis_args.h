@@ -16,6 +16,8 @@ void wl_queue_args_word(wl_queue_args_t *self, const char *word);            /* 
 /* Copied; longer than 511 bytes is cut. */
 void wl_queue_args_text(wl_queue_args_t *self, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Copied, to the end of the argument added last, which must be text. */
+void wl_queue_args_tail(wl_queue_args_t *self, const void *at, size_t bytes);
 
 uint32_t wl_queue_args_count(const wl_queue_args_t *self);
 size_t wl_queue_args_bytes(const wl_queue_args_t *self); /* of all together */

@@ -127,6 +127,11 @@ wl_err_t wl_queue_row_entry(const redisReply *reply, wl_queue_entry_t *ret) {
     if (head == NULL || body == NULL || !head_read(head, ret)) {
         ret->kind = (wl_entry_kind_t)0;
     }
+    const redisReply *history = field_find(fields, "history");
+    if (history != NULL && history->len <= WL_HISTORY_BYTES_MAX) {
+        ret->history = history->str;
+        ret->history_bytes = history->len;
+    }
     if (body == NULL && fields->elements > 1 && fields->element[1]->type == REDIS_REPLY_STRING) {
         body = fields->element[1];
     }
@@ -146,6 +151,10 @@ void wl_queue_row_retry_field(wl_queue_args_t *args, const wl_retry_row_t *row) 
 void wl_queue_row_retry_value(wl_queue_args_t *args, const wl_retry_row_t *row) {
     wl_queue_args_text(args, "%" PRIu32 " %" PRId64 " %" PRId64 " %s", row->attempts, row->due_at,
                        row->notified_at, row->reason);
+    if (row->history_bytes > 0) { /* behind a NUL, where an older program reads the reason's end */
+        wl_queue_args_tail(args, "", 1);
+        wl_queue_args_tail(args, row->history, row->history_bytes);
+    }
 }
 
 wl_err_t wl_queue_row_retry(const redisReply *field, const redisReply *value, wl_retry_row_t *ret) {
@@ -166,6 +175,13 @@ wl_err_t wl_queue_row_retry(const redisReply *field, const redisReply *value, wl
                 cursor_i64(&rest, &ret->due_at) && cursor_char(&rest, ' ') &&
                 cursor_i64(&rest, &ret->notified_at) && cursor_char(&rest, ' ');
     ret->attempts = (uint32_t)attempts;
+    const char *end = rest.left == 0 ? NULL : memchr(rest.at, '\0', rest.left);
+    size_t behind = end == NULL ? 0 : rest.left - (size_t)(end - rest.at) - 1;
+    if (behind > 0 && behind <= WL_HISTORY_BYTES_MAX) {
+        ret->history = end + 1;
+        ret->history_bytes = behind;
+    }
+    rest.left = end == NULL ? rest.left : (size_t)(end - rest.at);
     (void)cursor_rest(&rest, ret->reason, sizeof ret->reason);
     return read ? WL_OK : WL_ERR_DAMAGED;
 }
@@ -180,6 +196,10 @@ void wl_queue_row_letter_args(wl_queue_args_t *args, const wl_dead_letter_t *let
     wl_queue_args_word(args, letter->reason);
     wl_queue_args_word(args, letter->body == NULL ? "" : "b");
     wl_queue_args_add(args, letter->body, letter->body_bytes);
+    wl_queue_args_word(args, wl_failure_word(letter->failure != 0
+                                                 ? letter->failure
+                                                 : wl_failure_of(letter->reason, false)));
+    wl_queue_args_add(args, letter->history, letter->history_bytes);
 }
 
 static uint64_t field_u64(const redisReply *fields, const char *name) {
@@ -219,5 +239,19 @@ wl_err_t wl_queue_row_letter(const redisReply *reply, uint32_t partition, wl_dea
         ret->body = body->str;
         ret->body_bytes = body->len;
     }
+    const redisReply *history = field_find(fields, "history");
+    if (history != NULL && history->len > 0 && history->len <= WL_HISTORY_BYTES_MAX) {
+        ret->history = history->str;
+        ret->history_bytes = history->len;
+    }
+    char word[24] = "";
+    wl_failure_t failure = WL_FAILURE_OTHER;
+    field_text(fields, "class", word, sizeof word);
+    if (word[0] == '\0') { /* of a program before classes */
+        failure = wl_failure_of(ret->reason, false);
+    } else if (!wl_failure_parse(word, &failure)) {
+        failure = WL_FAILURE_OTHER; /* of a newer program */
+    }
+    ret->failure = (uint8_t)failure;
     return WL_OK;
 }

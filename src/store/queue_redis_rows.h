@@ -22,7 +22,7 @@ void wl_queue_row_retry_value(wl_queue_args_t *args, const wl_retry_row_t *row);
 WL_MUST_USE wl_err_t wl_queue_row_retry(const redisReply *field, const redisReply *value,
                                         wl_retry_row_t *ret);
 
-/* Seven arguments of the settling script. */
+/* Nine arguments of the settling script. */
 void wl_queue_row_letter_args(wl_queue_args_t *args, const wl_dead_letter_t *letter);
 /* One element of an answer to XRANGE; missing fields read as 0 or "". WL_ERR_DAMAGED: no entry, or
  * a number that is not ours. */

@@ -51,6 +51,27 @@
     "  end\n"                                                                         \
     "end\n"
 
+/* The numbers of letters of each class, in the state. Letters without a class are older than them
+ * and were never counted. */
+#define LUA_CLASS                                                          \
+    "local function class_count(state, class, by)\n"                       \
+    "  if class and class ~= '' then\n"                                    \
+    "    redis.call('HINCRBY', state, '" WL_QUEUE_DEAD "' .. class, by)\n" \
+    "  end\n"                                                              \
+    "end\n"                                                                \
+    "local function field(fields, name)\n"                                 \
+    "  for i = 1, #fields, 2 do\n"                                         \
+    "    if fields[i] == name then return fields[i + 1] end\n"             \
+    "  end\n"                                                              \
+    "end\n"                                                                \
+    "local function letter_remove(dead, state, number)\n"                  \
+    "  local row = redis.call('XRANGE', dead, number, number)[1]\n"        \
+    "  if not row then return 0 end\n"                                     \
+    "  redis.call('XDEL', dead, row[1])\n"                                 \
+    "  class_count(state, field(row[2], 'class'), -1)\n"                   \
+    "  return 1\n"                                                         \
+    "end\n"
+
 const char wl_queue_script_append[] =
     LUA_TAKE "local first = take(KEYS[1], 'last', 22, #ARGV / 2, 0)\n"
              "local number = first\n"
@@ -133,7 +154,7 @@ const char wl_queue_script_read[] = LUA_TAKE LUA_FENCE LUA_GROUP
 
 /* Only what was in hand is deleted: after a failover that lost entries, a new one may bear the
  * number of a lost one whose work has just ended. */
-const char wl_queue_script_settle[] = LUA_TAKE LUA_FENCE
+const char wl_queue_script_settle[] = LUA_TAKE LUA_FENCE LUA_CLASS
     "local retries, ends = tonumber(ARGV[2]), tonumber(ARGV[3])\n"
     "local letters, acks = tonumber(ARGV[4]), tonumber(ARGV[5])\n"
     "local at = 6\n"
@@ -144,14 +165,19 @@ const char wl_queue_script_settle[] = LUA_TAKE LUA_FENCE
     "local number = letters > 0 and take(KEYS[4], 'letter', 18, letters, 0)\n"
     "for _ = 1, letters do\n"
     "  local fields = {'uid', ARGV[at], 'line', ARGV[at + 1], 'attempts', ARGV[at + 2],\n"
-    "                  'at', ARGV[at + 3], 'reason', ARGV[at + 4]}\n"
+    "                  'at', ARGV[at + 3], 'reason', ARGV[at + 4], 'class', ARGV[at + 7]}\n"
     "  if ARGV[at + 5] == 'b' then\n"
     "    table.insert(fields, 'body')\n"
     "    table.insert(fields, ARGV[at + 6])\n"
     "  end\n"
+    "  if ARGV[at + 8] ~= '' then\n"
+    "    table.insert(fields, 'history')\n"
+    "    table.insert(fields, ARGV[at + 8])\n"
+    "  end\n"
     "  redis.call('XADD', KEYS[4], text(number), unpack(fields))\n"
+    "  class_count(KEYS[2], ARGV[at + 7], 1)\n"
     "  number = number + 1\n"
-    "  at = at + 7\n"
+    "  at = at + 9\n"
     "end\n"
     "for i = at, at + ends - 1 do redis.call('HDEL', KEYS[3], ARGV[i]) end\n"
     "at = at + ends\n"
@@ -171,38 +197,53 @@ const char wl_queue_script_stats[] =
     "        redis.call('HLEN', KEYS[2]), redis.call('XLEN', KEYS[3]),\n"
     "        oldest and oldest[2][2] or ''}\n";
 
-const char wl_queue_script_redrive[] = LUA_TAKE LUA_AUDIT
+const char wl_queue_script_redrive[] = LUA_TAKE LUA_AUDIT LUA_CLASS
     "local there = {}\n"
-    "for i = 4, #ARGV, 3 do\n"
+    "for i = 4, #ARGV, 4 do\n"
     "  if #redis.call('XRANGE', KEYS[3], ARGV[i], ARGV[i]) == 1 then table.insert(there, i) end\n"
     "end\n"
     "if #there == 0 then return 0 end\n"
     "local number = take(KEYS[1], 'last', 22, #there, 0)\n"
     "for _, i in ipairs(there) do\n"
-    "  redis.call('XADD', KEYS[1], text(number), 'head', ARGV[i + 1], 'body', ARGV[i + 2])\n"
-    "  redis.call('XDEL', KEYS[3], ARGV[i])\n"
+    "  local fields = {'head', ARGV[i + 1], 'body', ARGV[i + 2]}\n"
+    "  if ARGV[i + 3] ~= '' then\n"
+    "    table.insert(fields, 'history')\n"
+    "    table.insert(fields, ARGV[i + 3])\n"
+    "  end\n"
+    "  redis.call('XADD', KEYS[1], text(number), unpack(fields))\n"
+    "  letter_remove(KEYS[3], KEYS[2], ARGV[i])\n"
     "  number = number + 1\n"
     "end\n"
     "audit(KEYS[4], #there)\n"
     "return #there\n";
 
-const char wl_queue_script_discard[] =
-    LUA_AUDIT "local count = 0\n"
-              "for i = 4, #ARGV do count = count + redis.call('XDEL', KEYS[1], ARGV[i]) end\n"
-              "audit(KEYS[2], count)\n"
-              "return count\n";
+const char wl_queue_script_discard[] = LUA_AUDIT LUA_CLASS
+    "local count = 0\n"
+    "for i = 4, #ARGV do count = count + letter_remove(KEYS[1], KEYS[3], ARGV[i]) end\n"
+    "audit(KEYS[2], count)\n"
+    "return count\n";
 
 const char wl_queue_script_forget[] =
-    "local rows = redis.call('XRANGE', KEYS[1], ARGV[3], '+', 'COUNT', ARGV[4])\n"
-    "local count = 0\n"
-    "for _, row in ipairs(rows) do\n"
-    "  local f = {}\n"
-    "  for i = 1, #row[2], 2 do f[row[2][i]] = row[2][i + 1] end\n"
-    "  if f['uid'] == ARGV[1] and f['line'] == ARGV[2] then\n"
-    "    count = count + redis.call('XDEL', KEYS[1], row[1])\n"
-    "  end\n"
+    LUA_CLASS "local rows = redis.call('XRANGE', KEYS[1], ARGV[3], '+', 'COUNT', ARGV[4])\n"
+              "local count = 0\n"
+              "for _, row in ipairs(rows) do\n"
+              "  if field(row[2], 'uid') == ARGV[1] and field(row[2], 'line') == ARGV[2] then\n"
+              "    redis.call('XDEL', KEYS[1], row[1])\n"
+              "    class_count(KEYS[2], field(row[2], 'class'), -1)\n"
+              "    count = count + 1\n"
+              "  end\n"
+              "end\n"
+              "return {#rows > 0 and rows[#rows][1] or '', count}\n";
+
+/* Without letters nothing is counted: what another program left there is put right. */
+const char wl_queue_script_classes[] =
+    "local answer = {redis.call('XLEN', KEYS[1])}\n"
+    "for i = 1, #ARGV do\n"
+    "  local name = '" WL_QUEUE_DEAD "' .. ARGV[i]\n"
+    "  if answer[1] == 0 then redis.call('HDEL', KEYS[2], name) end\n"
+    "  answer[i + 1] = tonumber(redis.call('HGET', KEYS[2], name) or '0')\n"
     "end\n"
-    "return {#rows > 0 and rows[#rows][1] or '', count}\n";
+    "return answer\n";
 
 const char wl_queue_script_info[] = "return redis.call('INFO', ARGV[1])\n";
 

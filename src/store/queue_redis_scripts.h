@@ -3,10 +3,13 @@
  * all: the writes that can be refused come first. For src/store only.
  *
  * Keys of partition p, all in one hash slot: PREFIX is queue.prefix followed by {p}:
- *     PREFIXchanges  stream: entries; fields head = "kind at line", body
- *     PREFIXstate    hash: last = newest entry number, letter = newest letter number, epoch
- *     PREFIXretries  hash: line/uid = "attempts due_at notified_at reason"
- *     PREFIXdead     stream: dead letters; fields uid, line, attempts, at, reason, maybe body
+ *     PREFIXchanges  stream: entries; fields head = "kind at line", body, maybe history
+ *     PREFIXstate    hash: last = newest entry number, letter = newest letter number, epoch,
+ *                    dead.CLASS = letters of that class
+ *     PREFIXretries  hash: line/uid = "attempts due_at notified_at reason", maybe a NUL and the
+ *                    history of attempts (domain/attempts.h)
+ *     PREFIXdead     stream: dead letters; fields uid, line, attempts, at, reason, class, maybe body
+ *                    and history
  *     PREFIXaudit    list: what operators did, newest first
  *     PREFIXjobs     hash: name = record, see store/queue_job.h
  *
@@ -21,6 +24,7 @@
 #define WL_STORE_QUEUE_REDIS_SCRIPTS_H
 
 #define WL_QUEUE_GROUP "dispatcher" /* the consumer group of every partition */
+#define WL_QUEUE_DEAD "dead."       /* what the fields of classes begin with */
 
 /* changes, state | head, body, ... -> number of the first one */
 extern const char wl_queue_script_append[];
@@ -33,19 +37,21 @@ extern const char wl_queue_script_claimed[];
  * ours, are appended once more. */
 extern const char wl_queue_script_read[];
 /* changes, state, retries, dead | epoch, how many retries, ends, letters, acks; then of retries
- * field, value; of ends field; of letters uid, line, attempts, at, reason, "b" or "", body; of acks
- * number */
+ * field, value; of letters uid, line, attempts, at, reason, "b" or "", body, class, history; of ends
+ * field; of acks number */
 extern const char wl_queue_script_settle[];
 /* changes, retries, dead -> entries, of these in hand, retries, letters, head of the oldest */
 extern const char wl_queue_script_stats[];
-/* changes, state, dead, audit | audit text, note, audit lines kept; then number, head, body ... ->
- * letters moved */
+/* changes, state, dead, audit | audit text, note, audit lines kept; then number, head, body,
+ * history ... -> letters moved */
 extern const char wl_queue_script_redrive[];
-/* dead, audit | audit text, note, audit lines kept; then number ... -> letters removed */
+/* dead, audit, state | audit text, note, audit lines kept; then number ... -> letters removed */
 extern const char wl_queue_script_discard[];
-/* dead | uid, line, start of the range as of XRANGE, letters looked at -> newest letter looked at
+/* dead, state | uid, line, start of the range as of XRANGE, letters looked at -> newest letter looked at
  * ("" = there are no more), letters removed */
 extern const char wl_queue_script_forget[];
+/* dead, state | class ... -> letters, of these of each class */
+extern const char wl_queue_script_classes[];
 /* jobs, state | epoch ("" = whatever it is), name, record ("" = remove it) -> fields written */
 extern const char wl_queue_script_job[];
 /* changes | section -> INFO of the server that holds the partition */

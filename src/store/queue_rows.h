@@ -4,9 +4,12 @@
 #define WL_STORE_QUEUE_ROWS_H
 
 #include "base/asset.h"
+#include "base/failure.h"
 
 #include <stddef.h>
 #include <stdint.h>
+
+enum { WL_HISTORY_BYTES_MAX = 2048 }; /* a longer one that was read is left out */
 
 typedef enum {
     WL_ENTRY_CHANGES = 1, /* body: wl_changes_pack() */
@@ -22,6 +25,8 @@ typedef struct {
     char line[WL_LINE_ID_MAX + 1]; /* "" when the stored one is damaged */
     const void *body;              /* borrowed; from read never NULL */
     size_t body_bytes;
+    const void *history; /* borrowed; of a redriven letter of one user, see wl_retry_row_t */
+    size_t history_bytes;
 } wl_queue_entry_t;
 
 typedef struct {
@@ -31,6 +36,9 @@ typedef struct {
     int64_t due_at; /* wall ms */
     int64_t notified_at;
     char reason[97];
+    const void *history; /* borrowed: its attempts, packed (domain/attempts.h), NULL = none; what
+                            is read may be anything up to WL_HISTORY_BYTES_MAX */
+    size_t history_bytes;
 } wl_retry_row_t;
 
 typedef struct {
@@ -42,6 +50,9 @@ typedef struct {
     char reason[97];
     const void *body; /* borrowed: the bytes of an entry that did not decode; else NULL */
     size_t body_bytes;
+    uint8_t failure;     /* wl_failure_t; 0 when settled = told from the reason */
+    const void *history; /* as of a retry */
+    size_t history_bytes;
 } wl_dead_letter_t;
 
 #endif

@@ -20,6 +20,9 @@ enum {
     CHECKPOINT_PAGES = 2000, /* 8 MB: a checkpoint costs two fsyncs and is shared by many appends */
 };
 
+#define DEAD_COLUMNS \
+    "SELECT id, uid, line, attempts, at, reason, body, class, history FROM dead_letter"
+
 static const char *const sql_texts[WL_QUEUE_SQL_COUNT] = {
     [WL_QUEUE_SQL_BEGIN] = "BEGIN IMMEDIATE",
     [WL_QUEUE_SQL_TALLY] = "SELECT next_id, entries, retries, dead FROM tally WHERE id = 1",
@@ -32,19 +35,32 @@ static const char *const sql_texts[WL_QUEUE_SQL_COUNT] = {
     [WL_QUEUE_SQL_ACK] = "DELETE FROM queue WHERE id BETWEEN ?1 AND ?2",
     [WL_QUEUE_SQL_OLDEST] = "SELECT at FROM queue ORDER BY id LIMIT 1",
     [WL_QUEUE_SQL_RETRY_UPDATE] = "UPDATE retry SET attempts = ?3, due_at = ?4, notified_at = ?5,"
-                                  " reason = ?6 WHERE uid = ?1 AND line = ?2",
+                                  " reason = ?6, history = ?7 WHERE uid = ?1 AND line = ?2",
     [WL_QUEUE_SQL_RETRY_INSERT] = "INSERT INTO retry(uid, line, attempts, due_at, notified_at,"
-                                  " reason) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+                                  " reason, history) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [WL_QUEUE_SQL_RETRY_END] = "DELETE FROM retry WHERE uid = ?1 AND line = ?2",
-    [WL_QUEUE_SQL_RETRIES] = "SELECT uid, line, attempts, due_at, notified_at, reason FROM retry",
-    [WL_QUEUE_SQL_DEAD_INSERT] = "INSERT INTO dead_letter(uid, line, attempts, at, reason, body)"
-                                 " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
-    [WL_QUEUE_SQL_DEAD_LIST] = "SELECT id, uid, line, attempts, at, reason, body FROM dead_letter"
+    [WL_QUEUE_SQL_RETRIES] = "SELECT uid, line, attempts, due_at, notified_at, reason, history"
+                             " FROM retry",
+    [WL_QUEUE_SQL_DEAD_INSERT] = "INSERT INTO dead_letter(uid, line, attempts, at, reason, body,"
+                                 " class, history) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [WL_QUEUE_SQL_DEAD_LIST] = DEAD_COLUMNS " WHERE id BETWEEN ?1 AND ?2"
+                                            " AND (?3 IS NULL OR line = ?3)"
+                                            " ORDER BY id DESC LIMIT ?4",
+    [WL_QUEUE_SQL_DEAD_OF_CLASS] = DEAD_COLUMNS " WHERE id BETWEEN ?1 AND ?2 AND class = ?6"
+                                                " AND (?3 IS NULL OR line = ?3)"
+                                                " AND (?5 = 0 OR uid = ?5)"
+                                                " ORDER BY id DESC LIMIT ?4",
+    [WL_QUEUE_SQL_DEAD_OF_UID] = DEAD_COLUMNS " WHERE id BETWEEN ?1 AND ?2 AND uid = ?5"
+                                              " AND (?3 IS NULL OR line = ?3)"
+                                              " AND (?6 = 0 OR class = ?6)"
+                                              " ORDER BY id DESC LIMIT ?4",
+    [WL_QUEUE_SQL_DEAD_PICK] = "SELECT id, uid, line, reason, history FROM dead_letter"
                                " WHERE id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR line = ?3)"
-                               " ORDER BY id DESC LIMIT ?4",
-    [WL_QUEUE_SQL_DEAD_PICK] = "SELECT id, uid, line, reason FROM dead_letter"
-                               " WHERE id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR line = ?3)"
-                               " AND (?4 OR body IS NULL) ORDER BY id LIMIT ?5",
+                               " AND (?4 OR body IS NULL) AND (?6 = 0 OR uid = ?6)"
+                               " AND (?7 = 0 OR class = ?7) ORDER BY id LIMIT ?5",
+    [WL_QUEUE_SQL_DEAD_CLASSES] = "SELECT class, count FROM dead_class",
+    [WL_QUEUE_SQL_DEAD_UNTOLD] = "SELECT id, reason FROM dead_letter WHERE class = 0 LIMIT ?1",
+    [WL_QUEUE_SQL_DEAD_TELL] = "UPDATE dead_letter SET class = ?2 WHERE id = ?1",
     [WL_QUEUE_SQL_DEAD_DELETE] = "DELETE FROM dead_letter WHERE id = ?1",
     [WL_QUEUE_SQL_DEAD_FORGET] = "DELETE FROM dead_letter WHERE uid = ?1 AND line = ?2",
     [WL_QUEUE_SQL_AUDIT] = "INSERT INTO audit(at, who, what, note) VALUES(?1, ?2, ?3, ?4)",
@@ -146,7 +162,7 @@ static wl_err_t sqlite_read(wl_queue_t *queue, uint64_t after, size_t max, wl_qu
     bool row = false;
     wl_err_t err = wl_sqlite_step(sql, &row);
     while (err == WL_OK && row) {
-        wl_queue_entry_t entry;
+        wl_queue_entry_t entry = {.history = NULL};
         entry_read(sql, &entry);
         last = entry.id;
         tell(&entry, arg);
@@ -159,6 +175,21 @@ static wl_err_t sqlite_read(wl_queue_t *queue, uint64_t after, size_t max, wl_qu
     return err;
 }
 
+void wl_queue_sqlite_bind_history(sqlite3_stmt *sql, int at, const void *history, size_t bytes) {
+    if (bytes == 0) {
+        (void)sqlite3_bind_null(sql, at);
+    } else {
+        (void)sqlite3_bind_blob(sql, at, history, (int)bytes, SQLITE_STATIC);
+    }
+}
+
+const void *wl_queue_sqlite_history(sqlite3_stmt *sql, int column, size_t *ret_bytes) {
+    const void *history = sqlite3_column_blob(sql, column);
+    size_t bytes = (size_t)sqlite3_column_bytes(sql, column);
+    *ret_bytes = history == NULL || bytes > WL_HISTORY_BYTES_MAX ? 0 : bytes;
+    return *ret_bytes == 0 ? NULL : history;
+}
+
 static void retry_bind(sqlite3_stmt *sql, const wl_retry_row_t *row) {
     (void)sqlite3_bind_int64(sql, 1, (sqlite3_int64)row->uid);
     (void)sqlite3_bind_text(sql, 2, row->line, -1, SQLITE_STATIC);
@@ -166,6 +197,7 @@ static void retry_bind(sqlite3_stmt *sql, const wl_retry_row_t *row) {
     (void)sqlite3_bind_int64(sql, 4, row->due_at);
     (void)sqlite3_bind_int64(sql, 5, row->notified_at);
     (void)sqlite3_bind_text(sql, 6, row->reason, -1, SQLITE_STATIC);
+    wl_queue_sqlite_bind_history(sql, 7, row->history, row->history_bytes);
 }
 
 wl_err_t wl_queue_sqlite_retry_put(wl_queue_sqlite_t *self, const wl_retry_row_t *row,
@@ -188,6 +220,9 @@ static wl_err_t dead_insert(wl_queue_sqlite_t *self, const wl_dead_letter_t *let
     (void)sqlite3_bind_int64(sql, 4, letter->at);
     (void)sqlite3_bind_text(sql, 5, letter->reason, -1, SQLITE_STATIC);
     (void)sqlite3_bind_blob(sql, 6, letter->body, (int)letter->body_bytes, SQLITE_STATIC);
+    (void)sqlite3_bind_int(
+        sql, 7, letter->failure != 0 ? letter->failure : (int)wl_failure_of(letter->reason, false));
+    wl_queue_sqlite_bind_history(sql, 8, letter->history, letter->history_bytes);
     return wl_sqlite_run(sql);
 }
 
@@ -253,6 +288,7 @@ static wl_err_t sqlite_retries(wl_queue_t *queue, wl_retry_fn tell, void *arg) {
                                 .due_at = sqlite3_column_int64(sql, 3),
                                 .notified_at = sqlite3_column_int64(sql, 4)};
         (void)wl_sqlite_text(sql, 5, retry.reason, sizeof retry.reason);
+        retry.history = wl_queue_sqlite_history(sql, 6, &retry.history_bytes);
         if (wl_sqlite_text(sql, 1, retry.line, sizeof retry.line)) {
             tell(&retry, arg);
             err = wl_sqlite_step(sql, &row);
@@ -303,6 +339,7 @@ static const wl_queue_ops_t sqlite_ops = {
     .retries = sqlite_retries,
     .stats = sqlite_stats,
     .dead_list = wl_queue_sqlite_dead_list,
+    .dead_classes = wl_queue_sqlite_dead_classes,
     .dead_get = wl_queue_sqlite_dead_get,
     .dead_redrive = wl_queue_sqlite_dead_redrive,
     .dead_discard = wl_queue_sqlite_dead_discard,
@@ -333,6 +370,9 @@ wl_err_t wl_queue_sqlite_open(const wl_queue_options_t *options, wl_queue_t **re
         if (err != WL_OK) {
             (void)wl_fault(fault, err, options->path, "the tables are not those of this version");
         }
+    }
+    if (err == WL_OK && options->use == WL_QUEUE_SETTLE) {
+        (void)!wl_queue_sqlite_dead_tell(self); /* else at the next open: they work as they are */
     }
     if (err != WL_OK) {
         sqlite_close(&self->queue);

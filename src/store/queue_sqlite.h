@@ -21,7 +21,12 @@ typedef enum {
     WL_QUEUE_SQL_RETRIES,
     WL_QUEUE_SQL_DEAD_INSERT,
     WL_QUEUE_SQL_DEAD_LIST,
+    WL_QUEUE_SQL_DEAD_OF_CLASS,
+    WL_QUEUE_SQL_DEAD_OF_UID,
     WL_QUEUE_SQL_DEAD_PICK,
+    WL_QUEUE_SQL_DEAD_CLASSES,
+    WL_QUEUE_SQL_DEAD_UNTOLD,
+    WL_QUEUE_SQL_DEAD_TELL,
     WL_QUEUE_SQL_DEAD_DELETE,
     WL_QUEUE_SQL_DEAD_FORGET,
     WL_QUEUE_SQL_AUDIT,
@@ -56,9 +61,19 @@ WL_MUST_USE wl_err_t wl_queue_sqlite_end(wl_queue_sqlite_t *self, wl_err_t err,
 WL_MUST_USE wl_err_t wl_queue_sqlite_retry_put(wl_queue_sqlite_t *self, const wl_retry_row_t *row,
                                                wl_queue_tally_t *added);
 
+/* Histories of retries and letters: none is NULL there. */
+void wl_queue_sqlite_bind_history(sqlite3_stmt *sql, int at, const void *history, size_t bytes);
+/* Borrowed until the next step; NULL: none, or too long to be one. */
+const void *wl_queue_sqlite_history(sqlite3_stmt *sql, int column, size_t *ret_bytes);
+
 /* queue_dead_sqlite.c; see wl_queue_ops_t */
-WL_MUST_USE wl_err_t wl_queue_sqlite_dead_list(wl_queue_t *self, const char *line, uint64_t last,
-                                               size_t max, wl_dead_fn tell, void *arg);
+WL_MUST_USE wl_err_t wl_queue_sqlite_dead_list(wl_queue_t *self, const wl_dead_filter_t *filter,
+                                               uint64_t last, size_t max, wl_dead_fn tell,
+                                               void *arg);
+WL_MUST_USE wl_err_t wl_queue_sqlite_dead_classes(wl_queue_t *self,
+                                                  uint64_t ret_counts[WL_FAILURE_COUNT]);
+/* Gives their classes to letters that are older than classes. */
+WL_MUST_USE wl_err_t wl_queue_sqlite_dead_tell(wl_queue_sqlite_t *self);
 WL_MUST_USE wl_err_t wl_queue_sqlite_dead_get(wl_queue_t *self, uint64_t id, wl_dead_fn tell,
                                               void *arg);
 WL_MUST_USE wl_err_t wl_queue_sqlite_dead_redrive(wl_queue_t *self, const wl_dead_choice_t *choice,

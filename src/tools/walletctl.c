@@ -15,6 +15,7 @@ enum {
     OPTION_JSON = 256,
     OPTION_TIMEOUT,
     OPTION_LINE,
+    OPTION_CLASS,
     OPTION_NOTE,
     OPTION_LIMIT,
     OPTION_MONTH,
@@ -47,6 +48,7 @@ static const struct option long_options[] = {
     {"scope", required_argument, NULL, OPTION_SCOPE},
     {"dir", required_argument, NULL, OPTION_DIR},
     {"line", required_argument, NULL, OPTION_LINE},
+    {"class", required_argument, NULL, OPTION_CLASS},
     {"note", required_argument, NULL, OPTION_NOTE},
     {"limit", required_argument, NULL, OPTION_LIMIT},
     {"month", required_argument, NULL, OPTION_MONTH},
@@ -153,6 +155,7 @@ static bool option_take(ctl_options_t *options, int option, ctl_exit_t *ret_code
         return true;
     case OPTION_JSON: options->json = true; return true;
     case OPTION_LINE: options->line = optarg; return true;
+    case OPTION_CLASS: options->failure = optarg; return true;
     case OPTION_NOTE: options->note = optarg; return true;
     case OPTION_MONTH: options->month = optarg; return true;
     case OPTION_KIND: options->kind = optarg; return true;

@@ -1,6 +1,7 @@
 #include "actors/settlement.h"
 
 #include "base/alloc.h"
+#include "store/queue_dead.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -43,12 +44,19 @@ static void world_close(world_t *self) {
 
 static void retry(world_t *self, uint64_t uid, uint32_t attempts) {
     wl_retry_row_t row = {.uid = uid, .line = "cash", .attempts = attempts, .reason = "down"};
-    wl_settlement_retry(self->settlement, &row);
+    wl_attempt_t attempt = {.at = 1000 + attempts, .failure = WL_FAILURE_TIMEOUT, .reason = "down"};
+    wl_settlement_retry(self->settlement, &row, &attempt);
+}
+
+static void stored(world_t *self, uint64_t uid) {
+    wl_retry_row_t row = {.uid = uid, .line = "cash"};
+    wl_settlement_stored(self->settlement, &row);
 }
 
 static void dead(world_t *self, uint64_t uid) {
     wl_dead_letter_t letter = {.uid = uid, .line = "cash", .attempts = 3, .reason = "down"};
-    wl_settlement_dead(self->settlement, &letter);
+    wl_attempt_t attempt = {.at = 2000, .failure = WL_FAILURE_REFUSED, .reason = "no"};
+    wl_settlement_dead(self->settlement, &letter, &attempt);
 }
 
 static size_t write_out(world_t *self) {
@@ -100,9 +108,9 @@ Test(settlement, knows_the_rows_of_an_earlier_life_and_of_redriven_letters) {
     (void)write_out(&world);
     wl_settlement_destroy(&world.settlement);
     world.settlement = wl_settlement_new();
-    wl_settlement_stored(world.settlement, 1, "cash");
+    stored(&world, 1);
     wl_settlement_end(world.settlement, 1, "cash");
-    wl_settlement_stored(world.settlement, 1, "cash"); /* written anew by a redrive meanwhile */
+    stored(&world, 1); /* written anew by a redrive meanwhile */
     cr_expect_eq(wl_settlement_waiting(world.settlement), 0u);
     cr_expect_eq(stats_of(&world).retries, 1u);
     wl_settlement_end(world.settlement, 1, "cash");
@@ -119,14 +127,14 @@ Test(settlement, turns_a_retry_into_a_letter_and_keeps_bodies) {
     dead(&world, 1);
     char body[] = "bytes";
     wl_dead_letter_t letter = {.line = "cash", .body = body, .body_bytes = sizeof body};
-    wl_settlement_dead(world.settlement, &letter);
+    wl_settlement_dead(world.settlement, &letter, NULL);
     memset(body, 0, sizeof body); /* it has a copy */
     wl_settlement_ack(world.settlement, 77);
     cr_expect_eq(write_out(&world), 1u);
     cr_expect_eq(stats_of(&world).retries, 0u);
     cr_expect_eq(stats_of(&world).dead, 2u);
     dead(&world, 2); /* freed unwritten */
-    wl_settlement_dead(world.settlement, &letter);
+    wl_settlement_dead(world.settlement, &letter, NULL);
     world_close(&world);
 }
 
@@ -190,7 +198,7 @@ Test(settlement, remembers_nothing_of_what_was_spilled) {
     cr_expect_eq(stats.retries, 1u);
     wl_settlement_end(world.settlement, 7, "cash");
     cr_expect_eq(wl_settlement_waiting(world.settlement), 0u, "nobody knows the row");
-    wl_settlement_stored(world.settlement, 7, "cash"); /* it was loaded */
+    stored(&world, 7); /* it was loaded */
     wl_settlement_end(world.settlement, 7, "cash");
     (void)write_out(&world);
     cr_assert_eq(wl_queue_stats(world.queue, &stats), WL_OK);
@@ -215,5 +223,97 @@ Test(settlement, forgets_a_row_that_was_never_loaded) {
     wl_settlement_forget(world.settlement, 3, "cash");
     (void)write_out(&world);
     cr_expect_eq(stats_of(&world).retries, 0u);
+    world_close(&world);
+}
+
+/* ---- histories ------------------------------------------------------------------------------- */
+
+static wl_attempts_t seen;
+static uint64_t seen_id;
+
+static void on_history(const wl_retry_row_t *row, void *arg) {
+    (void)arg;
+    cr_assert_eq(wl_attempts_unpack(row->history, row->history_bytes, &seen), WL_OK);
+}
+
+static void on_letter_history(const wl_dead_letter_t *letter, void *arg) {
+    (void)arg;
+    seen_id = letter->id;
+    cr_assert_eq(wl_attempts_unpack(letter->history, letter->history_bytes, &seen), WL_OK);
+}
+
+static void restart(world_t *self) {
+    wl_settlement_destroy(&self->settlement);
+    self->settlement = wl_settlement_new();
+}
+
+/* What a start loads. */
+static void on_load(const wl_retry_row_t *row, void *arg) {
+    wl_settlement_stored(((world_t *)arg)->settlement, row);
+}
+
+Test(settlement, keeps_the_history_through_writes_restarts_letters_and_redrives) {
+    world_t world;
+    uint64_t count = 0;
+    world_open(&world);
+    retry(&world, 5, 1);
+    retry(&world, 5, 2); /* before the first was written */
+    (void)write_out(&world);
+    cr_assert_eq(wl_queue_retries(world.queue, on_history, NULL), WL_OK);
+    cr_assert_eq(seen.count, 2u);
+    restart(&world);
+    cr_assert_eq(wl_queue_retries(world.queue, on_load, &world), WL_OK);
+    retry(&world, 5, 3);
+    (void)write_out(&world);
+    retry(&world, 5, 4);
+    wl_retry_row_t spilled = {.uid = 5, .line = "cash", .attempts = 4, .reason = "its shard"};
+    wl_settlement_spill(world.settlement, &spilled);
+    (void)write_out(&world);
+    cr_assert_eq(wl_queue_retries(world.queue, on_load, &world), WL_OK);
+    dead(&world, 5);
+    (void)write_out(&world);
+    cr_assert_eq(wl_queue_dead_list(world.queue, NULL, 0, 9, on_letter_history, NULL), WL_OK);
+    cr_assert_eq(seen.count, 5u);
+    for (uint32_t i = 0; i < 4; i++) {
+        cr_expect(seen.at[i].at == 1001 + i && seen.at[i].failure == WL_FAILURE_TIMEOUT);
+    }
+    cr_expect(seen.at[4].at == 2000 && seen.at[4].failure == WL_FAILURE_REFUSED);
+    cr_expect_str_eq(seen.at[4].reason, "no");
+    cr_assert_eq(
+        wl_queue_dead_redrive(world.queue, seen_id, NULL, 1, 3000, on_load, &world, &count), WL_OK);
+    dead(&world, 5);
+    (void)write_out(&world);
+    cr_assert_eq(stats_of(&world).retries, 0u);
+    cr_assert_eq(wl_queue_dead_list(world.queue, NULL, 0, 9, on_letter_history, NULL), WL_OK);
+    cr_expect_eq(seen.count, 6u, "it failed again, and keeps its history");
+    world_close(&world);
+}
+
+/* A redriven letter in Redis comes back as an entry, without a row. */
+Test(settlement, recalls_the_history_of_a_redriven_letter_and_forgets_it_when_all_is_well) {
+    world_t world;
+    uint8_t packed[WL_ATTEMPTS_BYTES_MAX];
+    wl_attempts_t before = {.count = 1, .at = {{.at = 9, .reason = "old"}}};
+    size_t bytes = wl_attempts_pack(&before, packed);
+    world_open(&world);
+    wl_settlement_recall(world.settlement, 6, "cash", packed, bytes);
+    wl_settlement_recall(world.settlement, 7, "cash", packed, bytes);
+    wl_settlement_recall(world.settlement, 8, "cash", "garbage", 7);
+    wl_settlement_end(world.settlement, 6, "cash");
+    cr_expect_eq(wl_settlement_waiting(world.settlement), 0u, "no row, nothing to remove");
+    retry(&world, 7, 1);
+    (void)write_out(&world);
+    cr_assert_eq(wl_queue_retries(world.queue, on_history, NULL), WL_OK);
+    cr_expect(seen.count == 2 && strcmp(seen.at[0].reason, "old") == 0);
+    wl_settlement_end(world.settlement, 7, "cash");
+    (void)write_out(&world);
+    retry(&world, 7, 1); /* a new failure, after success */
+    (void)write_out(&world);
+    cr_assert_eq(wl_queue_retries(world.queue, on_history, NULL), WL_OK);
+    cr_expect_eq(seen.count, 1u);
+    dead(&world, 8);
+    (void)write_out(&world);
+    cr_assert_eq(wl_queue_dead_list(world.queue, NULL, 0, 9, on_letter_history, NULL), WL_OK);
+    cr_expect_eq(seen.count, 1u, "damaged bytes are left behind");
     world_close(&world);
 }

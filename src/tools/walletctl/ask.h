@@ -34,6 +34,7 @@ typedef struct {
     const char *scopes[CTL_SCOPES_MAX]; /* --scope, as given */
     uint32_t scope_count;
     const char *line;                /* --line, NULL = not given */
+    const char *failure;             /* --class, NULL = not given */
     const char *note;                /* --note, NULL = not given */
     const char *month;               /* --month, NULL = not given */
     const char *kind;                /* --kind, NULL = not given */

@@ -207,15 +207,15 @@ bool ctl_config_asks(const ctl_options_t *options) {
     return !options->change.yes && !options->change.dry_run && terminal();
 }
 
-ctl_exit_t ctl_config_confirm(const ctl_options_t *options, const char *question) {
+ctl_exit_t ctl_confirm(const ctl_options_t *options, const char *reach, const char *question,
+                       const char *refused) {
     char answer[ANSWER_ROOM] = "";
     if (options->change.yes || options->change.dry_run) {
         return CTL_EXIT_OK;
     }
     if (!terminal()) {
-        return ctl_complain(CTL_EXIT_USAGE,
-                            "this reaches everybody, and there is no terminal to ask at: give "
-                            "--yes, or --dry-run to see what it would do");
+        return ctl_complain(CTL_EXIT_USAGE, "%s, and there is no terminal to ask at: give --yes",
+                            reach);
     }
     (void)fprintf(stderr, "%s [y/N] ", question);
     (void)fflush(stderr);
@@ -226,5 +226,10 @@ ctl_exit_t ctl_config_confirm(const ctl_options_t *options, const char *question
     if (strcmp(answer, "y") == 0 || strcmp(answer, "Y") == 0 || strcmp(answer, "yes") == 0) {
         return CTL_EXIT_OK;
     }
-    return ctl_complain(CTL_EXIT_REFUSED, "nothing was published");
+    return ctl_complain(CTL_EXIT_REFUSED, "%s", refused);
+}
+
+ctl_exit_t ctl_config_confirm(const ctl_options_t *options, const char *question) {
+    return ctl_confirm(options, "--dry-run shows what it would do; this reaches everybody",
+                       question, "nothing was published");
 }

@@ -35,6 +35,10 @@ void ctl_config_args(const ctl_options_t *options, uint64_t base, ctl_args_t *ar
 /* May everybody see it? `question` is asked on a terminal; --yes and --dry-run answer it.
  * CTL_EXIT_USAGE: there is nobody to ask; CTL_EXIT_REFUSED: no. Both have been told. */
 ctl_exit_t ctl_config_confirm(const ctl_options_t *options, const char *question);
+/* The same for verbs that reach something else: `reach` says what ("this reaches everybody"), and
+ * `refused` what did not happen. */
+ctl_exit_t ctl_confirm(const ctl_options_t *options, const char *reach, const char *question,
+                       const char *refused);
 /* Will ctl_config_confirm() ask? Then what it is about should be shown before. */
 bool ctl_config_asks(const ctl_options_t *options);
 

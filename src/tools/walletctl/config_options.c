@@ -12,7 +12,7 @@ const char ctl_config_options_help[] =
     "      --author NAME         config: who, default $USER\n"
     "      --base N              config: the change that the file began with\n"
     "      --dry-run             config: judge it everywhere, publish nothing\n"
-    "      --yes                 config: publish to everybody without being asked\n"
+    "      --yes                 config: publish to everybody without being asked; dlq discard\n"
     "      --local               config validate: here, without a server\n"
     "      --seq N, --candidate  config get: as it was after change N; the rollout's\n"
     "  -o, --output FILE         config get, diff, schema, drafts show: into a file\n"
@@ -99,7 +99,7 @@ bool ctl_config_options_check(const ctl_config_options_t *self, const char *verb
         {"--author", self->author != NULL, CHANGES " drafts reconcile run"},
         {"--base", self->base.given, CHANGES " diff drafts"},
         {"--dry-run", self->dry_run, CHANGES " reconcile run"},
-        {"--yes", self->yes, CHANGES},
+        {"--yes", self->yes, CHANGES " dlq discard"},
         {"-o", self->output != NULL, "get diff schema drafts"},
         {"--whitelist", self->whitelist != NULL, "rollout widen"},
         {"--percent", self->percent.given, "rollout widen"},
@@ -122,8 +122,9 @@ bool ctl_config_options_check(const ctl_config_options_t *self, const char *verb
         {"--rounds", self->rounds, "reconcile report"},
     };
     bool config = strncmp(verb, family, strlen(family)) == 0;
-    bool reconcile = strncmp(verb, "reconcile ", strlen("reconcile ")) == 0;
-    const char *word = config ? verb + strlen(family) : reconcile ? verb : "";
+    bool whole = strncmp(verb, "reconcile ", strlen("reconcile ")) == 0 ||
+                 strncmp(verb, "dlq ", strlen("dlq ")) == 0;
+    const char *word = config ? verb + strlen(family) : whole ? verb : "";
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].given && !word_in(rows[i].verbs, word)) {
             bool ours = strncmp(rows[i].verbs, "reconcile", 9) == 0;

@@ -13,6 +13,7 @@
 #include "tools/walletctl/consent.h"
 #include "tools/walletctl/explain.h"
 #include "tools/walletctl/keys.h"
+#include "tools/walletctl/letters.h"
 #include "tools/walletctl/line_test.h"
 #include "tools/walletctl/rebuild.h"
 #include "tools/walletctl/reconcile.h"
@@ -189,69 +190,6 @@ static ctl_exit_t run_queue(const ctl_options_t *options, int count, char **word
     return ask_plain(options, CTL_WRITER, "admin.queue", show_any);
 }
 
-static ctl_exit_t run_dlq_list(const ctl_options_t *options, int count, char **words) {
-    (void)count;
-    (void)words;
-    ctl_args_t args;
-    ctl_args_init(&args);
-    if (options->line != NULL) {
-        ctl_args_text(&args, "line", options->line);
-    }
-    if (options->limit > 0) {
-        ctl_args_u64(&args, "limit", options->limit);
-    }
-    return ask_and_show(options, CTL_WRITER, "admin.dlq.list", &args, show_any);
-}
-
-/* [ID] and --line: which dead letters are meant. false: the user has been told. */
-static bool letters_pack(const ctl_options_t *options, int count, char **words, ctl_args_t *args) {
-    uint64_t id;
-    if (count == 1 && !ctl_uid_parse(words[0], &id)) {
-        (void)ctl_complain(CTL_EXIT_USAGE, "\"%s\" is no number of a dead letter", words[0]);
-        return false;
-    }
-    if (count == 0 && options->line == NULL) {
-        (void)ctl_complain(CTL_EXIT_USAGE, "which letters? give an ID or --line LINE");
-        return false;
-    }
-    if (count == 1) {
-        ctl_args_u64(args, "id", id);
-    }
-    if (options->line != NULL) {
-        ctl_args_text(args, "line", options->line);
-    }
-    return true;
-}
-
-static ctl_exit_t run_letters(const ctl_options_t *options, int count, char **words,
-                              const char *method, bool note) {
-    ctl_args_t args;
-    ctl_args_init(&args);
-    if (!letters_pack(options, count, words, &args)) {
-        ctl_args_destroy(&args);
-        return CTL_EXIT_USAGE;
-    }
-    if (note) {
-        ctl_args_text(&args, "note", options->note);
-    }
-    return ask_and_show(options, CTL_WRITER, method, &args, show_any);
-}
-
-static ctl_exit_t run_dlq_show(const ctl_options_t *options, int count, char **words) {
-    return run_letters(options, count, words, "admin.dlq.show", false);
-}
-
-static ctl_exit_t run_dlq_redrive(const ctl_options_t *options, int count, char **words) {
-    return run_letters(options, count, words, "admin.dlq.redrive", false);
-}
-
-static ctl_exit_t run_dlq_discard(const ctl_options_t *options, int count, char **words) {
-    if (options->note == NULL || options->note[0] == '\0') {
-        return ctl_complain(CTL_EXIT_USAGE, "dlq discard needs --note TEXT: it is kept for audit");
-    }
-    return run_letters(options, count, words, "admin.dlq.discard", true);
-}
-
 static ctl_exit_t run_presence_stats(const ctl_options_t *options, int count, char **words) {
     (void)count;
     (void)words;
@@ -307,11 +245,13 @@ static const ctl_verb_t verbs[] = {
     {"lines backfill", "LINE [--rate N] [--all] [--no-wait] [--status] [--stop]",
      "pull all users of a line once more, and watch it", 1, 1, ctl_lines_backfill},
     {"queue", "", "what waits in the durable queue", 0, 0, run_queue},
-    {"dlq list", "[--line LINE] [--limit N]", "dead letters, newest first", 0, 0, run_dlq_list},
-    {"dlq show", "ID", "one dead letter", 1, 1, run_dlq_show},
-    {"dlq redrive", "[ID] [--line LINE]", "try dead letters again", 0, 1, run_dlq_redrive},
-    {"dlq discard", "[ID] [--line LINE] --note TEXT", "give dead letters up for good", 0, 1,
-     run_dlq_discard},
+    {"dlq list", "[--line LINE] [--class CLASS] [--uid UID] [--limit N]",
+     "dead letters, newest first, and how many of each class there are", 0, 0, ctl_letters_list},
+    {"dlq show", "ID", "one dead letter, with the history of its attempts", 1, 1, ctl_letters_show},
+    {"dlq redrive", "ID | [--line LINE] [--class CLASS] [--uid UID] | --all",
+     "try dead letters again", 0, 1, ctl_letters_redrive},
+    {"dlq discard", "ID | [--line LINE] [--class CLASS] [--uid UID] | --all --note TEXT [--yes]",
+     "give dead letters up for good", 0, 1, ctl_letters_discard},
     {"explain", "UID [--line LINE] [--limit N]", "what a user has now, and how it came about", 1, 1,
      ctl_explain},
     {"presence stats", "", "members, memory and false positives of presence", 0, 0,
@@ -393,7 +333,10 @@ void ctl_verb_help(FILE *out) {
         "                            or peer\n"
         "      --config FOLDER       lines test: where integration-N.json and presentation-N.json "
         "are\n"
-        "      --uid UID             lines test: ask the line for this user\n"
+        "      --uid UID             lines test: ask the line for this user; dlq: letters of "
+        "this user\n"
+        "      --class CLASS         dlq: letters of this class, such as timeout or malformed\n"
+        "      --all                 dlq redrive, discard: all letters there are\n"
         "      --sample FILE         lines test: a recorded answer, FOLDER/samples/LINE.json by "
         "default\n"
         "      --record FILE         lines test: keep what the line answered as a sample\n"

@@ -30,6 +30,9 @@ static inline wl_redis_options_t queue_redis(void) {
     return where;
 }
 
+/* The letters of a line. */
+#define LINE_IS(name) (&(wl_dead_filter_t){.line = (name)})
+
 /* A key of the queue, in one of four buffers that take turns. */
 static inline const char *queue_key(uint32_t partition, const char *name) {
     static char keys[4][80];
@@ -205,7 +208,7 @@ static inline size_t retries_all(wl_queue_t *queue) {
 
 static inline size_t letters_all(wl_queue_t *queue, const char *line, uint64_t before, size_t max) {
     memset(&told, 0, sizeof told);
-    cr_assert_eq(wl_queue_dead_list(queue, line, before, max, on_letter, &told), WL_OK);
+    cr_assert_eq(wl_queue_dead_list(queue, LINE_IS(line), before, max, on_letter, &told), WL_OK);
     return told.count;
 }
 

@@ -185,7 +185,8 @@ static void letters_check(void) {
     uint32_t home = (uint32_t)(oldest % WL_PARTITIONS_MAX);
     cr_assert_eq(wl_queue_read(queues[home], 0, 9, on_redriven, &change, &last), WL_OK);
     cr_assert(last != 0 && change.uid == UINT64_MAX - home && change.version == 0);
-    cr_assert_eq(wl_queue_dead_redrive(queues[0], 0, "coin", 4, 6000, NULL, NULL, &count), WL_OK);
+    cr_assert_eq(wl_queue_dead_redrive(queues[0], 0, LINE_IS("coin"), 4, 6000, NULL, NULL, &count),
+                 WL_OK);
     cr_assert_eq(count, 4);
     cr_assert_eq(wl_queue_dead_discard(queues[0], 0, NULL, "done", 10000, NULL, NULL, &count),
                  WL_OK);
