@@ -283,6 +283,8 @@ Test(dispatcher, keeps_entries_that_do_not_decode_as_dead_letters) {
     cr_expect(queue_settles(world.queue, 0));
     cr_expect(retries_settle(&world, 0, 3));
     wl_reply_item_t reply = ask_admin(&world, WL_METHOD_ADMIN_DLQ_REDRIVE, NULL);
+    cr_expect_eq(reply.error, (uint32_t)WL_ERR_BAD_REQUEST, "all of them have to be meant");
+    reply = ask_admin_about(&world, WL_METHOD_ADMIN_DLQ_REDRIVE, "cash", NULL);
     cr_expect_eq(body_number(reply.body, "redriven"), 0, "nobody could understand them");
     stage_expect_counter(&world.stage, queue_damaged, 3);
     world_close(&world);
