@@ -1,5 +1,6 @@
 #include "actors/hub_map.h"
 
+#include "actors/store_options.h"
 #include "base/log.h"
 #include "store/asset_map.h"
 
@@ -71,4 +72,17 @@ bool wl_hub_map_from(wl_hub_t *self, wl_asset_db_t *db) {
     }
     wl_hub_spread_map(self, version, map);
     return self->map_version >= version;
+}
+
+wl_err_t wl_hub_map_holds(wl_hub_t *self, wl_asset_db_t *db) {
+    if (!wl_store_shared(self->settings)) {
+        return WL_OK; /* slots move between servers only */
+    }
+    wl_asset_db_map_use(db, self->map_version);
+    wl_err_t err = wl_asset_db_map_check(db);
+    if (err == WL_ERR_CONFLICT) {
+        WL_COUNT(&self->counters, shard_fenced, 1);
+        (void)wl_hub_map_from(self, db);
+    }
+    return err;
 }

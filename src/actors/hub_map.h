@@ -16,4 +16,8 @@ void wl_hub_spread_map(wl_hub_t *self, uint64_t version, const uint8_t map[WL_SL
  * false: there is none yet, the slots are just being moved; ask again in some milliseconds. */
 bool wl_hub_map_from(wl_hub_t *self, wl_asset_db_t *db);
 
+/* After reads that no fence refuses: does the handle's shard still go by our map? WL_ERR_CONFLICT:
+ * no, what was read may be old; the newer map is taken and spread. */
+WL_MUST_USE wl_err_t wl_hub_map_holds(wl_hub_t *self, wl_asset_db_t *db);
+
 #endif

@@ -17,6 +17,9 @@
  * _get_many say WL_ERR_CONFLICT when the shard is fenced against it: see wl_asset_db_map_read. A
  * handle that was never told is refused nothing. */
 void wl_asset_db_map_use(wl_asset_db_t *self, uint64_t version);
+/* May somebody who goes by that map read here? For reads that are not refused by themselves, after
+ * them. WL_ERR_CONFLICT: no, and what was read may be old. Outside a transaction. */
+WL_MUST_USE wl_err_t wl_asset_db_map_check(wl_asset_db_t *self);
 /* The newest map that this database has; WL_ERR_NOT_FOUND: none, slots never moved. */
 WL_MUST_USE wl_err_t wl_asset_db_map_read(wl_asset_db_t *self, uint64_t *ret_version,
                                           uint8_t ret_map[WL_SLOTS]);
