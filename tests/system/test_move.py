@@ -97,8 +97,9 @@ class World:
             return move["state"] in states and move
         return harness.until(reached, seconds, f"the move is {states}", step=0.1)
 
-    def quiet(self):
-        self.lines.burst(0)
+    def quiet(self, stop=True):
+        if stop:
+            self.lines.burst(0)
         harness.until(lambda: self.lines.stats()["idle"], 90, "linesim has its acknowledgements")
         for wallet in self.writers:
             wallet.wait_quiet(90)
@@ -274,8 +275,8 @@ def test_refused(world):
 
 def main():
     world = World()
-    world.lines.burst(USERS * 3, "req", 0)
-    world.quiet()
+    world.lines.burst(USERS * 5, "req", 0)
+    world.quiet(stop=False)
     test_forth(world)
     test_back(world)
     kills = test_killed(world)
