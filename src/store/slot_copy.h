@@ -24,6 +24,8 @@ typedef struct {
     uint32_t shards;             /* of the whole database */
     uint32_t first;              /* slots */
     uint32_t last;
+    uint64_t epoch; /* of the hold on the move: what an older one writes is refused from
+                     * wl_slot_copy_begin of a newer one on */
 } wl_slot_copy_options_t;
 
 /* A server that does not answer is no error here. */
@@ -32,11 +34,9 @@ WL_MUST_USE wl_err_t wl_slot_copy_open(const wl_slot_copy_options_t *options, wl
 void wl_slot_copy_close(wl_slot_copy_t **self);               /* NULL and *NULL are accepted */
 const char *wl_slot_copy_problem(const wl_slot_copy_t *self); /* for logs, "" = none */
 
-/* A walk over the users of the slots on one side, ascending by uid. */
-typedef struct {
-    bool started;
-    uint64_t uid; /* the last one done */
-} wl_slot_cursor_t;
+/* Makes the epoch known on both sides: before anything else. WL_ERR_CONFLICT of any call but reads:
+ * a newer hold has begun. */
+WL_MUST_USE wl_err_t wl_slot_copy_begin(wl_slot_copy_t *self);
 
 /* What one call did. */
 typedef struct {
@@ -50,10 +50,10 @@ typedef struct {
  * or no more, and what the log holds goes. Idempotent. */
 WL_MUST_USE wl_err_t wl_slot_copy_log(wl_slot_copy_t *self, wl_side_t side, bool on);
 
-/* Copies the next users (at most max, 1..512) from `from` to the other side, each with all records,
+/* Copies the users behind *cursor, ascending by uid (at most max, 1..512) from `from` to the other side, each with all records,
  * tombstones, and the trail of its consents; what the other side has of them is replaced. */
 WL_MUST_USE wl_err_t wl_slot_copy_users(wl_slot_copy_t *self, wl_side_t from, uint32_t max,
-                                        wl_slot_cursor_t *cursor, wl_slot_step_t *ret);
+                                        uint64_t *cursor, wl_slot_step_t *ret);
 /* Takes the oldest rows of the log of `from` (at most max), copies those users as they are now, and
  * deletes the rows. end: the log was empty behind them. Users that are gone on `from` go on the
  * other side as well. */
@@ -62,10 +62,10 @@ WL_MUST_USE wl_err_t wl_slot_copy_follow(wl_slot_copy_t *self, wl_side_t from, u
 /* Compares the next users of either side, record by record; those who differ are copied again. A
  * user who is in the log of `from` meanwhile is only being late, and not counted in mended. */
 WL_MUST_USE wl_err_t wl_slot_copy_compare(wl_slot_copy_t *self, wl_side_t from, uint32_t max,
-                                          wl_slot_cursor_t *cursor, wl_slot_step_t *ret);
+                                          uint64_t *cursor, wl_slot_step_t *ret);
 /* Deletes the next users of the slots on a side. */
 WL_MUST_USE wl_err_t wl_slot_copy_clean(wl_slot_copy_t *self, wl_side_t side, uint32_t max,
-                                        wl_slot_cursor_t *cursor, wl_slot_step_t *ret);
+                                        uint64_t *cursor, wl_slot_step_t *ret);
 
 /* Raises the write fence of a side: by a map older than `version` nobody writes there any more,
  * once this has returned. */

@@ -1,5 +1,6 @@
 /* slot_move.h: the words of moving slots from one shard to another: the states that a move goes
- * through and what operators may wish of it. Pure.
+ * through and what operators may wish of it. Plain data,
+ * any thread; the rules are in domain/slot_moves.h.
  *
  *     copy > compare > fenced > following > cleaning > done
  *       \________\________\         \
@@ -11,8 +12,8 @@
  * following  users live in the target; what changes there is copied back, so there is a way back
  * cleaning   the way back is given up: the source's rows go, some at a time
  * undoing    the target's rows go: the move was taken back, or never got as far as the map */
-#ifndef WL_DOMAIN_SLOT_MOVE_H
-#define WL_DOMAIN_SLOT_MOVE_H
+#ifndef WL_BASE_SLOT_MOVE_H
+#define WL_BASE_SLOT_MOVE_H
 
 #include "base/err.h"
 #include "base/slot.h"
@@ -58,8 +59,8 @@ typedef struct {
     wl_move_state_t state;
     wl_move_wish_t wish;
     uint64_t rate;     /* records a second that are copied, 0 = as fast as it goes */
-    bool started;      /* the cursor of copy, compare, cleaning and undoing: has it begun? */
-    uint64_t cursor;   /* the last user done */
+    uint64_t epoch;    /* grows with each writer that takes it up */
+    uint64_t cursor;   /* the last user done by copy, compare, cleaning or undoing */
     uint64_t users;    /* copied by `copy` */
     uint64_t records;  /* likewise */
     uint64_t followed; /* users copied again because they had changed */
@@ -75,19 +76,7 @@ typedef struct {
     char note[WL_MOVE_NOTE_MAX + 1];
 } wl_slot_move_t;
 
-const char *wl_move_state_word(wl_move_state_t state);
+const char *wl_move_state_word(wl_move_state_t state); /* "?" when out of range */
 bool wl_move_ended(wl_move_state_t state);
-/* May this be wished of a move in that state? WL_ERR_CONFLICT with a fault that says why not. */
-WL_MUST_USE wl_err_t wl_move_may(const wl_slot_move_t *move, wl_move_wish_t wish,
-                                 wl_fault_t *fault);
-
-/* Which shard owns all slots first..last by the map? WL_ERR_SETTINGS: several, or `target` itself;
- * fault says which. */
-WL_MUST_USE wl_err_t wl_move_source(const uint8_t map[WL_SLOTS], uint32_t first, uint32_t last,
-                                    uint32_t target, uint32_t *ret_source, wl_fault_t *fault);
-/* Gives the slots first..last to a shard. */
-void wl_move_map(uint8_t map[WL_SLOTS], uint32_t first, uint32_t last, uint32_t shard);
-/* "0-2047:0 2048-4095:1", as shard.map is written; bytes >= 64 KB hold any map. */
-void wl_move_map_text(const uint8_t map[WL_SLOTS], char *ret, size_t bytes);
 
 #endif
