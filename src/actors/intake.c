@@ -85,6 +85,9 @@ static wl_actor_kind_t admin_owner(wl_method_t method) {
     if (wl_method_reconcile(method)) {
         return WL_ACTOR_RECONCILER;
     }
+    if (wl_method_shards(method)) {
+        return WL_ACTOR_MOVER;
+    }
     bool console = method == WL_METHOD_ADMIN_STATS || method == WL_METHOD_ADMIN_PRESENCE_STATS ||
                    method == WL_METHOD_ADMIN_PRESENCE_REBUILD;
     return console ? WL_ACTOR_CONSOLE : WL_ACTOR_DISPATCHER;

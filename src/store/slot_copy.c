@@ -137,16 +137,14 @@ wl_err_t wl_slot_copy_unfence(wl_slot_copy_t *self, wl_side_t side) {
     return err;
 }
 
-/* The new home: its numbers go beyond those of the old one, it has the map, and notes changes. */
-static wl_err_t flip_to(wl_slot_copy_t *self, wl_side_t to, uint64_t commit_seq, uint64_t version,
-                        const uint8_t map[WL_SLOTS]) {
+/* The new home: its numbers go beyond those of the old one, and it notes changes. It gets the map
+ * last: whoever found it there before the other side is fenced would write here too early. */
+static wl_err_t flip_to(wl_slot_copy_t *self, wl_side_t to, uint64_t commit_seq) {
     wl_slot_numbers_t numbers;
     wl_sql_text_t sql = {0};
-    sql_map(&sql, version, map);
-    wl_sql_add(&sql, ", ");
+    wl_sql_add(&sql, "UPDATE slot_map SET ");
     sql_log_range(self, &sql);
-    wl_sql_add(&sql, " WHERE id = 1 AND version <= ");
-    wl_sql_unsigned(&sql, version);
+    wl_sql_add(&sql, " WHERE id = 1");
     wl_err_t err = wl_slot_copy_lock(self, to, &numbers);
     if (err == WL_OK) {
         err = wl_mysql_run(self->link[to], sql.at, sql.used);
@@ -165,7 +163,7 @@ wl_err_t wl_slot_copy_flip(wl_slot_copy_t *self, wl_side_t from, uint64_t versio
     wl_err_t err = wl_slot_copy_lock(self, from, &numbers);
     err = wl_slot_copy_end(self, from, err);
     if (err == WL_OK) {
-        err = flip_to(self, other(from), numbers.commit_seq, version, map);
+        err = flip_to(self, other(from), numbers.commit_seq);
     }
     if (err != WL_OK) {
         return err;
@@ -179,6 +177,13 @@ wl_err_t wl_slot_copy_flip(wl_slot_copy_t *self, wl_side_t from, uint64_t versio
     wl_sql_add(&sql, ") WHERE id = 1 AND version <= ");
     wl_sql_unsigned(&sql, version);
     err = side_change(self, from, &sql, "DELETE FROM slot_log");
+    if (err == WL_OK) {
+        wl_sql_text_clear(&sql);
+        sql_map(&sql, version, map);
+        wl_sql_add(&sql, " WHERE id = 1 AND version <= ");
+        wl_sql_unsigned(&sql, version);
+        err = side_change(self, other(from), &sql, NULL);
+    }
     wl_sql_text_destroy(&sql);
     return err;
 }
@@ -285,18 +290,20 @@ wl_err_t wl_slot_copy_follow(wl_slot_copy_t *self, wl_side_t from, uint32_t max,
     return err;
 }
 
-/* The users up to `last` whose records differ are left in uids. */
-static void differing_keep(wl_slot_copy_t *self) {
+/* The users whose records differ are left in uids; returns how many were compared. */
+static uint32_t differing_keep(wl_slot_copy_t *self) {
     uint32_t here = 0;
     uint32_t there = 0;
+    uint32_t users = 0;
     self->count = 0;
-    while (here < self->rows.count || there < self->there.count) {
+    for (; here < self->rows.count || there < self->there.count; users++) {
         uint64_t uid = wl_slot_copy_user_at(self, here, there);
         if (!wl_slot_copy_user_same(self, uid, &here, &there)) {
             WL_ASSERT(self->count < WL_SLOT_COPY_USERS);
             self->uids[self->count++] = uid;
         }
     }
+    return users;
 }
 
 /* How many of uids are in the log: what they differ in is on its way. */
@@ -333,7 +340,6 @@ wl_err_t wl_slot_copy_compare(wl_slot_copy_t *self, wl_side_t from, uint32_t max
         if (err == WL_OK && self->count == half && self->uids[half - 1] < last) {
             last = self->uids[half - 1];
         }
-        ret->users = self->count > ret->users ? self->count : ret->users;
     }
     if (err == WL_OK) { /* the source is read first: a change in between is in the log */
         err = wl_slot_copy_range(self, from, *cursor, last, &self->rows);
@@ -344,7 +350,7 @@ wl_err_t wl_slot_copy_compare(wl_slot_copy_t *self, wl_side_t from, uint32_t max
     if (err != WL_OK) {
         return err;
     }
-    differing_keep(self);
+    ret->users = differing_keep(self);
     if (self->count > 0) {
         err = late_count(self, from, &late);
         ret->mended = self->count - late;

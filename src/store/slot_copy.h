@@ -74,9 +74,9 @@ WL_MUST_USE wl_err_t wl_slot_copy_fence(wl_slot_copy_t *self, wl_side_t side, ui
  * read fence is. */
 WL_MUST_USE wl_err_t wl_slot_copy_unfence(wl_slot_copy_t *self, wl_side_t side);
 /* Changes the map: the other side's numbers are raised beyond those of `from` (so that the commit
- * numbers that a user's copies have seen only grow), its log begins, it gets the map; then, in one
- * transaction, `from` gets the map and its read fence is raised to `version`, and its log ends.
- * From then on users are read and written on the other side. */
+ * numbers that a user's copies have seen only grow), and its log begins; then, in one transaction,
+ * `from` gets the map and its read fence is raised to `version`, and its log ends: from here on users
+ * are read and written on the other side, which gets the map last. */
 WL_MUST_USE wl_err_t wl_slot_copy_flip(wl_slot_copy_t *self, wl_side_t from, uint64_t version,
                                        const uint8_t map[WL_SLOTS]);
 /* Does a side know that map or a newer one (the flip took place)? */
