@@ -11,6 +11,7 @@
 #include "actors/hub.h"
 #include "actors/intake.h"
 #include "actors/keeper.h"
+#include "actors/mover.h"
 #include "actors/presence.h"
 #include "actors/puller.h"
 #include "actors/query.h"
@@ -33,11 +34,11 @@ static wl_actor_fn *const bodies[WL_ACTOR_KINDS] = {
 
 /* Writers first, so that nothing new begins; what answers reads stays until nobody waits. */
 static const wl_actor_kind_t stop_order[] = {
-    WL_ACTOR_FRONTEND, WL_ACTOR_INTAKE,  WL_ACTOR_RECONCILER, WL_ACTOR_DISPATCHER,
-    WL_ACTOR_KEEPER, /* nothing is served any more: another writer may begin */
-    WL_ACTOR_PULLER,   WL_ACTOR_SHARD,   WL_ACTOR_PRESENCE,   WL_ACTOR_CACHE,
-    WL_ACTOR_QUERY,    WL_ACTOR_DETAILS, WL_ACTOR_FETCHER,    WL_ACTOR_TRAIL,
-    WL_ACTOR_CONFIG,   WL_ACTOR_CONSOLE, WL_ACTOR_GUARD, /* as long as anything is bound */
+    WL_ACTOR_FRONTEND,   WL_ACTOR_INTAKE,  WL_ACTOR_RECONCILER, WL_ACTOR_MOVER,
+    WL_ACTOR_DISPATCHER, WL_ACTOR_KEEPER, /* nothing is served any more: another writer may begin */
+    WL_ACTOR_PULLER,     WL_ACTOR_SHARD,   WL_ACTOR_PRESENCE,   WL_ACTOR_CACHE,
+    WL_ACTOR_QUERY,      WL_ACTOR_DETAILS, WL_ACTOR_FETCHER,    WL_ACTOR_TRAIL,
+    WL_ACTOR_CONFIG,     WL_ACTOR_CONSOLE, WL_ACTOR_GUARD, /* as long as anything is bound */
 };
 static_assert(sizeof stop_order / sizeof *stop_order == WL_ACTOR_KINDS, "every kind is stopped");
 

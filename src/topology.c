@@ -48,6 +48,7 @@ static const tier_t kind_tiers[WL_ACTOR_KINDS] = {
     [WL_ACTOR_KEEPER] = TIER_WRITER,     [WL_ACTOR_CONFIG] = TIER_BOTH,
     [WL_ACTOR_GUARD] = TIER_BOTH,        [WL_ACTOR_DETAILS] = TIER_READER,
     [WL_ACTOR_RECONCILER] = TIER_WRITER, [WL_ACTOR_TRAIL] = TIER_WRITER,
+    [WL_ACTOR_MOVER] = TIER_WRITER,
 };
 
 bool wl_role_reads(const wl_settings_t *settings) {
@@ -75,6 +76,7 @@ static uint32_t kind_instances(const wl_settings_t *settings, wl_actor_kind_t ki
     case WL_ACTOR_GUARD:
     case WL_ACTOR_KEEPER:
     case WL_ACTOR_RECONCILER:
+    case WL_ACTOR_MOVER:
     case WL_ACTOR_CONSOLE:
     case WL_ACTOR_CONFIG: return 1;
     case WL_ACTOR_KINDS: break;

@@ -30,6 +30,7 @@
     A(DISPATCHER, dispatcher) \
     A(KEEPER, keeper)         \
     A(RECONCILER, reconciler) \
+    A(MOVER, mover)           \
     A(INTAKE, intake)         \
     A(FRONTEND, frontend)     \
     A(CONFIG, config)         \

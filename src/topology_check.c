@@ -158,7 +158,8 @@ static wl_err_t check_place(check_t *self, const char *where, wl_actor_kind_t ki
                             uint32_t instance, const char *endpoint) {
     uint32_t instances = wl_topology_instances(self->settings, kind);
     if (kind == WL_ACTOR_CONSOLE || kind == WL_ACTOR_CONFIG || kind == WL_ACTOR_GUARD ||
-        kind == WL_ACTOR_KEEPER || kind == WL_ACTOR_RECONCILER || kind == WL_ACTOR_TRAIL) {
+        kind == WL_ACTOR_KEEPER || kind == WL_ACTOR_RECONCILER || kind == WL_ACTOR_TRAIL ||
+        kind == WL_ACTOR_MOVER) {
         return wl_fault(self->fault, WL_ERR_SETTINGS, where, "every process has its own %s",
                         wl_actor_kind_name(kind));
     }

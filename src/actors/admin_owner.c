@@ -7,6 +7,9 @@ wl_actor_kind_t wl_admin_owner(wl_method_t method) {
     if (wl_method_reconcile(method)) {
         return WL_ACTOR_RECONCILER;
     }
+    if (wl_method_shards(method)) {
+        return WL_ACTOR_MOVER;
+    }
     if (method == WL_METHOD_ADMIN_EXPLAIN) {
         return WL_ACTOR_TRAIL;
     }

@@ -1,15 +1,15 @@
 #include "actors/fetcher.h"
 
 #include "actors/fetcher_consent.h"
-#include "actors/hub.h"
+#include "actors/hub_map.h"
 #include "actors/owner_tours.h"
 #include "actors/store_options.h"
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/slot.h"
-#include "store/asset_db.h"
 #include "store/asset_lines.h"
+#include "store/asset_map.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -78,6 +78,11 @@ static wl_asset_list_t rows_take(const wl_asset_rows_t *rows, uint32_t *at, uint
 static void fetcher_note(fetcher_t *self, wl_err_t err) {
     bool away = err == WL_ERR_UNAVAILABLE;
     WL_COUNT(&self->hub.counters, store_damaged, err == WL_ERR_DAMAGED);
+    if (err == WL_ERR_CONFLICT) { /* slots of this shard have moved */
+        WL_COUNT(&self->hub.counters, shard_fenced, 1);
+        (void)wl_hub_map_from(&self->hub, self->db);
+        return;
+    }
     if (err != WL_OK && !(away && self->away)) {
         wl_log(WL_LOG_ERROR, self->hub.name, "fetch_failed", "a read failed: %s: %s",
                wl_err_text(err), wl_asset_db_problem(self->db));
@@ -113,6 +118,7 @@ static void fetcher_read(fetcher_t *self, const wanted_t *wanted, uint32_t count
     }
     uint64_t commit_seq = 0;
     wl_asset_rows_clear(&self->rows);
+    wl_asset_db_map_use(self->db, self->hub.map_version);
     wl_err_t err = wl_asset_db_fetch_many(self->db, self->uids, users, &self->rows, &commit_seq);
     WL_COUNT(&self->hub.counters, store_reads, users);
     if (err == WL_ERR_DAMAGED) {
@@ -139,13 +145,18 @@ static int wanted_compare(const void *a, const void *b) {
     return (left->query > right->query) - (left->query < right->query);
 }
 
-/* Reads what is wanted and still of use. */
+/* Reads what is wanted and still of use. Whose users these are is decided by the same map that the
+ * read goes by: it may have changed since they were asked for. */
 static void fetcher_work(fetcher_t *self) {
     int64_t now = wl_mono_now().ms;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < self->wanted_count; i++) {
         if (self->wanted[i].deadline_at <= now) { /* nobody waits any more */
             WL_COUNT(&self->hub.counters, rpc_expired, 1);
+            continue;
+        }
+        if (wl_hub_shard(&self->hub, self->wanted[i].uid) != self->shard) { /* has moved */
+            fetcher_tell(self, &self->wanted[i], 0, WL_ERR_CONFLICT, (wl_asset_list_t){0});
             continue;
         }
         self->wanted[kept++] = self->wanted[i];
@@ -167,10 +178,6 @@ static void fetcher_take_fetch(fetcher_t *self, const wl_msg_t *msg) {
     }
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_fetch_item_t *item = &msg->items.fetch[i];
-        if (wl_hub_shard(&self->hub, item->uid) != self->shard) {
-            WL_COUNT(&self->hub.counters, msg_malformed, 1);
-            continue;
-        }
         self->wanted[self->wanted_count++] = (wanted_t){.uid = item->uid,
                                                         .deadline_at = item->deadline_at,
                                                         .asked = item->asked,

@@ -4,13 +4,15 @@
 #include "base/alloc.h"
 #include "domain/consent.h"
 #include "store/asset_lines.h"
+#include "store/asset_map.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    PAUSE_MS = 250 /* of the shard's users after an error, so that held pulls do not spin */
+    PAUSE_MS = 250, /* of the shard's users after an error, so that held pulls do not spin */
+    MOVING_MS = 50, /* likewise while their slots move */
 };
 
 typedef enum { CONSENT_MISSING, CONSENT_STANDS, CONSENT_UNKNOWN } consent_t;
@@ -69,6 +71,7 @@ static wl_err_t users_read(wl_fetcher_consent_t *self, const char *line, uint32_
                            uint32_t count) {
     wl_wall_ms_t now = wl_wall_now();
     wl_asset_rows_clear(&self->rows);
+    wl_asset_db_map_use(self->db, self->hub->map_version);
     wl_err_t err = wl_asset_db_get_many(self->db, &self->uids[first], count, line,
                                         WL_BUCKET_CONSENT, &self->rows);
     uint32_t at = 0;
@@ -109,17 +112,12 @@ static consent_t consent_of(wl_fetcher_consent_t *self, uint64_t uid) {
     return found == NULL ? CONSENT_UNKNOWN : self->consents[found - self->uids];
 }
 
-/* The users of this shard are the ones to be found out about. */
+/* The users of this shard are the ones to be found out about. Of others, whose slots have moved,
+ * nothing is known here. */
 static void user_note(wl_fetcher_consent_t *self, uint64_t uid) {
     if (wl_hub_shard(self->hub, uid) == self->shard) {
         self->uids[self->count++] = uid;
     }
-}
-
-static bool user_ours(wl_fetcher_consent_t *self, uint64_t uid) {
-    bool ours = wl_hub_shard(self->hub, uid) == self->shard;
-    WL_COUNT(&self->hub->counters, msg_malformed, !ours);
-    return ours;
 }
 
 static uint32_t puller_of(const wl_fetcher_consent_t *self, const char *line) {
@@ -163,7 +161,8 @@ static void pull_hand_back(wl_fetcher_consent_t *self, const wl_pull_head_t *hea
     wl_encoder_t *to =
         wl_hub_to(self->hub, WL_ACTOR_DISPATCHER, head->dispatcher, WL_MSG_PULLED, self->taken);
     if (!wl_encoder_begun(to)) {
-        wl_pulled_head_t pulled = {.pause_ms = held ? PAUSE_MS : 0,
+        int64_t pause_ms = err == WL_ERR_CONFLICT ? MOVING_MS : PAUSE_MS;
+        wl_pulled_head_t pulled = {.pause_ms = held ? pause_ms : 0,
                                    .shard = held ? self->shard + 1 : 0};
         memcpy(pulled.line, head->line, sizeof pulled.line);
         wl_pulled_begin(to, &pulled);
@@ -187,12 +186,11 @@ wl_err_t wl_fetcher_consent_pull(wl_fetcher_consent_t *self, const wl_msg_t *msg
     for (uint32_t i = 0; i < msg->count; i++) {
         user_note(self, msg->items.pull[i].uid);
     }
+    uint32_t ours = self->count;
     wl_err_t err = consents_find(self, head->line);
+    err = err == WL_OK && ours < msg->count ? WL_ERR_CONFLICT : err;
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_pull_item_t *item = &msg->items.pull[i];
-        if (!user_ours(self, item->uid)) {
-            continue;
-        }
         switch (consent_of(self, item->uid)) {
         case CONSENT_STANDS: pull_pass(self, head, item); break;
         case CONSENT_MISSING: pull_end(self, head, item); break;
@@ -266,13 +264,12 @@ wl_err_t wl_fetcher_consent_live(wl_fetcher_consent_t *self, const wl_msg_t *msg
     for (uint32_t i = 0; i < msg->count; i++) {
         user_note(self, msg->items.live[i].uid);
     }
+    uint32_t ours = self->count;
     wl_err_t err = consents_find(self, head->line);
+    err = err == WL_OK && ours < msg->count ? WL_ERR_CONFLICT : err;
     int64_t now = wl_mono_now().ms;
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_live_item_t *item = &msg->items.live[i];
-        if (!user_ours(self, item->uid)) {
-            continue;
-        }
         if (item->what >= WL_LIVE_CONSENT) { /* consents go to the dispatcher */
             WL_COUNT(&self->hub->counters, msg_malformed, 1);
             continue;

@@ -1,6 +1,7 @@
 #include "actors/hub.h"
 
 #include "actors/hub_config.h"
+#include "actors/hub_map.h"
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
@@ -214,6 +215,8 @@ static void hub_take(wl_hub_t *self, const wl_msg_t *msg) {
         wl_hub_take_config(self, msg);
     } else if (msg->id == WL_MSG_KEYS) {
         hub_take_keys(self, msg);
+    } else if (msg->id == WL_MSG_MAP) {
+        wl_hub_take_map(self, msg);
     } else if (msg->id == WL_MSG_LINE) {
         wl_hub_take_lines(self, msg);
         self->handlers.take(self->self, msg);

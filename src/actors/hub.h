@@ -52,7 +52,8 @@ typedef struct {
     uint32_t instance;
     const wl_settings_t *settings;         /* borrowed */
     uint32_t instances[WL_ACTOR_KINDS];    /* how many actors of each kind there are */
-    uint8_t shard_of_slot[WL_SLOTS];       /* shard.map */
+    uint8_t shard_of_slot[WL_SLOTS];       /* shard.map, or a newer one (hub_map.h) */
+    uint64_t map_version;                  /* 0 = shard.map */
     zsock_t *pipe;                         /* borrowed */
     zsock_t *inbox;                        /* owned, NULL until open */
     zsock_t *far_inbox;                    /* owned, NULL unless other hosts may send to us */

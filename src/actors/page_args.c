@@ -41,9 +41,8 @@ static wl_err_t kind_wrong(wl_fault_t *fault) {
     char known[WL_KIND_COUNT * (KIND_BYTES_MAX + 2) + 1] = "";
     size_t used = 0;
     for (uint32_t kind = 0; kind < WL_KIND_COUNT; kind++) {
-        used += (size_t)snprintf(known + used, sizeof known - used, "%s%.*s",
-                                 kind == 0 ? "" : ", ", KIND_BYTES_MAX,
-                                 wl_kind_name((wl_kind_t)kind));
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s%.*s", kind == 0 ? "" : ", ",
+                                 KIND_BYTES_MAX, wl_kind_name((wl_kind_t)kind));
     }
     return wl_fault(fault, WL_ERR_BAD_REQUEST, "kind", "kind: is none of %s", known);
 }

@@ -12,6 +12,7 @@
 
 enum {
     TICK_MS = 5,              /* how late a deadline may be noticed */
+    MOVED_MS = 5,             /* until everybody here has heard of the new map */
     WAITING_MAX = 8192,       /* requests waiting for all shards, shared out among them evenly: */
     WAITING_SHARE_MIN = 1024, /* a shard that hangs must not use up the places of the others */
     BUSY_RETRY_AFTER_MS = 50, /* a full table of reads is served in about that time */
@@ -30,7 +31,8 @@ typedef struct flight {
     uint64_t uid;    /* the key */
     uint64_t number; /* of its question */
     uint32_t shard;
-    bool under_way;             /* a fetcher was asked; otherwise in its lane's line */
+    bool under_way;             /* a fetcher was asked; otherwise in its lane's line, */
+    int64_t again_at;           /* or not 0: it has moved, its shard is asked from then on */
     int64_t fetch_until;        /* deadline of the fetch under way, monotonic ms */
     waiter_t *waiters;          /* owned, never empty */
     struct flight *prev, *next; /* utlist, of the lane's line */
@@ -50,6 +52,7 @@ typedef struct {
     wl_live_reads_t *live; /* owned; answers what was read, and reads that come with a copy */
     flight_t *flights;     /* owned, by uid */
     lane_t *lanes;         /* owned, per shard */
+    flight_t *moved;       /* borrowed: users of whom a shard has said that they have moved */
     uint32_t lane_max;     /* users of one lane read at once */
     uint32_t wait_max;     /* requests waiting in one lane; the next gets `busy` */
     int64_t next_sweep;    /* no deadline passes before, monotonic ms */
@@ -130,10 +133,43 @@ static void query_land(query_t *self, flight_t *flight) {
     }
     if (flight->under_way) {
         lane->under_way--;
+    } else if (flight->again_at != 0) {
+        DL_DELETE(self->moved, flight);
     } else {
         DL_DELETE(lane->line, flight);
     }
     wl_free(flight);
+}
+
+/* The shard that was asked does not have this user, or will not have it in a moment. */
+static void query_moved(query_t *self, flight_t *flight) {
+    lane_t *lane = &self->lanes[flight->shard];
+    WL_ASSERT(flight->under_way);
+    lane->under_way--;
+    flight->under_way = false;
+    flight->number = ++self->flown;
+    flight->again_at = wl_mono_now().ms + MOVED_MS;
+    DL_APPEND(self->moved, flight);
+    WL_COUNT(&self->hub.counters, query_moved, 1);
+    query_advance(self, lane);
+}
+
+/* Those who have waited long enough stand in line at the shard that has them now. */
+static void query_move_on(query_t *self, int64_t now) {
+    while (self->moved != NULL && self->moved->again_at <= now) {
+        flight_t *flight = self->moved;
+        uint32_t waiting = 0;
+        waiter_t *waiter = NULL;
+        DL_DELETE(self->moved, flight);
+        DL_COUNT(flight->waiters, waiter, waiting);
+        self->lanes[flight->shard].waiting -= waiting;
+        flight->shard = wl_hub_shard(&self->hub, flight->uid);
+        flight->again_at = 0;
+        lane_t *lane = &self->lanes[flight->shard];
+        lane->waiting += waiting;
+        DL_APPEND(lane->line, flight);
+        query_advance(self, lane);
+    }
 }
 
 /* ---- reads ---------------------------------------------------------------------------------- */
@@ -151,6 +187,7 @@ static void query_wait(query_t *self, uint32_t frontend, const wl_read_item_t *r
         HASH_ADD(hh, self->flights, uid, sizeof flight->uid, flight);
         DL_APPEND(lane->line, flight);
     } else {
+        lane = &self->lanes[flight->shard]; /* as it was when the read began */
         WL_COUNT(&self->hub.counters, query_joined, 1);
     }
     waiter_t *waiter = waiter_new(frontend, read);
@@ -288,6 +325,10 @@ static void query_fetched(query_t *self, const wl_msg_t *msg) {
         if (flight == NULL || (fetched->asked != 0 && fetched->asked != flight->number)) {
             continue; /* nobody waits for it; it may be older than one given since */
         }
+        if (head->error == WL_ERR_CONFLICT && flight->under_way) {
+            query_moved(self, flight);
+            continue;
+        }
         query_answer(self, flight, head, fetched);
         if (flight->waiters != NULL) {
             query_read_again(self, flight);
@@ -353,6 +394,7 @@ static void query_tick(void *actor) {
     wl_render_tick(&self->render);
     int64_t now = wl_mono_now().ms;
     wl_live_reads_tick(self->live, now);
+    query_move_on(self, now);
     if (now < self->next_sweep) {
         return;
     }

@@ -1,4 +1,5 @@
 /* The reconciler's questions to cache and presence actors, and what it makes of the answers. */
+#include "actors/hub_map.h"
 #include "actors/reconciler_state.h"
 
 #include "base/clock.h"
@@ -162,6 +163,15 @@ static bool rows_own(const wl_asset_t *rows, uint32_t count) {
     return false;
 }
 
+/* Were the records read where the users are? Their slots may be moving. */
+static wl_err_t maps_hold(wl_reconciler_t *self) {
+    wl_err_t err = WL_OK;
+    for (uint32_t i = 0; err == WL_OK && i < WL_RECONCILE_SHARDS; i++) {
+        err = self->dbs[i] == NULL ? WL_OK : wl_hub_map_holds(&self->hub, self->dbs[i]);
+    }
+    return err;
+}
+
 wl_err_t wl_reconciler_look(wl_reconciler_t *self) {
     uint32_t left = self->suspect_count - self->looked;
     uint32_t count = left < WL_RECONCILE_LOOK_USERS ? left : WL_RECONCILE_LOOK_USERS;
@@ -180,7 +190,7 @@ wl_err_t wl_reconciler_look(wl_reconciler_t *self) {
         }
     }
     wl_reconciler_ask_flush(self, false);
-    return WL_OK;
+    return maps_hold(self);
 }
 
 /* The records of one of the users who are being looked at. */

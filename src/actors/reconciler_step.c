@@ -1,5 +1,6 @@
 /* One step of a comparison: a few thousand users of one shard, or of a cache's, from reading to
  * what is written down at its end. */
+#include "actors/hub_map.h"
 #include "actors/reconciler_state.h"
 
 #include "base/check.h"
@@ -88,7 +89,13 @@ static void page_compare(wl_reconciler_t *self, bool last) {
         if (end == self->rows.count && !last) {
             return;
         }
-        user_compare(self, self->rows.at + first, end - first, now);
+        uint64_t uid = self->rows.at[first].uid;
+        if (wl_hub_shard(&self->hub, uid) == self->part.shard) {
+            user_compare(self, self->rows.at + first, end - first, now);
+        } else { /* its slot is moving here, or has moved away */
+            self->after = uid;
+            self->step_users++;
+        }
         first = end;
     }
     self->ended = last && first == self->rows.count;
@@ -104,6 +111,9 @@ static wl_err_t page_read(wl_reconciler_t *self) {
     wl_asset_cursor_t cursor = {.started = self->after != 0, .uid = self->after, .line = "~"};
     wl_asset_rows_clear(&self->rows);
     wl_err_t err = wl_asset_db_scan(db, &cursor, PAGE_ROWS, &self->rows);
+    if (err == WL_OK) {
+        err = wl_hub_map_holds(&self->hub, db);
+    }
     if (err == WL_OK) {
         WL_COUNT(&self->hub.counters, reconcile_rows, self->rows.count);
         page_compare(self, self->rows.count < PAGE_ROWS);

@@ -1,6 +1,6 @@
 #include "actors/shard.h"
 
-#include "actors/hub.h"
+#include "actors/hub_map.h"
 #include "actors/shard_consent.h"
 #include "actors/shard_trail.h"
 #include "actors/store_batch.h"
@@ -13,8 +13,8 @@
 #include "base/slot.h"
 #include "domain/asset_rules.h"
 #include "domain/retry.h"
-#include "store/asset_db.h"
 #include "store/asset_lines.h"
+#include "store/asset_map.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -25,6 +25,7 @@ enum {
     TICK_MS = 100,        /* between attempts to wipe what was purged */
     PAUSE_MS_MIN = 250,   /* after a transaction that failed; doubled by each further one */
     PAUSE_MS_MAX = 10000, /* also how late a server that is back may be noticed */
+    MOVING_MS = 50,       /* slots are being moved: until it is tried again */
 };
 
 typedef struct {
@@ -42,6 +43,7 @@ typedef struct {
     wl_refused_item_t refused;   /* the stale epoch that was told last, in this transaction */
     uint64_t hand_backs;         /* batches handed back: no two share a head */
     wl_shard_trail_t trail;
+    uint64_t batch_map;          /* version of the map by which the batch's users are ours */
 } shard_t;
 
 /* ---- one transaction ------------------------------------------------------------------------- */
@@ -218,6 +220,7 @@ static wl_err_t shard_transact(shard_t *self, uint32_t users, uint64_t *ret_comm
     batch->refused = 0;
     batch->barred = 0;
     self->now = wl_wall_now();
+    wl_asset_db_map_use(self->db, self->batch_map);
     wl_err_t err = wl_asset_db_begin(self->db);
     if (err != WL_OK) {
         return err;
@@ -329,6 +332,13 @@ static void shard_hand_back(shard_t *self, int64_t pause_ms, const char *reason)
     wl_store_batch_clear(self->batch);
 }
 
+/* Slots of this shard are moving, or have moved: where to is in the database, perhaps already. */
+static void shard_moved(shard_t *self) {
+    WL_COUNT(&self->hub.counters, shard_fenced, 1);
+    (void)wl_hub_map_from(&self->hub, self->db);
+    shard_hand_back(self, MOVING_MS, "its slot is being moved to another shard");
+}
+
 /* After each failure nothing is tried for a while: a server that hangs would cost its timeout for
  * every batch, and the mailbox would fill with what nobody can store. */
 static void shard_shut(shard_t *self, wl_err_t err, int64_t now) {
@@ -347,6 +357,10 @@ static void shard_shut(shard_t *self, wl_err_t err, int64_t now) {
 static void shard_commit(shard_t *self) {
     if (self->batch->item_count == 0 ||
         (self->hub.config == NULL && !wl_store_batch_full(self->batch))) {
+        return;
+    }
+    if (self->batch_map != self->hub.map_version) { /* some may not be ours any more */
+        shard_moved(self);
         return;
     }
     int64_t shut_ms = self->shut_until - wl_mono_now().ms;
@@ -370,6 +384,8 @@ static void shard_commit(shard_t *self) {
         self->away = false;
         self->failures = 0;
         wl_store_batch_clear(self->batch);
+    } else if (err == WL_ERR_CONFLICT) {
+        shard_moved(self);
     } else {
         shard_shut(self, err, wl_mono_now().ms);
     }
@@ -377,14 +393,30 @@ static void shard_commit(shard_t *self) {
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
-static bool store_item_ours(const shard_t *self, const wl_store_head_t *head,
-                            const wl_store_item_t *item) {
-    bool ours = wl_hub_shard(&self->hub, item->uid) == self->hub.instance;
+static bool store_item_sound(const wl_store_head_t *head, const wl_store_item_t *item) {
+    bool sound = true;
     for (uint32_t i = 0; i < item->assets.count; i++) {
         const wl_asset_t *asset = &item->assets.at[i];
-        ours = ours && asset->uid == item->uid && strcmp(asset->line, head->line) == 0;
+        sound = sound && asset->uid == item->uid && strcmp(asset->line, head->line) == 0;
     }
-    return ours;
+    return sound;
+}
+
+/* One of us two has an older map: the dispatcher asks again when both have had time to hear. */
+static void shard_return(shard_t *self, const wl_store_head_t *shared,
+                         const wl_store_item_t *from) {
+    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, shared->dispatcher, WL_MSG_PULLED,
+                                 ++self->hand_backs * WL_STORE_BATCH_HEADS);
+    if (!wl_encoder_begun(to)) {
+        wl_pulled_head_t head = {.pause_ms = MOVING_MS, .shard = self->hub.instance + 1};
+        memcpy(head.line, shared->line, sizeof head.line);
+        wl_pulled_begin(to, &head);
+    }
+    wl_pulled_item_t item = {
+        .uid = from->uid, .seq = from->seq, .outcome = WL_PULL_RETRY, .held = true};
+    (void)snprintf(item.reason, sizeof item.reason, "its slot belongs to another shard");
+    wl_pulled_add(to, &item);
+    WL_COUNT(&self->hub.counters, store_handed_back, 1);
 }
 
 static void shard_take_store(shard_t *self, const wl_msg_t *msg) {
@@ -394,10 +426,18 @@ static void shard_take_store(shard_t *self, const wl_msg_t *msg) {
     }
     for (uint32_t i = 0; i < msg->count; i++) {
         const wl_store_item_t *item = &msg->items.store[i];
-        if (!store_item_ours(self, &msg->head.store, item)) {
+        if (!store_item_sound(&msg->head.store, item)) {
             WL_COUNT(&self->hub.counters, msg_malformed, 1);
             continue;
         }
+        if (self->batch->item_count > 0 && self->batch_map != self->hub.map_version) {
+            shard_moved(self);
+        }
+        if (wl_hub_shard(&self->hub, item->uid) != self->hub.instance) {
+            shard_return(self, &msg->head.store, item);
+            continue;
+        }
+        self->batch_map = self->hub.map_version;
         wl_store_batch_add(self->batch, &msg->head.store, item);
         if (wl_store_batch_full(self->batch)) {
             shard_commit(self);

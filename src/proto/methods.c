@@ -35,6 +35,10 @@ bool wl_method_config(wl_method_t method) {
     return method >= WL_METHOD_CONFIG_STATUS && method <= WL_METHOD_CONFIG_DRAFT;
 }
 
+bool wl_method_shards(wl_method_t method) {
+    return method >= WL_METHOD_SHARDS_STATUS && method <= WL_METHOD_SHARDS_FINISH;
+}
+
 bool wl_method_reconcile(wl_method_t method) {
     return method >= WL_METHOD_RECONCILE_RUN && method <= WL_METHOD_RECONCILE_DIFFERENCES;
 }

@@ -32,6 +32,7 @@ const wl_method_info_t *wl_method_info(wl_method_t method);
 bool wl_method_find(const char *name, size_t bytes, wl_method_t *ret_method);
 bool wl_method_config(wl_method_t method);    /* one of admin.config.* */
 bool wl_method_reconcile(wl_method_t method); /* one of admin.reconcile.* */
+bool wl_method_shards(wl_method_t method);    /* one of admin.shards.* */
 const char *wl_port_name(wl_port_t port);     /* "reader", "writer", "any" */
 
 #endif

@@ -96,6 +96,15 @@ bool wl_asset_batch_has(const wl_asset_batch_t *self, uint64_t uid) {
     return at < self->user_count && self->users[at].uid == uid;
 }
 
+uint32_t wl_asset_batch_users(const wl_asset_batch_t *self) {
+    return self->user_count;
+}
+
+uint64_t wl_asset_batch_user(const wl_asset_batch_t *self, uint32_t at) {
+    WL_ASSERT(at < self->user_count);
+    return self->users[at].uid;
+}
+
 void wl_asset_batch_add_user(wl_asset_batch_t *self, uint64_t uid) {
     uint32_t at = user_place(self, uid);
     WL_ASSERT(at == self->user_count || self->users[at].uid != uid);

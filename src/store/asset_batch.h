@@ -15,6 +15,9 @@ void wl_asset_batch_clear(wl_asset_batch_t *self); /* forgets all, keeps its mem
 
 /* Is the user in the batch? Everything below but load asserts that. */
 bool wl_asset_batch_has(const wl_asset_batch_t *self, uint64_t uid);
+/* How many users are in the batch, and the `at`th of them, ascending. */
+uint32_t wl_asset_batch_users(const wl_asset_batch_t *self);
+uint64_t wl_asset_batch_user(const wl_asset_batch_t *self, uint32_t at);
 /* Puts a user without records into it; cheap when uids ascend. */
 void wl_asset_batch_add_user(wl_asset_batch_t *self, uint64_t uid);
 /* A record as it stands in the database; cheap when keys ascend. WL_ERR_DAMAGED: its user is not in

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "store/asset_db_ops.h"
+#include "store/asset_map.h"
 #include "store/asset_row.h"
 
 #include <string.h>
@@ -13,6 +14,7 @@ wl_err_t wl_asset_db_open(const wl_asset_db_options_t *options, wl_asset_db_t **
                                              : wl_asset_db_sqlite_open(options, ret, fault);
     if (err == WL_OK) {
         (*ret)->readonly = options->readonly;
+        (*ret)->map_version = UINT64_MAX;
         (*ret)->owner_log_max =
             options->owner_log_max > 0 ? options->owner_log_max : WL_OWNER_LOG_ROWS_MAX;
     }
@@ -100,6 +102,24 @@ void wl_asset_db_rollback(wl_asset_db_t *self) {
     }
 }
 
+/* ---- the map of slots ------------------------------------------------------------------------ */
+
+void wl_asset_db_map_use(wl_asset_db_t *self, uint64_t version) {
+    self->map_version = version;
+}
+
+wl_err_t wl_asset_db_map_read(wl_asset_db_t *self, uint64_t *ret_version,
+                              uint8_t ret_map[WL_SLOTS]) {
+    WL_ASSERT(!self->in_transaction);
+    return self->ops->map_read == NULL ? WL_ERR_NOT_FOUND
+                                       : self->ops->map_read(self, ret_version, ret_map);
+}
+
+wl_err_t wl_asset_db_map_check(wl_asset_db_t *self) {
+    wl_err_t err = self->ops->look(self);
+    return err == WL_OK && self->read_fence > self->map_version ? WL_ERR_CONFLICT : err;
+}
+
 /* ---- reads ----------------------------------------------------------------------------------- */
 
 /* A transaction that has failed has nothing to read from. */
@@ -147,7 +167,7 @@ wl_err_t wl_asset_db_fetch_many(wl_asset_db_t *self, const uint64_t *uids, uint3
     WL_ASSERT(!self->in_transaction);
     uint32_t rows_before = rows->count;
     size_t pool_before = rows->pool_used;
-    wl_err_t err = self->ops->look(self);
+    wl_err_t err = wl_asset_db_map_check(self);
     uint64_t commit_seq = self->commit_seq;
     if (err == WL_OK && self->ops->fetch_many != NULL) {
         err = self->ops->fetch_many(self, uids, count, rows);

@@ -13,6 +13,7 @@
 #include "store/asset_db_mysql.h"
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/slot.h"
 #include "store/asset_row.h"
 #include "store/asset_row_mysql.h"
 
@@ -43,6 +44,22 @@ static wl_err_t fence_take(wl_asset_db_mysql_t *self) {
     return WL_OK;
 }
 
+/* The last columns. */
+static wl_err_t slot_log_take(wl_asset_db_mysql_t *self) {
+    uint64_t on = 0;
+    uint64_t first = 0;
+    uint64_t last = 0;
+    wl_slot_log_t *log = &self->log;
+    bool sound = wl_mysql_unsigned(self->link, 6, UINT64_MAX, &log->write_fence) &&
+                 wl_mysql_unsigned(self->link, 7, 1, &on) &&
+                 wl_mysql_unsigned(self->link, 8, WL_SLOTS - 1, &first) &&
+                 wl_mysql_unsigned(self->link, 9, WL_SLOTS - 1, &last);
+    log->on = on == 1;
+    log->first = (uint32_t)first;
+    log->last = (uint32_t)last;
+    return sound ? WL_OK : WL_ERR_DAMAGED;
+}
+
 /* The column read_only: a number, and a word in the newest MariaDB. */
 static bool writable_take(wl_asset_db_mysql_t *self) {
     char text[8];
@@ -57,7 +74,8 @@ static wl_err_t numbers_lock(wl_asset_db_mysql_t *self) {
     self->fence_count = 0;
     wl_err_t err = wl_mysql_query_text(
         self->link, "SELECT m.commit_seq, m.owner_seq, m.owner_trimmed, f.`partition`, f.epoch,"
-                    " @@global.read_only FROM meta m LEFT JOIN fence f ON 1 = 1"
+                    " @@global.read_only, s.write_fence, s.logged, s.log_first, s.log_last"
+                    " FROM meta m JOIN slot_map s ON s.id = 1 LEFT JOIN fence f ON 1 = 1"
                     " WHERE m.id = 1 FOR UPDATE");
     if (err == WL_OK) {
         err = wl_mysql_next(self->link, &row);
@@ -67,6 +85,9 @@ static wl_err_t numbers_lock(wl_asset_db_mysql_t *self) {
         err = wl_asset_db_mysql_numbers(self);
         if (err == WL_OK) {
             err = fence_take(self);
+        }
+        if (err == WL_OK) {
+            err = slot_log_take(self);
         }
         if (err == WL_OK && !writable_take(self)) {
             err = WL_ERR_UNAVAILABLE; /* another server has become the one to write to */
@@ -87,6 +108,9 @@ static wl_err_t db_begin(wl_asset_db_t *base) {
     wl_err_t err = wl_mysql_begin(self->link);
     if (err == WL_OK) {
         err = numbers_lock(self);
+        if (err == WL_OK && self->log.write_fence > base->map_version) {
+            err = WL_ERR_CONFLICT;
+        }
         if (err != WL_OK) {
             wl_mysql_rollback(self->link);
         }
@@ -259,6 +283,28 @@ static wl_err_t births_write(wl_asset_db_mysql_t *self, uint64_t *ret_newest) {
     return err;
 }
 
+/* While slots move, users of them that this transaction has touched are noted for who copies them;
+ * some of them it only looked at. */
+static wl_err_t slot_log_write(wl_asset_db_mysql_t *self) {
+    uint32_t users = self->log.on ? wl_asset_batch_users(self->batch) : 0;
+    wl_err_t err = WL_OK;
+    for (uint32_t done = 0; err == WL_OK && done < users;) {
+        wl_sql_text_t *sql = wl_asset_db_mysql_sql(self, "INSERT INTO slot_log(uid) VALUES ");
+        uint32_t rows = 0;
+        for (; done < users && rows < WL_STATEMENT_ROWS; done++) {
+            uint64_t uid = wl_asset_batch_user(self->batch, done);
+            uint32_t slot = wl_slot_of(uid);
+            if (slot >= self->log.first && slot <= self->log.last) {
+                wl_sql_add(sql, rows++ == 0 ? "(" : ",(");
+                wl_sql_unsigned(sql, uid);
+                wl_sql_add(sql, ")");
+            }
+        }
+        err = rows == 0 ? WL_OK : sql_run(self);
+    }
+    return err;
+}
+
 /* Keeps the owner log short. Twice as many rows go as one commit brings, and some may wait. */
 static wl_err_t log_trim(wl_asset_db_mysql_t *self, uint64_t newest, uint64_t *ret_trimmed) {
     uint64_t trimmed = wl_asset_db_trim_point(&self->base, newest);
@@ -311,6 +357,9 @@ static wl_err_t db_commit(wl_asset_db_t *base) {
     wl_err_t err = assets_write(self);
     if (err == WL_OK) {
         err = births_write(self, &newest);
+    }
+    if (err == WL_OK) {
+        err = slot_log_write(self);
     }
     if (err == WL_OK) {
         err = log_trim(self, newest, &trimmed);
@@ -370,6 +419,7 @@ static const wl_asset_db_ops_t db_ops = {
     .owner_log = wl_asset_db_mysql_owner_log,
     .owner_scan = wl_asset_db_mysql_owner_scan,
     .count = wl_asset_db_mysql_count,
+    .map_read = wl_asset_db_mysql_map_read,
     .problem = db_problem,
     .close = db_close,
 };

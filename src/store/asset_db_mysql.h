@@ -21,6 +21,14 @@ typedef struct {
     uint64_t epoch;
 } wl_fence_t;
 
+/* Slots are being moved: whoever writes to users of them says so in slot_log. */
+typedef struct {
+    uint64_t write_fence;
+    bool on;
+    uint32_t first; /* slots */
+    uint32_t last;
+} wl_slot_log_t;
+
 typedef struct {
     wl_asset_db_t base;
     wl_mysql_t *link;        /* owned */
@@ -29,6 +37,7 @@ typedef struct {
     wl_sql_text_t sql;       /* owned; of one statement */
     wl_fence_t fences[WL_FENCES_MAX];
     uint32_t fence_count;
+    wl_slot_log_t log; /* as the open transaction has found it */
 } wl_asset_db_mysql_t;
 
 /* Starts a statement in self->sql; parts are added with wl_sql_... */
@@ -44,6 +53,8 @@ WL_MUST_USE wl_err_t wl_asset_db_mysql_need(wl_asset_db_mysql_t *self, uint64_t 
 
 /* The reads, as in wl_asset_db_ops_t. */
 wl_err_t wl_asset_db_mysql_look(wl_asset_db_t *base);
+wl_err_t wl_asset_db_mysql_map_read(wl_asset_db_t *base, uint64_t *ret_version,
+                                    uint8_t ret_map[WL_SLOTS]);
 wl_err_t wl_asset_db_mysql_get(wl_asset_db_t *base, uint64_t uid, const char *line,
                                const char *bucket, wl_asset_t *ret);
 wl_err_t wl_asset_db_mysql_fetch(wl_asset_db_t *base, uint64_t uid, wl_asset_rows_t *rows);

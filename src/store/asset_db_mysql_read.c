@@ -67,16 +67,50 @@ wl_err_t wl_asset_db_mysql_numbers(wl_asset_db_mysql_t *self) {
     return WL_OK;
 }
 
+/* The fence comes with the numbers: 8 us of a round trip of 100, once for a batch of reads. */
 wl_err_t wl_asset_db_mysql_look(wl_asset_db_t *base) {
     wl_asset_db_mysql_t *self = (wl_asset_db_mysql_t *)base;
     bool row = false;
     wl_err_t err = wl_mysql_query_text(
-        self->link, "SELECT commit_seq, owner_seq, owner_trimmed FROM meta WHERE id = 1");
+        self->link, "SELECT m.commit_seq, m.owner_seq, m.owner_trimmed, s.read_fence"
+                    " FROM meta m JOIN slot_map s ON s.id = 1 WHERE m.id = 1");
     if (err == WL_OK) {
         err = wl_mysql_next(self->link, &row);
     }
     if (err == WL_OK) {
         err = row ? wl_asset_db_mysql_numbers(self) : WL_ERR_DAMAGED;
+    }
+    if (err == WL_OK && !wl_mysql_unsigned(self->link, 3, UINT64_MAX, &base->read_fence)) {
+        err = WL_ERR_DAMAGED;
+    }
+    wl_mysql_done(self->link);
+    return err;
+}
+
+wl_err_t wl_asset_db_mysql_map_read(wl_asset_db_t *base, uint64_t *ret_version,
+                                    uint8_t ret_map[WL_SLOTS]) {
+    wl_asset_db_mysql_t *self = (wl_asset_db_mysql_t *)base;
+    bool row = false;
+    uint64_t version = 0;
+    wl_err_t err =
+        wl_mysql_query_text(self->link, "SELECT version, map FROM slot_map WHERE id = 1");
+    if (err == WL_OK) {
+        err = wl_mysql_next(self->link, &row);
+    }
+    if (err == WL_OK && (!row || !wl_mysql_unsigned(self->link, 0, UINT64_MAX, &version))) {
+        err = WL_ERR_DAMAGED;
+    }
+    if (err == WL_OK && version == 0) {
+        err = WL_ERR_NOT_FOUND;
+    }
+    if (err == WL_OK) {
+        size_t bytes = 0;
+        const uint8_t *map = (const uint8_t *)wl_mysql_bytes(self->link, 1, &bytes);
+        err = map != NULL && bytes == WL_SLOTS ? WL_OK : WL_ERR_DAMAGED;
+        if (err == WL_OK) {
+            memcpy(ret_map, map, WL_SLOTS);
+            *ret_version = version;
+        }
     }
     wl_mysql_done(self->link);
     return err;

@@ -4,6 +4,7 @@
 #ifndef WL_STORE_ASSET_DB_OPS_H
 #define WL_STORE_ASSET_DB_OPS_H
 
+#include "base/limits.h"
 #include "store/asset_db.h"
 
 enum {
@@ -61,6 +62,8 @@ typedef struct {
     wl_err_t (*owner_scan)(wl_asset_db_t *self, bool started, int64_t *cursor, uint32_t max,
                            uint64_t *ret_uids, uint32_t *ret_count);
     wl_err_t (*count)(wl_asset_db_t *self, uint64_t *ret_rows);
+    /* NULL: slots never move; then there are no fences */
+    wl_err_t (*map_read)(wl_asset_db_t *self, uint64_t *ret_version, uint8_t ret_map[WL_SLOTS]);
     const char *(*problem)(wl_asset_db_t *self);
     void (*close)(wl_asset_db_t *self); /* frees it; no transaction is open */
 } wl_asset_db_ops_t;
@@ -72,6 +75,8 @@ struct wl_asset_db {
     uint64_t owner_newest;             /* newest number of the owner log that it knows, committed */
     uint64_t owner_trimmed;            /* log rows up to here are gone or may go */
     uint32_t owner_log_max;            /* rows of it that stay */
+    uint64_t map_version;              /* of the map that the caller goes by, UINT64_MAX: any */
+    uint64_t read_fence;               /* as `look` has read it */
     bool readonly;                     /* begin is never called */
     bool in_transaction;               /* between begin and commit or rollback */
     wl_err_t failed;                   /* why the open transaction can only be rolled back */

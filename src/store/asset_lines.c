@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "store/asset_db_ops.h"
+#include "store/asset_map.h"
 #include "store/asset_row.h"
 
 #include <string.h>
@@ -37,7 +38,8 @@ wl_err_t wl_asset_db_get_many(wl_asset_db_t *self, const uint64_t *uids, uint32_
     size_t pool_before = rows->pool_used;
     wl_err_t err = WL_OK;
     if (self->ops->get_many != NULL) {
-        err = self->ops->get_many(self, uids, count, line, bucket, rows);
+        err = wl_asset_db_map_check(self);
+        err = err == WL_OK ? self->ops->get_many(self, uids, count, line, bucket, rows) : err;
     } else {
         for (uint32_t i = 0; err == WL_OK && i < count; i++) {
             wl_asset_t asset;

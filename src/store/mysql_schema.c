@@ -76,6 +76,30 @@ static const step_t steps[WL_MYSQL_SCHEMA] = {
       "cause VARBINARY(64) NOT NULL, state TINYINT UNSIGNED NOT NULL, at BIGINT NOT NULL,"
       "PRIMARY KEY(run, id), UNIQUE KEY reconcile_diff_key(run, uid, line, bucket, kind),"
       "KEY reconcile_diff_open(run, shard, state)" TABLE_OPTIONS}},
+    {"005_slot_move",
+     {"CREATE TABLE IF NOT EXISTS slot_map("
+      "id TINYINT UNSIGNED NOT NULL PRIMARY KEY, version BIGINT UNSIGNED NOT NULL,"
+      "write_fence BIGINT UNSIGNED NOT NULL, read_fence BIGINT UNSIGNED NOT NULL,"
+      "logged TINYINT UNSIGNED NOT NULL, log_first SMALLINT UNSIGNED NOT NULL,"
+      "log_last SMALLINT UNSIGNED NOT NULL, mover BIGINT UNSIGNED NOT NULL,"
+      "map VARBINARY(4096) NOT NULL" TABLE_OPTIONS,
+      "INSERT IGNORE INTO slot_map VALUES(1, 0, 0, 0, 0, 0, 0, 0, '')",
+      "CREATE TABLE IF NOT EXISTS slot_log("
+      "seq BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY,"
+      "uid BIGINT UNSIGNED NOT NULL" TABLE_OPTIONS,
+      "CREATE TABLE IF NOT EXISTS slot_move("
+      "id BIGINT UNSIGNED NOT NULL PRIMARY KEY, version BIGINT UNSIGNED NOT NULL,"
+      "first SMALLINT UNSIGNED NOT NULL, last SMALLINT UNSIGNED NOT NULL,"
+      "source INT UNSIGNED NOT NULL, target INT UNSIGNED NOT NULL,"
+      "state TINYINT UNSIGNED NOT NULL, wish TINYINT UNSIGNED NOT NULL,"
+      "rate BIGINT UNSIGNED NOT NULL, holder VARBINARY(128) NOT NULL, held_until BIGINT NOT NULL,"
+      "epoch BIGINT UNSIGNED NOT NULL, place BIGINT UNSIGNED NOT NULL,"
+      "users BIGINT UNSIGNED NOT NULL, records BIGINT UNSIGNED NOT NULL,"
+      "followed BIGINT UNSIGNED NOT NULL, compared BIGINT UNSIGNED NOT NULL,"
+      "mended BIGINT UNSIGNED NOT NULL, cleaned BIGINT UNSIGNED NOT NULL, pause_ms BIGINT NOT NULL,"
+      "started_at BIGINT NOT NULL, fenced_at BIGINT NOT NULL, flipped_at BIGINT NOT NULL,"
+      "ended_at BIGINT NOT NULL, asked_by VARBINARY(64) NOT NULL,"
+      "note VARBINARY(200) NOT NULL" TABLE_OPTIONS}},
 };
 
 /* One number; *ret_found: there was a row. */

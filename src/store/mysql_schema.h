@@ -6,7 +6,7 @@
 
 #include "store/mysql_tool.h"
 
-enum { WL_MYSQL_SCHEMA = 4 }; /* steps that this program knows */
+enum { WL_MYSQL_SCHEMA = 5 }; /* steps that this program knows */
 
 /* Brings the tables up to WL_MYSQL_SCHEMA. Several processes may do this at once: they take turns.
  * A server cannot undo a step that was cut off, so each can be done again. WL_ERR_SETTINGS: the

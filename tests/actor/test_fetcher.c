@@ -164,8 +164,11 @@ Test(fetcher, drops_what_is_not_its_own_and_what_nobody_waits_for) {
     wl_fetch_begin(world.stage.encoder, &(wl_fetch_head_t){.query = 99});
     add_fetch(&world.stage, own, 1000);
     stage_send(&world.stage);
+    wl_msg_t msg = neighbour_expect(&world.query, WL_MSG_FETCHED, 1);
+    cr_expect_eq(msg.items.fetched[0].uid, foreign);
+    cr_expect_eq(msg.head.fetched.error, (uint32_t)WL_ERR_CONFLICT, "it has moved");
     neighbour_hears_nothing(&world.query);
-    stage_expect_counter(&world.stage, msg_malformed, 2);
+    stage_expect_counter(&world.stage, msg_malformed, 1);
     stage_expect_counter(&world.stage, rpc_expired, 1);
     world_close(&world);
 }

@@ -342,7 +342,7 @@ Test(fetcher_consent, on_a_damaged_page_pulls_fail_and_nobody_elses_do) {
 
 /* ---- what is not its own --------------------------------------------------------------------- */
 
-Test(fetcher_consent, drops_users_of_other_shards_and_dispatchers_that_are_not_there) {
+Test(fetcher_consent, knows_nothing_of_users_that_have_moved_and_drops_what_nobody_can_hear) {
     gate_world_t world;
     world_prepare(&world);
     wl_asset_db_close(&world.writer);
@@ -370,7 +370,12 @@ Test(fetcher_consent, drops_users_of_other_shards_and_dispatchers_that_are_not_t
     stage_send(&world.stage);
     wl_tell_users_begin(world.stage.encoder, &(wl_tell_users_head_t){.max = 0});
     stage_send(&world.stage);
-    stage_expect_counter(&world.stage, msg_malformed, 6);
+    wl_msg_t msg = neighbour_expect(&world.dispatcher, WL_MSG_PULLED, 1);
+    cr_expect(msg.items.pulled[0].uid == foreign && msg.items.pulled[0].held);
+    cr_expect(msg.head.pulled.shard == 1 && msg.head.pulled.pause_ms == 50);
+    msg = neighbour_expect(&world.presence, WL_MSG_LIVED, 1);
+    cr_expect_eq(msg.items.lived[0].error, (uint32_t)WL_ERR_UNAVAILABLE);
+    stage_expect_counter(&world.stage, msg_malformed, 4);
     neighbour_hears_nothing(&world.puller);
     neighbour_hears_nothing(&world.presence);
     neighbour_hears_nothing(&world.dispatcher);

@@ -389,3 +389,72 @@ Test(query, readers_of_both_variants_share_a_fetch_and_are_answered_from_their_o
     }
     query_stage_close(&self);
 }
+
+/* ---- slots that move ---- */
+
+static uint64_t tell_moved(query_stage_t *self, uint64_t uid, uint64_t asked) {
+    wl_fetched_begin(self->stage.encoder,
+                     &(wl_fetched_head_t){.shard = wl_uid_owner(uid, 2), .error = WL_ERR_CONFLICT});
+    wl_fetched_add(self->stage.encoder, &(wl_fetched_item_t){.uid = uid, .asked = asked});
+    stage_send(&self->stage);
+    return asked;
+}
+
+static void tell_map(query_stage_t *self, uint64_t version, uint8_t shard, uint32_t slots) {
+    static uint8_t map[WL_SLOTS];
+    memset(map, shard, sizeof map);
+    wl_map_begin(self->stage.encoder, &(wl_map_head_t){.version = version, .map = {map, slots}});
+    stage_send(&self->stage);
+}
+
+/* The read waits for the new map and goes to the shard that has the user now; nobody notices. */
+Test(query, a_user_whose_slot_has_moved_is_read_where_it_is_now) {
+    static query_stage_t self;
+    query_stage_open(&self);
+    uint32_t old = wl_uid_owner(42, 2);
+    for (uint64_t ticket = 1; ticket <= 2; ticket++) {
+        stage_read(&self.stage, test_read(ticket, 42, WL_METHOD_HOME, 20000));
+    }
+    wl_msg_t fetch = neighbour_expect(&self.shards[old], WL_MSG_FETCH, 1);
+    uint64_t asked = tell_moved(&self, 42, fetch.items.fetch[0].asked);
+    /* no newer map yet: the same shard is asked again, with another number */
+    fetch = neighbour_expect(&self.shards[old], WL_MSG_FETCH, 1);
+    cr_expect_neq(fetch.items.fetch[0].asked, asked);
+    tell_map(&self, 3, (uint8_t)(1 - old), WL_SLOTS);
+    tell_map(&self, 2, (uint8_t)old, WL_SLOTS);     /* older: ignored */
+    tell_map(&self, 4, (uint8_t)old, WL_SLOTS - 1); /* half of one */
+    tell_map(&self, 5, 2, WL_SLOTS);                /* of a shard that is not there */
+    stage_expect_counter(&self.stage, shard_map_refused, 1);
+    stage_expect_counter(&self.stage, msg_malformed, 1);
+    stage_expect_counter(&self.stage, shard_map_version, 3);
+    (void)tell_moved(&self, 42, fetch.items.fetch[0].asked);
+    fetch = neighbour_expect(&self.shards[1 - old], WL_MSG_FETCH, 1);
+    cr_expect_eq(fetch.items.fetch[0].uid, 42u);
+    wl_asset_t asset = test_asset(42, "cash", 1250, 7);
+    tell_fetched(&self, 42, &asset, 1, WL_OK);
+    wl_msg_t reply = neighbour_expect(&self.frontend, WL_MSG_REPLY, 2);
+    cr_expect_eq(reply.items.reply[0].error, (uint32_t)WL_OK);
+    cr_expect_eq(reply.items.reply[1].error, (uint32_t)WL_OK);
+    stage_expect_counter(&self.stage, query_moved, 2);
+    stage_read(&self.stage, test_read(3, 42, WL_METHOD_HOME, 20000));
+    (void)neighbour_expect(&self.shards[1 - old], WL_MSG_FETCH, 1);
+    query_stage_close(&self);
+}
+
+/* A shard that says so for ever costs the deadline, not the actor. */
+Test(query, a_user_who_is_nowhere_is_answered_at_the_deadline) {
+    static query_stage_t self;
+    query_stage_open(&self);
+    stage_read(&self.stage, test_read(1, 42, WL_METHOD_HOME, 200));
+    wl_msg_t msg;
+    uint32_t asked = 0;
+    while (!neighbour_next(&self.frontend, &msg, 0)) {
+        if (neighbour_next(shard_of(&self, 42), &msg, 1) && msg.id == WL_MSG_FETCH) {
+            asked++;
+            (void)tell_moved(&self, 42, msg.items.fetch[0].asked);
+        }
+    }
+    cr_expect_eq(msg.items.reply[0].error, (uint32_t)WL_ERR_DEADLINE);
+    cr_expect(asked >= 2 && asked <= 45, "%u times in 200 ms", asked);
+    query_stage_close(&self);
+}

@@ -168,8 +168,9 @@ Test(shard, carries_the_outcome_of_the_pull) {
     world_close(&world);
 }
 
-Test(shard, drops_what_is_not_its_own) {
+Test(shard, hands_back_who_has_moved_and_drops_what_is_not_sound) {
     shard_world_t world;
+    neighbour_t dispatcher = neighbour_open(WL_ACTOR_DISPATCHER, 0);
     stage_open_writer(&world.stage);
     world.stage.settings.shard_instances = 2;
     world.presence = neighbour_open(WL_ACTOR_PRESENCE, 0);
@@ -187,8 +188,14 @@ Test(shard, drops_what_is_not_its_own) {
     wl_asset_t lie = test_asset(foreign, "cash", 1, 1); /* another user's asset in the item */
     wl_store_item_t item = {.uid = own, .seq = 1, .assets = {&lie, 1}};
     send_store(&world.stage, "cash", &item, 1);
+    wl_msg_t msg = neighbour_expect(&dispatcher, WL_MSG_PULLED, 1);
+    cr_expect(msg.items.pulled[0].uid == foreign && msg.items.pulled[0].seq == 1);
+    cr_expect(msg.items.pulled[0].held && msg.items.pulled[0].outcome == WL_PULL_RETRY);
+    cr_expect(msg.head.pulled.shard == 1 && msg.head.pulled.pause_ms == 50);
     neighbour_hears_nothing(&world.presence);
-    stage_expect_counter(&world.stage, msg_malformed, 2);
+    neighbour_hears_nothing(&dispatcher);
+    stage_expect_counter(&world.stage, msg_malformed, 1);
+    neighbour_close(&dispatcher);
     world_close(&world);
 }
 

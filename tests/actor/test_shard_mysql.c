@@ -246,3 +246,33 @@ Test(shard_mysql, pulls_are_held_while_consents_cannot_be_read, .timeout = 60) {
     neighbour_close(&dispatcher);
     sql_world_close(&world);
 }
+
+/* A fence is up while the last changes are copied: nothing is written, and handed back. Then the
+ * newer map is there, is taken, and the slots that stayed go on. */
+Test(shard_mysql, writes_stop_at_a_fence_until_the_newer_map_is_there, .timeout = 60) {
+    static sql_world_t world;
+    sql_world_open(&world);
+    neighbour_t dispatcher = neighbour_open(WL_ACTOR_DISPATCHER, 0);
+    send_store(&world, 1, test_asset(7, "cash", 1, 1));
+    (void)neighbour_expect(&world.presence, WL_MSG_STORED, 1);
+    world_sql("UPDATE slot_map SET write_fence = 5");
+    send_store(&world, 1, test_asset(7, "cash", 2, 2));
+    wl_msg_t msg = neighbour_expect(&dispatcher, WL_MSG_PULLED, 1);
+    cr_expect(msg.items.pulled[0].held && msg.head.pulled.shard == 1);
+    cr_expect_eq(fetch(&world, 7).items.fetched[0].assets.at[0].amount, 1, "reads go on");
+    world_sql("UPDATE slot_map SET version = 5, read_fence = 5, map = repeat(char(0), 4096)");
+    msg = fetch(&world, 7);
+    cr_expect_eq(msg.head.fetched.error, (uint32_t)WL_ERR_CONFLICT, "by the old map");
+    cr_expect_eq(fetch(&world, 7).items.fetched[0].assets.at[0].amount, 1, "by the new one");
+    send_store(&world, 1, test_asset(7, "cash", 3, 3));
+    int64_t until = wl_mono_now().ms + PATIENCE_MS;
+    while (!neighbour_seek(&world.presence, WL_MSG_STORED, &msg, 100) &&
+           wl_mono_now().ms < until) { /* the first may be handed back, with the newer map */
+        send_store(&world, 1, test_asset(7, "cash", 3, 3));
+    }
+    cr_expect_eq(fetch(&world, 7).items.fetched[0].assets.at[0].amount, 3);
+    stage_expect_counter(&world.stage, shard_map_version, 5);
+    cr_expect_geq(stage_counter(&world.stage, WL_COUNTER_shard_fenced, 1), 1u);
+    neighbour_close(&dispatcher);
+    sql_world_close(&world);
+}

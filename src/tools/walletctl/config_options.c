@@ -32,6 +32,8 @@ const char ctl_config_options_help[] =
     "                            more than P percent of the users differ; --shard N: only this "
     "one\n"
     "      --rounds              reconcile report: of the rolling comparison\n"
+    "      --slots A-B           shards move: these slots; --to SHARD: that is to have them;\n"
+    "                            --rate N: records a second; --yes: do not ask\n"
     "      --color WHEN          always, never or auto: on a terminal, unless NO_COLOR is set\n";
 
 static bool percent_take(const char *name, const char *text, ctl_percent_t *ret) {
@@ -96,10 +98,10 @@ bool ctl_config_options_check(const ctl_config_options_t *self, const char *verb
     static const char family[] = "config ";
     const taken_t rows[] = {
         {"-m", self->reason != NULL, CHANGES},
-        {"--author", self->author != NULL, CHANGES " drafts reconcile run"},
+        {"--author", self->author != NULL, CHANGES " drafts reconcile run shards move"},
         {"--base", self->base.given, CHANGES " diff drafts"},
         {"--dry-run", self->dry_run, CHANGES " reconcile run"},
-        {"--yes", self->yes, CHANGES " dlq discard"},
+        {"--yes", self->yes, CHANGES " dlq discard shards move shards back shards finish"},
         {"-o", self->output != NULL, "get diff schema drafts"},
         {"--whitelist", self->whitelist != NULL, "rollout widen"},
         {"--percent", self->percent.given, "rollout widen"},
@@ -120,14 +122,17 @@ bool ctl_config_options_check(const ctl_config_options_t *self, const char *verb
         {"--cap", self->cap.given, "reconcile run"},
         {"--shard", self->shard.given, "reconcile run"},
         {"--rounds", self->rounds, "reconcile report"},
+        {"--slots", self->slots != NULL, "shards move"},
     };
     bool config = strncmp(verb, family, strlen(family)) == 0;
     bool whole = strncmp(verb, "reconcile ", strlen("reconcile ")) == 0 ||
-                 strncmp(verb, "dlq ", strlen("dlq ")) == 0;
+                 strncmp(verb, "dlq ", strlen("dlq ")) == 0 ||
+                 strncmp(verb, "shards ", strlen("shards ")) == 0;
     const char *word = config ? verb + strlen(family) : whole ? verb : "";
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].given && !word_in(rows[i].verbs, word)) {
-            bool ours = strncmp(rows[i].verbs, "reconcile", 9) == 0;
+            bool ours = strncmp(rows[i].verbs, "reconcile", 9) == 0 ||
+                        strncmp(rows[i].verbs, "shards", 6) == 0;
             (void)ctl_complain(CTL_EXIT_USAGE, "%s takes no %s, which goes with %s%s", verb,
                                rows[i].name, ours ? "" : family, rows[i].verbs);
             return false;
@@ -161,6 +166,7 @@ bool ctl_config_option_take(ctl_config_options_t *self, int option, const char *
     case CTL_CONFIG_CAP: return number_take("cap", text, &self->cap);
     case CTL_CONFIG_SHARD: return number_take("shard", text, &self->shard);
     case CTL_CONFIG_ROUNDS: self->rounds = true; return true;
+    case CTL_CONFIG_SLOTS: self->slots = text; return true;
     case CTL_CONFIG_DRY_RUN: self->dry_run = true; return true;
     case CTL_CONFIG_YES: self->yes = true; return true;
     case CTL_CONFIG_OPTION_BEFORE_FIRST:

@@ -1,4 +1,5 @@
-/* config_options.h: what the verbs of `walletctl config` and `reconcile` take from the command
+/* config_options.h: what the verbs of `walletctl config`, `reconcile` and
+ * `shards` take from the command
  * line. Texts are borrowed from argv. */
 #ifndef WL_TOOLS_WALLETCTL_CONFIG_OPTIONS_H
 #define WL_TOOLS_WALLETCTL_CONFIG_OPTIONS_H
@@ -31,6 +32,7 @@ typedef struct {
     const char *app_max;
     const char *app;
     const char *at;
+    const char *slots; /* of shards move */
     const char *scenes[WL_ROLLOUT_SCENES_MAX];
     uint32_t scene_count;
     ctl_number_t base;
@@ -75,6 +77,7 @@ enum { CTL_CONFIG_OPTION_FIRST = 512 };
     O(CAP, "cap", required_argument)                     \
     O(SHARD, "shard", required_argument)                 \
     O(ROUNDS, "rounds", no_argument)                     \
+    O(SLOTS, "slots", required_argument)                 \
     O(DRY_RUN, "dry-run", no_argument)                   \
     O(YES, "yes", no_argument)
 

@@ -17,6 +17,7 @@
 #include "tools/walletctl/line_test.h"
 #include "tools/walletctl/rebuild.h"
 #include "tools/walletctl/reconcile.h"
+#include "tools/walletctl/shards.h"
 #include "tools/walletctl/show.h"
 #include "tools/walletctl/statement.h"
 
@@ -267,6 +268,13 @@ static const ctl_verb_t verbs[] = {
      ctl_reconcile_differences},
     {"reconcile stop", "RUN [--note TEXT]", "end a run; what was repaired stays", 1, 1,
      ctl_reconcile_stop},
+    {"shards status", "[--limit N]", "which shard has which slots, and the newest moves", 0, 0,
+     ctl_shards_status},
+    {"shards move", "--slots A-B --to SHARD [--rate N] [--note TEXT] [--yes] [--no-wait]",
+     "move slots to another shard while both serve, and watch it", 0, 0, ctl_shards_move},
+    {"shards back", "[--yes] [--no-wait]", "take the open move back", 0, 0, ctl_shards_back},
+    {"shards finish", "[--yes] [--no-wait]", "give its way back up and clean the old shard up", 0,
+     0, ctl_shards_finish},
     {"stats", "", "counters of all actors that are not zero", 0, 0, run_stats},
     {"info", "", "version, state, configuration and stores of the server", 0, 0, run_info},
     {"ping", "", "is somebody there?", 0, 0, run_ping},
