@@ -27,7 +27,8 @@ enum {
     SPREAD_MS = 250,     /* those that sleep do not wake all at once */
     UNHEARD_MS = 100,    /* until a place for a silent shard is looked for again */
     PROBE_MAX = 32,      /* pulls that find out whether the shard writes again */
-    PROBE_MS = 1000,     /* then it has so long to answer */
+    PROBE_MS = 1000,     /* then it has so long to answer, */
+    MOVING_MS = 100,     /* or so long, when it said that its slots are moving for a moment */
     KEYS_SHARE = 16,     /* of keys_max, for one shard */
     QUIET_MS = 3000,     /* nobody has asked it for so long since it might be asked */
 };
@@ -52,6 +53,7 @@ void wl_dispatcher_shut(wl_dispatcher_t *self, uint32_t shard, int64_t pause_ms,
         gate->parked = 0;
     }
     gate->away = true;
+    gate->moving = pause_ms <= AWAY_MS_MIN;
     gate->probes = 0;
     gate->until = now.ms + pause_ms > gate->until ? now.ms + pause_ms : gate->until;
 }
@@ -102,7 +104,7 @@ bool wl_dispatcher_admit(wl_dispatcher_t *self, wl_lane_t *lane, const wl_pendin
     uint32_t shard = wl_hub_shard(&self->hub, pull->uid);
     wl_gate_t *gate = &self->gates[shard];
     if (gate->away && now.ms >= gate->until && gate->probes == PROBE_MAX) {
-        gate->until = now.ms + PROBE_MS;
+        gate->until = now.ms + (gate->moving ? MOVING_MS : PROBE_MS);
         gate->parked = 0;
         gate->probes = 0;
     }

@@ -16,6 +16,7 @@ typedef struct wl_lane wl_lane_t;             /* likewise */
 /* One shard, as far as the dispatcher is concerned. */
 typedef struct {
     bool away;       /* it cannot write */
+    bool moving;     /* for a moment only: its slots are being moved */
     bool spilled;    /* users of it were left to the retry table */
     int64_t until;   /* monotonic ms: none of its users is pulled before */
     uint32_t parked; /* pairs that sleep until then */

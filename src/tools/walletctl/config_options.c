@@ -113,7 +113,7 @@ bool ctl_config_options_check(const ctl_config_options_t *self, const char *verb
         {"--app", self->app != NULL, "effective"},
         {"--at", self->at != NULL, "effective"},
         {"--from", self->from.given, "diff"},
-        {"--to", self->to.given, "diff"},
+        {"--to", self->to.given, "diff shards move"},
         {"--seq", self->seq.given, "get edit"},
         {"--candidate", self->candidate, "get"},
         {"--before", self->before.given, "history"},
