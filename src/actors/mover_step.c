@@ -1,5 +1,5 @@
-/* What is done in each state of a move. A step takes some milliseconds, but for the one that changes
- * the map: from the fence to the new map nothing else is done. */
+/* What is done in each state of a move. A step takes some milliseconds, but for the one that
+ * changes the map: from the fence to the new map nothing else is done. */
 #include "actors/mover_state.h"
 
 #include "actors/hub_map.h"
@@ -110,7 +110,7 @@ static wl_err_t cross_back_off(wl_mover_t *self, const crossing_t *crossing) {
     return err == WL_OK ? wl_mover_save(self) : err;
 }
 
-/* Slots have moved: everybody here goes by the new map at once, others when a fence refuses them. */
+/* Slots have moved: everybody here goes by the new map at once, others when a fence says so. */
 static wl_err_t cross_end(wl_mover_t *self, const crossing_t *crossing,
                           const uint8_t map[WL_SLOTS]) {
     int64_t now = wl_wall_now().ms;
@@ -129,8 +129,8 @@ static wl_err_t cross_end(wl_mover_t *self, const crossing_t *crossing,
     return state_go(self, crossing->after);
 }
 
-/* Also after a crash in the midst of it. Should anything fail while the fence is up it is taken down
- * again, which does nothing once the map has changed. */
+/* Also after a crash in the midst of it. Should anything fail while the fence is up it is taken
+ * down again, which does nothing once the map has changed. */
 static wl_err_t cross(wl_mover_t *self, const crossing_t *crossing) {
     uint8_t map[WL_SLOTS];
     uint64_t version = 0;

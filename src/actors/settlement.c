@@ -9,7 +9,8 @@
 
 enum { COLLECT_STEP = 512 };
 
-static_assert((int)WL_ATTEMPTS_BYTES_MAX <= (int)WL_HISTORY_BYTES_MAX, "the store keeps every history");
+static_assert((int)WL_ATTEMPTS_BYTES_MAX <= (int)WL_HISTORY_BYTES_MAX,
+              "the store keeps every history");
 
 typedef struct {
     uint64_t uid;

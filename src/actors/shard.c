@@ -1,6 +1,7 @@
 #include "actors/shard.h"
 
 #include "actors/hub_map.h"
+#include "actors/shard_back.h"
 #include "actors/shard_consent.h"
 #include "actors/shard_trail.h"
 #include "actors/store_batch.h"
@@ -41,9 +42,9 @@ typedef struct {
     uint32_t failures;           /* transactions since the last that committed */
     int64_t shut_until;          /* monotonic ms: nothing is tried before */
     wl_refused_item_t refused;   /* the stale epoch that was told last, in this transaction */
-    uint64_t hand_backs;         /* batches handed back: no two share a head */
+    wl_shard_back_t back;
     wl_shard_trail_t trail;
-    uint64_t batch_map;          /* version of the map by which the batch's users are ours */
+    uint64_t batch_map; /* version of the map by which the batch's users are ours */
 } shard_t;
 
 /* ---- one transaction ------------------------------------------------------------------------- */
@@ -307,36 +308,12 @@ static void shard_say_failed(shard_t *self, wl_err_t err) {
     self->away = away;
 }
 
-/* Nothing of the batch is stored. The dispatchers hear it at once, and for how long to send no more
- * of this shard's users: a pull that nobody answers for keeps a place that users of other shards
- * need. A message that gets lost only costs `dispatcher.lost_ms`. */
-static void shard_hand_back(shard_t *self, int64_t pause_ms, const char *reason) {
-    self->hand_backs++;
-    for (size_t i = 0; i < self->batch->item_count; i++) {
-        const wl_stored_user_t *from = &self->batch->items[i];
-        const wl_stored_line_t *shared = &self->batch->heads[from->head];
-        wl_encoder_t *to =
-            wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, shared->dispatcher, WL_MSG_PULLED,
-                      self->hand_backs * WL_STORE_BATCH_HEADS + from->head);
-        if (!wl_encoder_begun(to)) {
-            wl_pulled_head_t head = {.pause_ms = pause_ms, .shard = self->hub.instance + 1};
-            memcpy(head.line, shared->line, sizeof head.line);
-            wl_pulled_begin(to, &head);
-        }
-        wl_pulled_item_t item = {
-            .uid = from->uid, .seq = from->seq, .outcome = WL_PULL_RETRY, .held = true};
-        (void)snprintf(item.reason, sizeof item.reason, "%s", reason);
-        wl_pulled_add(to, &item);
-    }
-    WL_COUNT(&self->hub.counters, store_handed_back, self->batch->item_count);
-    wl_store_batch_clear(self->batch);
-}
-
 /* Slots of this shard are moving, or have moved: where to is in the database, perhaps already. */
 static void shard_moved(shard_t *self) {
     WL_COUNT(&self->hub.counters, shard_fenced, 1);
     (void)wl_hub_map_from(&self->hub, self->db);
-    shard_hand_back(self, MOVING_MS, "its slot is being moved to another shard");
+    wl_shard_back_batch(&self->back, self->batch, MOVING_MS,
+                        "its slot is being moved to another shard");
 }
 
 /* After each failure nothing is tried for a while: a server that hangs would cost its timeout for
@@ -349,7 +326,7 @@ static void shard_shut(shard_t *self, wl_err_t err, int64_t now) {
     WL_COUNT(&self->hub.counters, store_failures, 1);
     WL_COUNT(&self->hub.counters, store_damaged, err == WL_ERR_DAMAGED);
     shard_say_failed(self, err);
-    shard_hand_back(self, pause_ms, wl_err_text(err));
+    wl_shard_back_batch(&self->back, self->batch, pause_ms, wl_err_text(err));
 }
 
 /* Commits what was collected. Without a configuration nobody knows the limits of steps: it waits,
@@ -365,7 +342,8 @@ static void shard_commit(shard_t *self) {
     }
     int64_t shut_ms = self->shut_until - wl_mono_now().ms;
     if (shut_ms > 0) {
-        shard_hand_back(self, shut_ms, "the shard could not write a moment ago");
+        wl_shard_back_batch(&self->back, self->batch, shut_ms,
+                            "the shard could not write a moment ago");
         return;
     }
     uint64_t commit_seq = 0;
@@ -402,23 +380,6 @@ static bool store_item_sound(const wl_store_head_t *head, const wl_store_item_t 
     return sound;
 }
 
-/* One of us two has an older map: the dispatcher asks again when both have had time to hear. */
-static void shard_return(shard_t *self, const wl_store_head_t *shared,
-                         const wl_store_item_t *from) {
-    wl_encoder_t *to = wl_hub_to(&self->hub, WL_ACTOR_DISPATCHER, shared->dispatcher, WL_MSG_PULLED,
-                                 ++self->hand_backs * WL_STORE_BATCH_HEADS);
-    if (!wl_encoder_begun(to)) {
-        wl_pulled_head_t head = {.pause_ms = MOVING_MS, .shard = self->hub.instance + 1};
-        memcpy(head.line, shared->line, sizeof head.line);
-        wl_pulled_begin(to, &head);
-    }
-    wl_pulled_item_t item = {
-        .uid = from->uid, .seq = from->seq, .outcome = WL_PULL_RETRY, .held = true};
-    (void)snprintf(item.reason, sizeof item.reason, "its slot belongs to another shard");
-    wl_pulled_add(to, &item);
-    WL_COUNT(&self->hub.counters, store_handed_back, 1);
-}
-
 static void shard_take_store(shard_t *self, const wl_msg_t *msg) {
     if (msg->head.store.dispatcher >= wl_hub_instances(&self->hub, WL_ACTOR_DISPATCHER)) {
         WL_COUNT(&self->hub.counters, msg_malformed, 1);
@@ -434,7 +395,7 @@ static void shard_take_store(shard_t *self, const wl_msg_t *msg) {
             shard_moved(self);
         }
         if (wl_hub_shard(&self->hub, item->uid) != self->hub.instance) {
-            shard_return(self, &msg->head.store, item);
+            wl_shard_back_item(&self->back, &msg->head.store, item, MOVING_MS);
             continue;
         }
         self->batch_map = self->hub.map_version;
@@ -516,6 +477,7 @@ static wl_err_t shard_open(void *arg, zsock_t *pipe, wl_boot_t *boot) {
     }
     WL_ASSERT(wl_hub_instances(&self->hub, WL_ACTOR_PRESENCE) <= PRESENCE_MAX);
     self->batch = wl_store_batch_new();
+    self->back.hub = &self->hub;
     wl_trail_teller_open(&self->trail.teller, &self->hub);
     self->trail.key = wl_random_u64();
     self->withdrawn = true; /* maybe, by a process that died before it was wiped */

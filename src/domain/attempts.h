@@ -2,8 +2,8 @@
  * newest WL_ATTEMPTS_MAX of them, and its packed form, in which it stands beside a retry and in a
  * dead letter. Packed, equal reasons in a row cost nothing: usually some 10 bytes an attempt.
  *
- *     format 1, then of each: failure, varint of zigzag ms since the one before, length of the reason
- *     (255: as before), reason
+ *     format 1, then of each: failure, varint of zigzag ms since the one before, length of the
+ *     reason (255: as before), reason
  *
  * Pure, plain data, any thread. */
 #ifndef WL_DOMAIN_ATTEMPTS_H

@@ -1,5 +1,5 @@
-/* slot_moves.h: the rules of moving slots (base/slot_move.h): what may be asked for, and what a move
- * makes of the map. Pure, any thread. */
+/* slot_moves.h: the rules of moving slots (base/slot_move.h): what may be asked for, and what a
+ * move makes of the map. Pure, any thread. */
 #ifndef WL_DOMAIN_SLOT_MOVES_H
 #define WL_DOMAIN_SLOT_MOVES_H
 
@@ -9,9 +9,9 @@
 
 #include <stddef.h>
 
-/* May this be wished of a move in that state, at `now` (wall ms)? The way back is kept for ten seconds
- * at least: readers have to hear of users who are new to the target before the source forgets them.
- * WL_ERR_CONFLICT with a fault that says why not. */
+/* May this be wished of a move in that state, at `now` (wall ms)? The way back is kept for ten
+ * seconds at least: readers have to hear of users who are new to the target before the source
+ * forgets them. WL_ERR_CONFLICT with a fault that says why not. */
 WL_MUST_USE wl_err_t wl_move_may(const wl_slot_move_t *move, wl_move_wish_t wish, int64_t now,
                                  wl_fault_t *fault);
 

@@ -29,11 +29,12 @@ WL_MUST_USE wl_err_t wl_move_db_map_put(wl_move_db_t *self, uint64_t version,
  * its way back has had. WL_ERR_CONFLICT: another one is open. */
 WL_MUST_USE wl_err_t wl_move_db_begin(wl_move_db_t *self, const wl_slot_move_t *move,
                                       uint64_t *ret_id);
-/* Takes the open move unless another writer holds it, for hold_ms, with a new epoch. WL_ERR_NOT_FOUND: there is
- * none, or it is held. */
+/* Takes the open move unless another writer holds it, for hold_ms, with a new epoch.
+ * WL_ERR_NOT_FOUND: there is none, or it is held. */
 WL_MUST_USE wl_err_t wl_move_db_claim(wl_move_db_t *self, uint32_t hold_ms, wl_slot_move_t *ret);
-/* Writes everything but id, slots, shards, rate, epoch, wish, asked_by and started_at down and renews
- * the hold; *ret_wish: what operators wish by now. WL_ERR_CONFLICT: somebody else has taken it. */
+/* Writes everything but id, slots, shards, rate, epoch, wish, asked_by and started_at down and
+ * renews the hold; *ret_wish: what operators wish by now. WL_ERR_CONFLICT: somebody else has taken
+ * it. */
 WL_MUST_USE wl_err_t wl_move_db_save(wl_move_db_t *self, const wl_slot_move_t *move,
                                      uint32_t hold_ms, wl_move_wish_t *ret_wish);
 /* Gives the hold back, as a process does that ends. */

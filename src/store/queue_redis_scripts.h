@@ -8,7 +8,7 @@
  *                    dead.CLASS = letters of that class
  *     PREFIXretries  hash: line/uid = "attempts due_at notified_at reason", maybe a NUL and the
  *                    history of attempts (domain/attempts.h)
- *     PREFIXdead     stream: dead letters; fields uid, line, attempts, at, reason, class, maybe body
+ *     PREFIXdead     stream: dead letters; uid, line, attempts, at, reason, class, maybe body
  *                    and history
  *     PREFIXaudit    list: what operators did, newest first
  *     PREFIXjobs     hash: name = record, see store/queue_job.h
@@ -37,7 +37,7 @@ extern const char wl_queue_script_claimed[];
  * ours, are appended once more. */
 extern const char wl_queue_script_read[];
 /* changes, state, retries, dead | epoch, how many retries, ends, letters, acks; then of retries
- * field, value; of letters uid, line, attempts, at, reason, "b" or "", body, class, history; of ends
+ * field, value; of letters uid, line, attempts, at, reason, "b"/"", body, class, history; of ends
  * field; of acks number */
 extern const char wl_queue_script_settle[];
 /* changes, retries, dead -> entries, of these in hand, retries, letters, head of the oldest */
@@ -47,7 +47,7 @@ extern const char wl_queue_script_stats[];
 extern const char wl_queue_script_redrive[];
 /* dead, audit, state | audit text, note, audit lines kept; then number ... -> letters removed */
 extern const char wl_queue_script_discard[];
-/* dead, state | uid, line, start of the range as of XRANGE, letters looked at -> newest letter looked at
+/* dead, state | uid, line, start of the range as of XRANGE, letters looked at -> newest looked at
  * ("" = there are no more), letters removed */
 extern const char wl_queue_script_forget[];
 /* dead, state | class ... -> letters, of these of each class */

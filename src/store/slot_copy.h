@@ -1,6 +1,6 @@
 /* slot_copy.h: the data of a move of slots, in the MySQL databases of two shards: copying users,
  * following the log of those who change, comparing, fences and maps. What it writes goes past the
- * shard actors, so that it has to be safe beside them: every transaction on a shard locks the row of
+ * shard actors and has to be safe beside them: every transaction on a shard locks the row of
  * its numbers first, as theirs do, and counts as a commit of that shard; users who are new there
  * get a row in its owner log. Everything can be done again after a crash. One thread, blocks.
  *
@@ -50,8 +50,9 @@ typedef struct {
  * or no more, and what the log holds goes. Idempotent. */
 WL_MUST_USE wl_err_t wl_slot_copy_log(wl_slot_copy_t *self, wl_side_t side, bool on);
 
-/* Copies the users behind *cursor, ascending by uid (at most max, 1..512) from `from` to the other side, each with all records,
- * tombstones, and the trail of its consents; what the other side has of them is replaced. */
+/* Copies the users behind *cursor, ascending by uid (at most max, 1..512) from `from` to the other
+ * side, each with all records, tombstones, and the trail of its consents; what the other side has
+ * of them is replaced. */
 WL_MUST_USE wl_err_t wl_slot_copy_users(wl_slot_copy_t *self, wl_side_t from, uint32_t max,
                                         uint64_t *cursor, wl_slot_step_t *ret);
 /* Takes the oldest rows of the log of `from` (at most max), copies those users as they are now, and
@@ -75,8 +76,8 @@ WL_MUST_USE wl_err_t wl_slot_copy_fence(wl_slot_copy_t *self, wl_side_t side, ui
 WL_MUST_USE wl_err_t wl_slot_copy_unfence(wl_slot_copy_t *self, wl_side_t side);
 /* Changes the map: the other side's numbers are raised beyond those of `from` (so that the commit
  * numbers that a user's copies have seen only grow), and its log begins; then, in one transaction,
- * `from` gets the map and its read fence is raised to `version`, and its log ends: from here on users
- * are read and written on the other side, which gets the map last. */
+ * `from` gets the map and its read fence is raised to `version`, and its log ends: from here on
+ * users are read and written on the other side, which gets the map last. */
 WL_MUST_USE wl_err_t wl_slot_copy_flip(wl_slot_copy_t *self, wl_side_t from, uint64_t version,
                                        const uint8_t map[WL_SLOTS]);
 /* Does a side know that map or a newer one (the flip took place)? */
