@@ -164,7 +164,7 @@ def check_changes_and_operators():
     assert run("stats").stdout.split() == ["cache.1", "cache_hits", "9"]
     assert "2.5" in run("presence", "stats").stdout
     assert "yes" in run("ping").stdout
-    run("dlq", "discard", 5, "--note", "known", code=5, WALLETCTL_WRITER="tcp://127.0.0.1:1")
+    run("dlq", "discard", 5, "--note", "known", "--yes", code=5, WALLETCTL_WRITER="tcp://127.0.0.1:1")
 
 
 def check_exit_codes():
@@ -179,6 +179,7 @@ def check_exit_codes():
     for change in ("5:", ":5", "5:x", "5:6:7", f"5:{2**63}", "0:1"):
         run("notify", "cash", change, code=2)
     run("dlq", "discard", 5, code=2)
+    assert "--yes" in run("dlq", "discard", 5, "--note", "known", code=2).stderr
     run("dlq", "redrive", code=2)
     run("--timeout", "0", "ping", code=2)
     run("-e", "nonsense", "ping", code=2)
