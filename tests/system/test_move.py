@@ -14,7 +14,7 @@ import time
 
 import harness
 
-USERS = int(os.environ.get("WALLET_TEST_USERS", 20000))
+USERS = int(os.environ.get("WALLET_TEST_USERS", 8000))
 RATE = int(os.environ.get("WALLET_TEST_RATE", 2000))
 KILLS = int(os.environ.get("WALLET_TEST_KILLS", 4))
 FIRST, LAST = 2048, 4095
